@@ -1,1 +1,5 @@
+//! pgflight lands Arrow data in PostgreSQL.
 
+#![forbid(unsafe_code)]
+
+pub mod model;

@@ -1,0 +1,32 @@
+//! Who a request is from: travels from the door through the core, so that stream ids, limits and access rules
+//! have one place to look. Anonymous until authentication is configured.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Identity and origin of one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The authenticated principal.
+    pub principal: Principal,
+    /// Remote address, where the transport has one.
+    pub peer: Option<SocketAddr>,
+    /// W3C `traceparent` header as received, for logs and spans.
+    pub traceparent: Option<Arc<str>>,
+}
+
+/// The name under which a caller acts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Principal {
+    /// No authentication was asked for.
+    Anonymous,
+    /// A named principal from the `auth` configuration.
+    Named(Arc<str>),
+}
+
+impl Caller {
+    /// A caller without identity, as when `auth` is not configured.
+    pub fn anonymous() -> Self {
+        Self { principal: Principal::Anonymous, peer: None, traceparent: None }
+    }
+}

@@ -1,0 +1,9 @@
+//! The vocabulary that every part of pgflight shares: names, types, table shapes, options, failure classes.
+//!
+//! Pure data: no I/O, no async, no clock. This module imports nothing else of ours.
+
+pub mod caller;
+pub mod class;
+pub mod ident;
+pub mod pg_type;
+pub mod table;
