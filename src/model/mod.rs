@@ -4,6 +4,9 @@
 
 pub mod caller;
 pub mod class;
+pub mod duration;
 pub mod ident;
+pub mod options;
 pub mod pg_type;
+pub mod suggest;
 pub mod table;
