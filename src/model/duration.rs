@@ -113,11 +113,7 @@ fn component(text: &str) -> Option<(u128, &str)> {
     if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
         return None;
     }
-    let whole: u128 = if whole.is_empty() {
-        0
-    } else {
-        whole.parse().ok()?
-    };
+    let whole: u128 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
     let mut nanoseconds = whole.saturating_mul(*per_unit);
     let mut scale = *per_unit;
     // Digits below a nanosecond carry no information and are dropped, as Go does.
@@ -141,12 +137,7 @@ impl fmt::Display for GoDuration {
                 rest %= length;
             }
         }
-        for (unit, length) in [
-            ("s", 1_000_000_000),
-            ("ms", 1_000_000),
-            ("us", 1_000),
-            ("ns", 1),
-        ] {
+        for (unit, length) in [("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000), ("ns", 1)] {
             if rest >= length {
                 write!(f, "{}{unit}", rest / length)?;
                 rest %= length;

@@ -17,9 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-pub use choice::{
-    Acks, BadRowPolicy, ChoiceError, CommitMode, MigrateMode, NulBytes, TypeProfile, WriteMode,
-};
+pub use choice::{Acks, BadRowPolicy, ChoiceError, CommitMode, MigrateMode, NulBytes, TypeProfile, WriteMode};
 use value::OptionValue;
 
 use crate::model::duration::GoDuration;

@@ -71,10 +71,7 @@ fn an_unknown_option_is_refused_with_the_name_that_was_meant() {
         r#"unknown option "wirte_mode"; did you mean "write_mode"?"#
     );
     let error = StreamOptions::default().set("qqq", "1").unwrap_err();
-    assert!(
-        error.to_string().contains("options are write_mode,"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("options are write_mode,"), "{error}");
 }
 
 #[test]
@@ -133,8 +130,5 @@ fn every_word_of_every_choice_parses_back() {
 #[test]
 fn json_deserialisation_refuses_unknown_options() {
     let error = serde_json::from_str::<StreamOptions>(r#"{"lane": 2}"#).unwrap_err();
-    assert!(
-        error.to_string().contains(r#"did you mean "lanes"?"#),
-        "{error}"
-    );
+    assert!(error.to_string().contains(r#"did you mean "lanes"?"#), "{error}");
 }

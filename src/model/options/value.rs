@@ -6,9 +6,7 @@ use std::num::NonZeroU16;
 
 use serde_json::Value;
 
-use super::choice::{
-    Acks, BadRowPolicy, CommitMode, MigrateMode, NulBytes, TypeProfile, WriteMode,
-};
+use super::choice::{Acks, BadRowPolicy, CommitMode, MigrateMode, NulBytes, TypeProfile, WriteMode};
 use crate::model::duration::{DURATION_FORM, GoDuration};
 
 /// A value that an option can take.

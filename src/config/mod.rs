@@ -1,0 +1,234 @@
+//! Configuration: what was typed ([`RawConfig`]) becomes a [`Config`] whose rules hold.
+//!
+//! Order: file, environment and flags are merged (`layers`), references expanded (`expand`), the result checked against
+//! the schema (`shape`), read into [`RawConfig`], and checked for what a schema cannot say (`rules`). All problems found in
+//! a step are reported together. This module starts nothing, connects to nothing and logs nothing.
+
+pub mod dsn;
+mod error;
+mod expand;
+mod layers;
+mod listen;
+mod print;
+mod raw;
+mod reference;
+mod rules;
+mod schema;
+mod secret;
+mod shape;
+mod source;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use serde_json::{Map, Value};
+
+pub use error::{ConfigError, Problem};
+pub use layers::{DEFAULT_FILE, FILE_VARIABLE, Flags, Origin};
+pub use listen::{ADDRESS_FORM, ListenAddress};
+pub use raw::{
+    AllowClientConnectionString, Auth, AuthToken, Cloudquery, Embeddings, Limits, Log, LogFormat, LogLevel,
+    OpenaiEmbedding, PgvectorConfig, PgvectorTable, Pool, Pooler, RawConfig, RecursiveText, Shutdown, TextSplitter,
+    Tls,
+};
+pub use reference::reference_markdown;
+pub use schema::{Key, Kind, json_schema, keys};
+pub use secret::{ConnectionString, REDACTED, Secret};
+pub use source::{FixedSource, ProcessSource, Source};
+
+use crate::model::ident::{Ident, TableName};
+use crate::model::options::StreamOptions;
+use layers::Layers;
+
+/// A configuration that was checked: addresses parse, names are identifiers, limits fit each other.
+#[derive(Clone, PartialEq)]
+pub struct Config {
+    raw: RawConfig,
+    /// Only what was set, so that a client's spec can be laid over it.
+    tree: Map<String, Value>,
+    listen: ListenAddress,
+    admin_listen: Option<ListenAddress>,
+    schema: Option<Ident>,
+    state_schema: Ident,
+}
+
+/// A configuration with the story of its making.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// The file that was read.
+    pub file: Option<PathBuf>,
+    /// Things that are odd but not wrong, one sentence each.
+    pub warnings: Vec<String>,
+    origins: BTreeMap<String, Origin>,
+}
+
+impl Loaded {
+    /// Reads file, environment and flags.
+    ///
+    /// # Errors
+    /// [`ConfigError`]; all problems of keys at once.
+    pub fn read(source: &dyn Source, flags: &Flags) -> Result<Self, ConfigError> {
+        let mut layers = Layers::read(source, flags)?;
+        let result = if layers.problems.is_empty() {
+            Config::from_tree(layers.tree)
+        } else {
+            shape::check(&schema::SCHEMA, &Value::Object(layers.tree), "", &mut layers.problems);
+            Err(layers.problems)
+        };
+        match result {
+            Ok(config) => {
+                let mut warnings = layers.warnings;
+                warnings.extend(rules::warnings(&config));
+                Ok(Self {
+                    config,
+                    file: layers.file,
+                    warnings,
+                    origins: layers.origins,
+                })
+            }
+            Err(mut problems) => {
+                for problem in &mut problems {
+                    let origin = Layers::origin_of(&layers.origins, &problem.key);
+                    problem.origin = origin.map(ToString::to_string);
+                }
+                Err(ConfigError::Invalid(problems))
+            }
+        }
+    }
+
+    /// The effective configuration as YAML: defaults included, secrets redacted, origins as comments.
+    pub fn to_yaml(&self) -> String {
+        print::yaml(&self.config.raw, &self.origins)
+    }
+
+    /// Where a key was set; `None` for a default.
+    pub fn origin(&self, key: &str) -> Option<&Origin> {
+        Layers::origin_of(&self.origins, key)
+    }
+}
+
+impl Config {
+    /// A configuration from JSON, as a CloudQuery client sends it. References (`${...}`) are not expanded, because a client
+    /// must not read the server's environment.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`].
+    pub fn from_json(spec: &Value) -> Result<Self, ConfigError> {
+        Self::default().with_spec(spec)
+    }
+
+    /// This configuration with a client's spec laid over it, mapping by mapping.
+    ///
+    /// Which keys a client may set is the caller's decision; it filters `spec` before.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`].
+    pub fn with_spec(&self, spec: &Value) -> Result<Self, ConfigError> {
+        let Value::Object(spec) = spec else {
+            let problem = Problem::new("spec", "is not a mapping of keys to values");
+            return Err(ConfigError::Invalid(vec![problem]));
+        };
+        let mut tree = self.tree.clone();
+        layers::overlay(&mut tree, layers::without_nulls(spec.clone()));
+        Self::from_tree(tree).map_err(ConfigError::Invalid)
+    }
+
+    fn from_tree(mut tree: Map<String, Value>) -> Result<Self, Vec<Problem>> {
+        // The Go plugin reads this one key without regard to case.
+        if let Some(Value::String(level)) = tree.get_mut("pgx_log_level") {
+            level.make_ascii_lowercase();
+        }
+        let value = Value::Object(tree.clone());
+        let mut problems = Vec::new();
+        shape::check(&schema::SCHEMA, &value, "", &mut problems);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let raw = serde_json::from_value(value)
+            .map_err(|error| vec![Problem::new("configuration", format!("does not fit: {error}"))])?;
+        rules::checked(raw, tree)
+    }
+
+    /// Every key as it was set or defaulted.
+    pub fn raw(&self) -> &RawConfig {
+        &self.raw
+    }
+
+    /// Address of the gRPC port.
+    pub fn listen(&self) -> &ListenAddress {
+        &self.listen
+    }
+
+    /// Address of the admin port; `None` when it is off.
+    pub fn admin_listen(&self) -> Option<&ListenAddress> {
+        self.admin_listen.as_ref()
+    }
+
+    /// Schema of tables named without one; `None` means the first of `search_path`.
+    pub fn schema(&self) -> Option<&Ident> {
+        self.schema.as_ref()
+    }
+
+    /// Schema of our own tables.
+    pub fn state_schema(&self) -> &Ident {
+        &self.state_schema
+    }
+
+    /// The server's defaults of the per-stream options; `commit` stays unset when it was not configured.
+    pub fn stream_defaults(&self) -> StreamOptions {
+        let raw = &self.raw;
+        StreamOptions {
+            write_mode: Some(raw.write_mode),
+            migrate_mode: Some(raw.migrate_mode),
+            commit: raw.commit,
+            on_bad_row: Some(raw.on_bad_row),
+            max_rejects: Some(raw.max_rejects),
+            nul_bytes: Some(raw.nul_bytes),
+            type_profile: Some(raw.type_profile),
+            acks: Some(raw.acks),
+            lanes: Some(raw.lanes),
+            skip_unchanged: Some(raw.skip_unchanged),
+            batch_size: Some(raw.batch_size),
+            batch_size_bytes: Some(raw.batch_size_bytes),
+            lock_timeout: Some(raw.lock_timeout),
+            statement_timeout: Some(raw.statement_timeout),
+            ..StreamOptions::default()
+        }
+    }
+
+    /// What the configuration says about a stream into this table: `tables.<schema>.<name>` over `tables.<name>` over the
+    /// server's defaults.
+    pub fn stream_options(&self, table: &TableName) -> StreamOptions {
+        let tables = &self.raw.tables;
+        let schema = table.schema.as_ref().or(self.schema.as_ref());
+        let qualified = schema.and_then(|schema| tables.get(&format!("{}.{}", schema.as_str(), table.name.as_str())));
+        let bare = tables.get(table.name.as_str());
+        let options = qualified.cloned().unwrap_or_default();
+        options
+            .merge_over(bare.cloned().unwrap_or_default())
+            .merge_over(self.stream_defaults())
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        match rules::checked(RawConfig::default(), Map::new()) {
+            Ok(config) => config,
+            // A test builds the default configuration, so this is never reached.
+            Err(problems) => unreachable!("the default configuration is not valid: {problems:?}"),
+        }
+    }
+}
+
+impl fmt::Debug for Config {
+    /// The raw keys only: they redact themselves, the tree of what was set would not.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Config").field(&self.raw).finish()
+    }
+}

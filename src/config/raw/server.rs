@@ -1,0 +1,241 @@
+//! Keys about the service itself: TLS, callers, limits, pool, shutdown, log, and the CloudQuery door.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::config::secret::Secret;
+use crate::model::duration::GoDuration;
+
+/// TLS of the gRPC port. The files are PEM and are read again when they change.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// File with the server's certificate and the chain above it.
+    pub cert: PathBuf,
+    /// File with the certificate's private key (PKCS#8, SEC1 or PKCS#1).
+    pub key: PathBuf,
+    /// File with the authorities of client certificates; with it, a client without a certificate is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_ca: Option<PathBuf>,
+}
+
+/// Who may call.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Auth {
+    /// Bearer tokens; when there is none, every caller is anonymous and allowed.
+    pub tokens: Vec<AuthToken>,
+}
+
+/// One bearer token and who holds it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AuthToken {
+    /// The name under which its holder acts.
+    #[schemars(length(min = 1))]
+    pub principal: String,
+    /// The token.
+    pub token: Secret,
+}
+
+/// What one client, and all together, may use.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Largest gRPC message, in bytes.
+    #[schemars(range(min = 65536, max = 2147483647))]
+    pub max_message_bytes: u64,
+    /// Bytes of Arrow data that all streams together may hold in memory.
+    #[schemars(range(min = 1048576))]
+    pub max_inflight_bytes: u64,
+    /// Streams at once, of all clients.
+    #[schemars(range(min = 1))]
+    pub max_streams: u32,
+    /// How long a client may send nothing before its stream is ended and rolled back.
+    pub stream_idle_timeout: GoDuration,
+    /// HTTP/2 flow-control window of one stream, in bytes.
+    #[schemars(range(min = 65535, max = 2147483647))]
+    pub http2_stream_window_bytes: u32,
+    /// HTTP/2 flow-control window of one connection, in bytes.
+    #[schemars(range(min = 65535, max = 2147483647))]
+    pub http2_connection_window_bytes: u32,
+    /// How often an idle connection is asked whether it is alive.
+    pub http2_keepalive_interval: GoDuration,
+    /// How long the answer may take.
+    pub http2_keepalive_timeout: GoDuration,
+    /// How long a TLS handshake may take.
+    pub handshake_timeout: GoDuration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            // CloudQuery's clients send up to 200 MiB.
+            max_message_bytes: 200 << 20,
+            max_inflight_bytes: 256 << 20,
+            max_streams: 256,
+            stream_idle_timeout: GoDuration::from_secs(30),
+            http2_stream_window_bytes: 4 << 20,
+            http2_connection_window_bytes: 16 << 20,
+            http2_keepalive_interval: GoDuration::from_secs(30),
+            http2_keepalive_timeout: GoDuration::from_secs(20),
+            handshake_timeout: GoDuration::from_secs(10),
+        }
+    }
+}
+
+/// Connections to Postgres.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Pool {
+    /// Connections at most; `pool_max_conns` in the connection string does the same.
+    #[schemars(range(min = 1, max = 10000))]
+    pub max_size: u32,
+    /// How long one attempt to connect to one address may take; `connect_timeout` in the connection string wins.
+    pub connect_timeout: GoDuration,
+    /// How long a stream may wait for a free connection.
+    pub acquire_timeout: GoDuration,
+    /// Age after which a connection is closed instead of used again.
+    pub max_lifetime: GoDuration,
+    /// Idle time after which a connection is closed.
+    pub idle_timeout: GoDuration,
+    /// Whether a pooler such as PgBouncer stands between, and in which mode; `auto` finds out.
+    pub pooler: Pooler,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self {
+            max_size: 16,
+            connect_timeout: GoDuration::from_secs(5),
+            acquire_timeout: GoDuration::from_secs(30),
+            max_lifetime: GoDuration::from_secs(3600),
+            idle_timeout: GoDuration::from_secs(1800),
+            pooler: Pooler::Auto,
+        }
+    }
+}
+
+/// Declares an enumerated key.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+        #[serde(rename_all = "lowercase")]
+        #[schemars(inline)]
+        pub enum $name { $($(#[$variant_doc])* $variant,)+ }
+    };
+}
+
+words! {
+    /// Whether a connection pooler stands between pgflight and Postgres.
+    Pooler {
+        /// Find out.
+        #[default]
+        Auto,
+        /// None.
+        None,
+        /// One that keeps a server connection for a session.
+        Session,
+        /// One that keeps a server connection for a transaction only.
+        Transaction,
+    }
+}
+
+/// How a stop (SIGTERM, SIGINT) is carried out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Shutdown {
+    /// How long the port stays open after health says "not serving", for balancers to notice.
+    pub delay: GoDuration,
+    /// How long running streams may take to end by themselves.
+    pub drain_timeout: GoDuration,
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self {
+            delay: GoDuration::from_secs(0),
+            drain_timeout: GoDuration::from_secs(25),
+        }
+    }
+}
+
+/// The CloudQuery door.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cloudquery {
+    /// Whether the `connection_string` in a CloudQuery client's spec decides where its rows go.
+    pub allow_client_connection_string: AllowClientConnectionString,
+}
+
+words! {
+    /// Whether the `connection_string` in a CloudQuery client's spec decides where its rows go.
+    AllowClientConnectionString {
+        /// `always` when the server listens on loopback or a unix socket, else `equal`.
+        #[default]
+        Loopback,
+        /// The client's is ignored.
+        Never,
+        /// The client's must equal the server's.
+        Equal,
+        /// The client's is used.
+        Always,
+    }
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// Least severe level that is logged.
+    pub level: LogLevel,
+    /// One line of text per event on standard error, or one JSON object per line on standard output.
+    pub format: LogFormat,
+    /// Levels of single parts, as in `pgflight::postgres=debug,h2=warn`; added to `level`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+}
+
+words! {
+    /// Severity of a log line.
+    LogLevel {
+        /// Only failures that need a person.
+        Error,
+        /// Also what was survived.
+        Warn,
+        /// Also one line per stream.
+        #[default]
+        Info,
+        /// Also decisions.
+        Debug,
+        /// Everything.
+        Trace,
+    }
+}
+
+impl LogLevel {
+    /// The level's name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+words! {
+    /// Form of the log.
+    LogFormat {
+        /// Text for people, on standard error.
+        #[default]
+        Text,
+        /// One JSON object per line, on standard output.
+        Json,
+    }
+}

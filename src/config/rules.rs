@@ -1,0 +1,183 @@
+//! What a configuration must fulfil beyond the type of each key.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::error::Problem;
+use super::raw::{PgvectorConfig, RawConfig};
+use super::{Config, ListenAddress};
+use crate::model::ident::Ident;
+
+/// Checks every rule and keeps what parsing made.
+pub(super) fn checked(raw: RawConfig, tree: Map<String, Value>) -> Result<Config, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let listen = address("listen", &raw.listen, &mut problems);
+    let admin_listen = match raw.admin_listen.as_str() {
+        "off" => None,
+        text => address("admin_listen", text, &mut problems),
+    };
+    if listen.is_some() && listen == admin_listen && !is_any_port(listen.as_ref()) {
+        problems.push(Problem::new(
+            "admin_listen",
+            "is the same address as `listen`; use another port, or off",
+        ));
+    }
+    let schema = raw
+        .schema
+        .as_deref()
+        .and_then(|name| ident("schema", name, &mut problems));
+    let state_schema = ident("state_schema", &raw.state_schema, &mut problems);
+    limits(&raw, &mut problems);
+    tables(&raw, &mut problems);
+    tokens(&raw, &mut problems);
+    if let Some(vectors) = &raw.pgvector_config {
+        pgvector(vectors, &mut problems);
+    }
+    match (listen, state_schema) {
+        (Some(listen), Some(state_schema)) if problems.is_empty() => Ok(Config {
+            raw,
+            tree,
+            listen,
+            admin_listen,
+            schema,
+            state_schema,
+        }),
+        _ => Err(problems),
+    }
+}
+
+/// Things that are odd but not wrong.
+pub(super) fn warnings(config: &Config) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if !config.listen.is_local() {
+        if config.raw.auth.tokens.is_empty() {
+            warnings.push(format!(
+                "`listen` is {}, which other machines can reach, and `auth.tokens` is empty: anybody may write",
+                config.listen
+            ));
+        }
+        if config.raw.tls.is_none() {
+            warnings.push(format!(
+                "`listen` is {}, which other machines can reach, and `tls` is not set: rows travel unencrypted",
+                config.listen
+            ));
+        }
+    }
+    warnings
+}
+
+fn is_any_port(address: Option<&ListenAddress>) -> bool {
+    matches!(address, Some(ListenAddress::Tcp { port: 0, .. }))
+}
+
+fn address(key: &str, text: &str, problems: &mut Vec<Problem>) -> Option<ListenAddress> {
+    text.parse()
+        .map_err(|message: String| problems.push(Problem::new(key, message)))
+        .ok()
+}
+
+fn ident(key: &str, name: &str, problems: &mut Vec<Problem>) -> Option<Ident> {
+    Ident::new(name)
+        .map_err(|error| problems.push(Problem::new(key, format!("is {name:?}; {error}"))))
+        .ok()
+}
+
+fn limits(raw: &RawConfig, problems: &mut Vec<Problem>) {
+    let limits = &raw.limits;
+    if limits.max_inflight_bytes < limits.max_message_bytes {
+        let message = format!(
+            "is {}, less than `limits.max_message_bytes` ({}): the largest message would never fit",
+            limits.max_inflight_bytes, limits.max_message_bytes
+        );
+        problems.push(Problem::new("limits.max_inflight_bytes", message));
+    }
+    if u32::from(raw.lanes.get()) > raw.pool.max_size {
+        let message = format!(
+            "is {}, more than the {} connections of `pool.max_size`",
+            raw.lanes, raw.pool.max_size
+        );
+        problems.push(Problem::new("lanes", message));
+    }
+    for (key, span) in [
+        ("limits.stream_idle_timeout", limits.stream_idle_timeout),
+        ("limits.handshake_timeout", limits.handshake_timeout),
+        ("limits.http2_keepalive_interval", limits.http2_keepalive_interval),
+        ("limits.http2_keepalive_timeout", limits.http2_keepalive_timeout),
+        ("pool.connect_timeout", raw.pool.connect_timeout),
+        ("pool.acquire_timeout", raw.pool.acquire_timeout),
+        ("batch_timeout", raw.batch_timeout),
+    ] {
+        if span.is_zero() {
+            problems.push(Problem::new(key, "is 0s; it must be longer"));
+        }
+    }
+}
+
+fn tables(raw: &RawConfig, problems: &mut Vec<Problem>) {
+    for (name, options) in &raw.tables {
+        for only_of_a_stream in ["stream_id", "expected_rows"] {
+            if options.names_set().contains(&only_of_a_stream) {
+                let key = format!("tables.{name}.{only_of_a_stream}");
+                problems.push(Problem::new(
+                    key,
+                    "belongs to a single stream and cannot be set for a table",
+                ));
+            }
+        }
+        let lanes = options.lanes.map_or(0, |lanes| u32::from(lanes.get()));
+        if lanes > raw.pool.max_size {
+            let message = format!(
+                "is {lanes}, more than the {} connections of `pool.max_size`",
+                raw.pool.max_size
+            );
+            problems.push(Problem::new(format!("tables.{name}.lanes"), message));
+        }
+    }
+}
+
+fn tokens(raw: &RawConfig, problems: &mut Vec<Problem>) {
+    let mut seen = BTreeSet::new();
+    for (at, token) in raw.auth.tokens.iter().enumerate() {
+        if !seen.insert(token.token.expose()) {
+            problems.push(Problem::new(
+                format!("auth.tokens[{at}].token"),
+                "is the same token as an earlier entry's",
+            ));
+        }
+    }
+}
+
+fn pgvector(vectors: &PgvectorConfig, problems: &mut Vec<Problem>) {
+    let mut sources = BTreeSet::new();
+    let mut targets = BTreeSet::new();
+    for (at, table) in vectors.tables.iter().enumerate() {
+        let at = format!("pgvector_config.tables[{at}]");
+        if !sources.insert(&table.source_table_name) {
+            let message = format!("is {:?}, which an earlier entry names too", table.source_table_name);
+            problems.push(Problem::new(format!("{at}.source_table_name"), message));
+        }
+        if !targets.insert(&table.target_table_name) {
+            let message = format!("is {:?}, which an earlier entry names too", table.target_table_name);
+            problems.push(Problem::new(format!("{at}.target_table_name"), message));
+        }
+    }
+    let sizes = &vectors.text_splitter.recursive_text;
+    if sizes.chunk_overlap >= sizes.chunk_size {
+        let message = format!(
+            "is {}; allowed: less than `chunk_size` ({})",
+            sizes.chunk_overlap, sizes.chunk_size
+        );
+        problems.push(Problem::new(
+            "pgvector_config.text_splitter.recursive_text.chunk_overlap",
+            message,
+        ));
+    }
+    let embedding = &vectors.openai_embedding;
+    if embedding.api_key.is_none() && embedding.base_url.is_none() {
+        problems.push(Problem::new(
+            "pgvector_config.openai_embedding.api_key",
+            "is missing; only a service named by `base_url` may need none",
+        ));
+    }
+}

@@ -1,0 +1,118 @@
+//! Where configuration comes from: the process's environment and files, or fixed values in a test.
+//!
+//! Nothing else in the program reads an environment variable or a configuration file, so that a test never has to change
+//! its own process.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Environment variables and text files.
+pub trait Source {
+    /// The value of an environment variable. One that is not UTF-8 counts as not set.
+    fn variable(&self, name: &str) -> Option<String>;
+
+    /// The names of all environment variables.
+    fn variable_names(&self) -> Vec<String>;
+
+    /// A file's text.
+    ///
+    /// # Errors
+    /// As `std::fs::read_to_string`.
+    fn read(&self, path: &Path) -> io::Result<String>;
+
+    /// A file's permission bits, as in `0o600`; `None` where the platform has none.
+    ///
+    /// # Errors
+    /// As `std::fs::metadata`.
+    fn permissions(&self, path: &Path) -> io::Result<Option<u32>>;
+}
+
+/// The real process and its file system.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ProcessSource;
+
+impl Source for ProcessSource {
+    fn variable(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+
+    fn variable_names(&self) -> Vec<String> {
+        std::env::vars_os()
+            .filter_map(|(name, _)| name.into_string().ok())
+            .collect()
+    }
+
+    fn read(&self, path: &Path) -> io::Result<String> {
+        std::fs::read_to_string(path)
+    }
+
+    #[cfg(unix)]
+    fn permissions(&self, path: &Path) -> io::Result<Option<u32>> {
+        use std::os::unix::fs::PermissionsExt;
+        Ok(Some(std::fs::metadata(path)?.permissions().mode() & 0o777))
+    }
+
+    #[cfg(not(unix))]
+    fn permissions(&self, path: &Path) -> io::Result<Option<u32>> {
+        std::fs::metadata(path).map(|_| None)
+    }
+}
+
+/// Fixed variables and files, for tests and for callers that must not read the environment.
+#[derive(Debug, Clone, Default)]
+pub struct FixedSource {
+    variables: BTreeMap<String, String>,
+    files: BTreeMap<PathBuf, (String, u32)>,
+}
+
+impl FixedSource {
+    /// No variable, no file.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// With one more variable.
+    #[must_use]
+    pub fn with_variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// With one more file, readable by its owner only.
+    #[must_use]
+    pub fn with_file(self, path: &str, text: &str) -> Self {
+        self.with_file_mode(path, text, 0o600)
+    }
+
+    /// With one more file of the given permission bits.
+    #[must_use]
+    pub fn with_file_mode(mut self, path: &str, text: &str, mode: u32) -> Self {
+        self.files.insert(PathBuf::from(path), (text.to_owned(), mode));
+        self
+    }
+
+    fn file(&self, path: &Path) -> io::Result<&(String, u32)> {
+        self.files
+            .get(path)
+            .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+    }
+}
+
+impl Source for FixedSource {
+    fn variable(&self, name: &str) -> Option<String> {
+        self.variables.get(name).cloned()
+    }
+
+    fn variable_names(&self) -> Vec<String> {
+        self.variables.keys().cloned().collect()
+    }
+
+    fn read(&self, path: &Path) -> io::Result<String> {
+        self.file(path).map(|(text, _)| text.clone())
+    }
+
+    fn permissions(&self, path: &Path) -> io::Result<Option<u32>> {
+        self.file(path).map(|(_, mode)| Some(*mode))
+    }
+}
