@@ -1,1 +1,4 @@
-#[test] fn a(){}
+//! The one integration binary: everything here runs against a real PostgreSQL that `support::cluster` starts.
+
+mod harness;
+mod support;
