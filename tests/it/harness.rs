@@ -14,10 +14,7 @@ async fn clusters_of_every_version_start_side_by_side_and_have_pgvector() {
         assert_eq!(cluster.address().version, version);
         ports.push(cluster.address().port);
         let database = Database::create_in(cluster).await;
-        assert_eq!(
-            database.value("show server_version_num").await[..2],
-            version.to_string()
-        );
+        assert!(database.value("show server_version_num").await.starts_with(&version.to_string()));
         database
             .execute("create extension vector; create table t (v vector(3)); insert into t values ('[1,2,3]'), (null)")
             .await;
