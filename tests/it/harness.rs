@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::cluster::{self, Cluster, Options};
 use crate::support::database::Database;
+use crate::support::python::Python;
 
 #[tokio::test]
 async fn clusters_of_every_version_start_side_by_side_and_have_pgvector() {
@@ -14,7 +15,12 @@ async fn clusters_of_every_version_start_side_by_side_and_have_pgvector() {
         assert_eq!(cluster.address().version, version);
         ports.push(cluster.address().port);
         let database = Database::create_in(cluster).await;
-        assert!(database.value("show server_version_num").await.starts_with(&version.to_string()));
+        assert!(
+            database
+                .value("show server_version_num")
+                .await
+                .starts_with(&version.to_string())
+        );
         database
             .execute("create extension vector; create table t (v vector(3)); insert into t values ('[1,2,3]'), (null)")
             .await;
@@ -103,6 +109,22 @@ async fn a_cluster_with_a_password_refuses_a_wrong_one() {
         .err()
         .expect("a wrong password is refused");
     assert_eq!(error.code().map(|code| code.code()), Some("28P01"));
+}
+
+#[tokio::test]
+async fn a_python_peer_has_flight_and_adbc_at_the_pinned_versions() {
+    let versions = Python::pinned().run("versions.py", &[]).await;
+    assert_eq!(versions.lines().count(), 3);
+    for version in versions.lines() {
+        let pinned = include_str!("../peers/python/requirements.txt");
+        assert!(
+            pinned.lines().any(|line| line == version),
+            "{version} is not what requirements.txt pins"
+        );
+    }
+    let failed = Python::pinned().attempt("no_such_file.py", &[]).await;
+    assert_eq!((failed.code, failed.stdout.as_str()), (Some(2), ""));
+    assert!(failed.stderr.contains("no_such_file.py"));
 }
 
 /// Runs itself again as the parent that is going to be killed.
