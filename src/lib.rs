@@ -3,4 +3,6 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod ingest;
 pub mod model;
+pub mod server;

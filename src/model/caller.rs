@@ -27,6 +27,10 @@ pub enum Principal {
 impl Caller {
     /// A caller without identity, as when `auth` is not configured.
     pub fn anonymous() -> Self {
-        Self { principal: Principal::Anonymous, peer: None, traceparent: None }
+        Self {
+            principal: Principal::Anonymous,
+            peer: None,
+            traceparent: None,
+        }
     }
 }

@@ -108,12 +108,18 @@ impl TableName {
 
     /// A table in a named schema.
     pub fn qualified(schema: Ident, name: Ident) -> Self {
-        Self { schema: Some(schema), name }
+        Self {
+            schema: Some(schema),
+            name,
+        }
     }
 
     /// The same table with `schema` filled in where none was given.
     pub fn or_schema(&self, schema: &Ident) -> Self {
-        Self { schema: Some(self.schema.clone().unwrap_or_else(|| schema.clone())), name: self.name.clone() }
+        Self {
+            schema: Some(self.schema.clone().unwrap_or_else(|| schema.clone())),
+            name: self.name.clone(),
+        }
     }
 
     /// Quoted for SQL: `"s"."t"`, or `"t"` without a schema.
@@ -149,7 +155,10 @@ mod tests {
         assert_eq!(Ident::new(""), Err(IdentError::Empty));
         assert_eq!(Ident::new("a\0b"), Err(IdentError::Nul { name: "a\0b".into() }));
         let long = "é".repeat(32);
-        assert_eq!(Ident::new(long.clone()), Err(IdentError::TooLong { name: long, bytes: 64 }));
+        assert_eq!(
+            Ident::new(long.clone()),
+            Err(IdentError::TooLong { name: long, bytes: 64 })
+        );
         assert_eq!(Ident::new("é".repeat(31) + "a").unwrap().as_str().len(), 63);
     }
 

@@ -158,6 +158,8 @@ stream_options! {
     acks: Acks,
     /// The number of rows the stream must have; anything else rolls it back.
     expected_rows: u64,
+    /// Commit only when the client said how many rows it sent, by a commit message or by `expected_rows`.
+    strict: bool,
     /// How many connections may load this stream at once.
     lanes: NonZeroU16,
     /// Leave rows untouched that an `overwrite` would not change.

@@ -40,7 +40,10 @@ pub struct NumericMod {
 }
 
 /// A Postgres type with its type modifier.
-#[expect(missing_docs, reason = "variants carry the names of the Postgres types; fields are documented where not obvious")]
+#[expect(
+    missing_docs,
+    reason = "variants carry the names of the Postgres types; fields are documented where not obvious"
+)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum PgType {
     Bool,
@@ -172,12 +175,14 @@ pub struct OtherType {
 impl PgType {
     /// OID of the type itself: fixed for built-in types, from the catalog for the rest (0: not known yet).
     pub fn oid(&self) -> u32 {
-        self.builtin_oids().map_or_else(|| self.home().map_or(0, |home| home.oid), |(oid, _)| oid)
+        self.builtin_oids()
+            .map_or_else(|| self.home().map_or(0, |home| home.oid), |(oid, _)| oid)
     }
 
     /// OID of the array type over this type (0: not known, or there is none).
     pub fn array_oid(&self) -> u32 {
-        self.builtin_oids().map_or_else(|| self.home().map_or(0, |home| home.array_oid), |(_, oid)| oid)
+        self.builtin_oids()
+            .map_or_else(|| self.home().map_or(0, |home| home.array_oid), |(_, oid)| oid)
     }
 
     /// The type of an array's elements.

@@ -13,7 +13,7 @@ fn text_and_json_set_the_same_options() {
     let from_json = parse(json!({
         "write_mode": "overwrite", "migrate_mode": "off", "primary_key": ["a", "b"], "commit": "batch",
         "stream_id": "s1", "on_bad_row": "reject", "max_rejects": 7, "nul_bytes": "strip",
-        "type_profile": "cloudquery", "acks": "progress", "expected_rows": 10, "lanes": 2,
+        "type_profile": "cloudquery", "acks": "progress", "expected_rows": 10, "strict": true, "lanes": 2,
         "skip_unchanged": false, "batch_size": 100, "batch_size_bytes": 1000,
         "lock_timeout": "500ms", "statement_timeout": "5m",
     }))
@@ -33,6 +33,7 @@ fn text_and_json_set_the_same_options() {
         ("type-profile", "cloudquery"),
         ("acks", "progress"),
         ("expected-rows", "10"),
+        ("strict", "true"),
         ("lanes", "2"),
         ("skip-unchanged", "false"),
         ("batch-size", "100"),

@@ -1,0 +1,82 @@
+//! Memory bounds by bytes: every batch in flight holds a permit of its size, so that a slow Postgres stops the reading
+//! of clients instead of filling memory. Does not measure the process: it counts what the doors announce.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Permits are counted in KiB because a semaphore of bytes would not hold large budgets on 32-bit targets.
+const UNIT: usize = 1024;
+
+/// The bytes that all streams together may hold in memory.
+#[derive(Clone, Debug)]
+pub struct ByteBudget {
+    permits: Arc<Semaphore>,
+    total_units: u32,
+}
+
+/// A share of the budget; given back when the last clone of the batch that holds it is dropped.
+#[derive(Debug)]
+pub struct BytePermit {
+    _permit: OwnedSemaphorePermit,
+    bytes: usize,
+}
+
+impl BytePermit {
+    /// How many bytes were asked for.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl ByteBudget {
+    /// A budget of `bytes`, at least one unit.
+    pub fn new(bytes: usize) -> Self {
+        let total_units = u32::try_from(bytes / UNIT).unwrap_or(u32::MAX).clamp(1, u32::MAX >> 3);
+        Self {
+            permits: Arc::new(Semaphore::new(total_units as usize)),
+            total_units,
+        }
+    }
+
+    /// Waits until `bytes` fit. A message larger than the whole budget gets all of it, and so runs alone.
+    pub async fn acquire(&self, bytes: usize) -> BytePermit {
+        let units = u32::try_from(bytes.div_ceil(UNIT))
+            .unwrap_or(u32::MAX)
+            .clamp(1, self.total_units);
+        let permit = self.permits.clone().acquire_many_owned(units).await;
+        // The semaphore is never closed, so the only way to get here without a permit does not exist.
+        let permit = permit.unwrap_or_else(|_| unreachable!("the byte budget's semaphore is never closed"));
+        BytePermit { _permit: permit, bytes }
+    }
+
+    /// Bytes handed out at the moment.
+    pub fn in_flight(&self) -> usize {
+        (self.total_units as usize).saturating_sub(self.permits.available_permits()) * UNIT
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn bytes_beyond_the_budget_wait_until_a_permit_is_dropped() {
+        let budget = ByteBudget::new(10 * UNIT);
+        let first = budget.acquire(8 * UNIT).await;
+        assert_eq!(budget.in_flight(), 8 * UNIT);
+        let waiting = tokio::time::timeout(std::time::Duration::from_millis(20), budget.acquire(4 * UNIT)).await;
+        assert!(waiting.is_err(), "four units cannot fit beside eight of ten");
+        drop(first);
+        assert_eq!(budget.acquire(4 * UNIT).await.bytes(), 4 * UNIT);
+    }
+
+    #[tokio::test]
+    async fn a_message_larger_than_the_budget_runs_alone() {
+        let budget = ByteBudget::new(10 * UNIT);
+        let all = budget.acquire(1 << 30).await;
+        assert_eq!(budget.in_flight(), 10 * UNIT);
+        drop(all);
+        assert_eq!(budget.in_flight(), 0);
+    }
+}

@@ -1,0 +1,172 @@
+//! One load as the core understands it: where to, which schema, which options, all defaults filled in.
+
+use std::num::NonZeroU16;
+use std::time::Duration;
+
+use arrow::datatypes::SchemaRef;
+
+use super::error::RequestError;
+use crate::model::ident::TableName;
+use crate::model::options::{
+    Acks, BadRowPolicy, CommitMode, MigrateMode, NulBytes, StreamOptions, TypeProfile, WriteMode,
+};
+
+/// Bytes of Arrow data per chunk unless set otherwise: large enough that the cost of a COPY statement vanishes, small
+/// enough that a bad row is reported soon (the driver sees a server error only at the end of a COPY).
+pub const DEFAULT_CHUNK_BYTES: u64 = 8 << 20;
+/// Rows per chunk unless set otherwise.
+pub const DEFAULT_CHUNK_ROWS: u64 = 100_000;
+/// Longest wait of a row for its chunk where chunks commit one by one.
+pub const DEFAULT_CHUNK_AGE: Duration = Duration::from_secs(1);
+
+/// A load to open.
+#[derive(Clone, Debug)]
+pub struct LoadRequest {
+    /// Target table.
+    pub table: TableName,
+    /// Schema of the stream with all its metadata.
+    pub schema: SchemaRef,
+    /// Options with defaults filled in.
+    pub options: LoadOptions,
+}
+
+/// [`StreamOptions`] with every default decided and every contradiction refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// What happens to rows that are there already.
+    pub write_mode: WriteMode,
+    /// How far the table may be changed.
+    pub migrate_mode: MigrateMode,
+    /// One transaction for the stream, or one per chunk.
+    pub commit: CommitMode,
+    /// Key columns, if the client named them.
+    pub primary_key: Option<Vec<String>>,
+    /// Name of a resumable stream.
+    pub stream_id: Option<String>,
+    /// What happens to a row that cannot be stored.
+    pub on_bad_row: BadRowPolicy,
+    /// Bad rows that are taken before the load fails.
+    pub max_rejects: u64,
+    /// What happens to NUL in text.
+    pub nul_bytes: NulBytes,
+    /// Arrow to Postgres type map.
+    pub type_profile: TypeProfile,
+    /// When the client gets answers.
+    pub acks: Acks,
+    /// Rows that must come.
+    pub expected_rows: Option<u64>,
+    /// Whether the end must be announced.
+    pub strict: bool,
+    /// Connections at once.
+    pub lanes: NonZeroU16,
+    /// Whether an overwrite leaves equal rows alone.
+    pub skip_unchanged: bool,
+    /// Rows per chunk.
+    pub chunk_rows: u64,
+    /// Bytes per chunk.
+    pub chunk_bytes: u64,
+    /// Longest time that a row waits for its chunk to fill, where chunks commit.
+    pub chunk_age: Duration,
+    /// Longest wait for a lock.
+    pub lock_timeout: Option<Duration>,
+    /// Longest run of a statement.
+    pub statement_timeout: Option<Duration>,
+}
+
+impl LoadOptions {
+    /// Fills in defaults and checks that the options agree.
+    ///
+    /// # Errors
+    /// [`RequestError::Conflict`] or [`RequestError::Unsupported`] with the options named.
+    pub fn resolve(options: StreamOptions) -> Result<Self, RequestError> {
+        let stream_id = options.stream_id.filter(|id| !id.is_empty());
+        let commit = options.commit.unwrap_or(match stream_id {
+            Some(_) => CommitMode::Batch,
+            None => CommitMode::Atomic,
+        });
+        let resolved = Self {
+            write_mode: options.write_mode.unwrap_or(WriteMode::Append),
+            migrate_mode: options.migrate_mode.unwrap_or(MigrateMode::Safe),
+            commit,
+            primary_key: options.primary_key,
+            stream_id,
+            on_bad_row: options.on_bad_row.unwrap_or(BadRowPolicy::Fail),
+            max_rejects: options.max_rejects.unwrap_or(0),
+            nul_bytes: options.nul_bytes.unwrap_or(NulBytes::Error),
+            type_profile: options.type_profile.unwrap_or(TypeProfile::Native),
+            acks: options.acks.unwrap_or(Acks::Final),
+            expected_rows: options.expected_rows,
+            strict: options.strict.unwrap_or(false),
+            lanes: options.lanes.unwrap_or(NonZeroU16::MIN),
+            skip_unchanged: options.skip_unchanged.unwrap_or(true),
+            chunk_rows: options
+                .batch_size
+                .filter(|rows| *rows > 0)
+                .unwrap_or(DEFAULT_CHUNK_ROWS),
+            chunk_bytes: options
+                .batch_size_bytes
+                .filter(|bytes| *bytes > 0)
+                .unwrap_or(DEFAULT_CHUNK_BYTES),
+            chunk_age: DEFAULT_CHUNK_AGE,
+            lock_timeout: options.lock_timeout.map(|span| span.get()),
+            statement_timeout: options.statement_timeout.map(|span| span.get()),
+        };
+        resolved.check()?;
+        Ok(resolved)
+    }
+
+    fn check(&self) -> Result<(), RequestError> {
+        let conflict = |text: &str| Err(RequestError::Conflict(text.to_owned()));
+        let unsupported = |text: &str| Err(RequestError::Unsupported(text.to_owned()));
+        if self.write_mode == WriteMode::Append && self.commit == CommitMode::Atomic && self.lanes.get() > 1 {
+            return conflict("lanes above 1 need commit: batch, because one transaction lives on one connection");
+        }
+        if self.write_mode != WriteMode::Append && self.lanes.get() > 1 {
+            return conflict("lanes above 1 need write_mode: append, because the last row of a key must win");
+        }
+        if self.stream_id.is_some() {
+            return unsupported(
+                "stream_id is not offered yet; leave it out and use commit: atomic, which is all or nothing",
+            );
+        }
+        if matches!(self.write_mode, WriteMode::Replace | WriteMode::OverwriteDeleteStale) {
+            return unsupported(
+                "write_mode offers append and overwrite so far; replace and overwrite-delete-stale are not offered yet",
+            );
+        }
+        if self.on_bad_row == BadRowPolicy::Reject {
+            return unsupported("on_bad_row offers fail so far; reject is not offered yet");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_without_options_is_an_atomic_safe_append() {
+        let options = LoadOptions::resolve(StreamOptions::default()).unwrap();
+        assert_eq!(options.write_mode, WriteMode::Append);
+        assert_eq!(options.commit, CommitMode::Atomic);
+        assert_eq!(options.migrate_mode, MigrateMode::Safe);
+        assert_eq!(options.acks, Acks::Final);
+        assert_eq!(options.lanes.get(), 1);
+    }
+
+    #[test]
+    fn lanes_are_refused_where_order_or_one_transaction_matters() {
+        let mut options = StreamOptions {
+            lanes: NonZeroU16::new(2),
+            ..StreamOptions::default()
+        };
+        let error = LoadOptions::resolve(options.clone()).unwrap_err().to_string();
+        assert!(error.contains("commit: batch"), "{error}");
+        options.commit = Some(CommitMode::Batch);
+        assert_eq!(LoadOptions::resolve(options.clone()).unwrap().lanes.get(), 2);
+        options.write_mode = Some(WriteMode::Overwrite);
+        let error = LoadOptions::resolve(options).unwrap_err().to_string();
+        assert!(error.contains("last row of a key"), "{error}");
+    }
+}

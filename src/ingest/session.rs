@@ -1,0 +1,254 @@
+//! Drives one stream: cuts batches into chunks, writes them through a [`Load`] with bounded read-ahead, and ends the load
+//! only when the stream really ended. Dropping a session aborts its load. Knows no protocol and no database.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::Serialize;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::batcher::{Batcher, ChunkLimits, IncomingBatch};
+use super::error::{Error, Kept, StreamError};
+use super::ports::{Chunk, Destination, Finished, Load, Written};
+use super::request::{LoadOptions, LoadRequest};
+use crate::model::caller::Caller;
+use crate::model::options::CommitMode;
+
+/// Chunks that wait for the loader: one is being written, one waits, one is being filled.
+const CHUNKS_AHEAD: usize = 1;
+
+/// Counts of a running stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Progress {
+    /// Rows written, committed or not.
+    pub rows: u64,
+    /// Rows committed.
+    pub committed: u64,
+    /// Rows in the reject table.
+    pub rejected: u64,
+    /// Chunks written.
+    pub chunks: u64,
+}
+
+/// What a finished stream did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// Counts.
+    pub progress: Progress,
+    /// The destination's part.
+    pub finished: Finished,
+}
+
+/// How the client said the stream ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StreamEnd {
+    /// Rows that a commit message announced.
+    pub committed_rows: Option<u64>,
+}
+
+/// A running stream.
+#[derive(Debug)]
+pub struct Session {
+    options: LoadOptions,
+    batcher: Batcher,
+    chunks: Option<mpsc::Sender<Step>>,
+    loader: JoinHandle<Result<Finished, Error>>,
+    progress: watch::Receiver<Progress>,
+}
+
+/// What the loader task is told.
+#[derive(Debug)]
+enum Step {
+    Chunk(Chunk),
+    /// The stream is complete. A channel that closes without this word means: abort.
+    Finish,
+}
+
+impl Session {
+    /// Opens the load.
+    ///
+    /// # Errors
+    /// Whatever the destination refuses; nothing is written then.
+    pub async fn open(destination: &dyn Destination, caller: &Caller, request: LoadRequest) -> Result<Self, Error> {
+        let options = request.options.clone();
+        let load = destination.open(caller, request).await?;
+        let (chunks, steps) = mpsc::channel(CHUNKS_AHEAD);
+        let (report, progress) = watch::channel(Progress::default());
+        let loader = tokio::spawn(drive(load, steps, report));
+        // Without commits before the end, writing a small chunk early would gain nothing.
+        let age = (options.commit == CommitMode::Batch).then_some(options.chunk_age);
+        let limits = ChunkLimits {
+            rows: options.chunk_rows,
+            bytes: options.chunk_bytes,
+            age,
+        };
+        Ok(Self {
+            options,
+            batcher: Batcher::new(limits),
+            chunks: Some(chunks),
+            loader,
+            progress,
+        })
+    }
+
+    /// Takes a batch; waits while the loader is behind.
+    ///
+    /// # Errors
+    /// The failure of an earlier chunk; the session is then over.
+    pub async fn push(&mut self, batch: IncomingBatch) -> Result<(), Error> {
+        for chunk in self.batcher.push(batch, Instant::now()) {
+            self.send(Step::Chunk(chunk)).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is pending without waiting for a full chunk.
+    ///
+    /// # Errors
+    /// As [`Session::push`].
+    pub async fn flush(&mut self) -> Result<(), Error> {
+        match self.batcher.take() {
+            Some(chunk) => self.send(Step::Chunk(chunk)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the stream: checks the announced row counts, writes the rest and commits.
+    ///
+    /// # Errors
+    /// A count that does not match (nothing more is committed), or the destination's failure.
+    pub async fn finish(mut self, end: StreamEnd) -> Result<Summary, Error> {
+        self.check_end(end)?;
+        self.flush().await?;
+        self.send(Step::Finish).await?;
+        self.chunks = None;
+        let finished = self.outcome().await?;
+        let progress = *self.progress.borrow();
+        // After the load finished, everything written is committed.
+        Ok(Summary {
+            progress: Progress {
+                committed: progress.rows,
+                ..progress
+            },
+            finished,
+        })
+    }
+
+    /// Rows received so far.
+    pub fn received(&self) -> u64 {
+        self.batcher.rows()
+    }
+
+    /// Rows that stay in the table whatever happens next.
+    pub fn kept(&self) -> Kept {
+        Kept {
+            rows: self.progress.borrow().committed,
+        }
+    }
+
+    /// Counts as they change, for progress acks.
+    pub fn watch(&self) -> watch::Receiver<Progress> {
+        self.progress.clone()
+    }
+
+    /// When pending rows should be flushed although no more came; never in atomic mode.
+    pub fn flush_at(&self) -> Option<Instant> {
+        self.batcher.deadline()
+    }
+
+    fn check_end(&self, end: StreamEnd) -> Result<(), StreamError> {
+        let received = self.received();
+        let announced = [
+            ("expected_rows", self.options.expected_rows),
+            ("the commit message", end.committed_rows),
+        ];
+        for (place, announced) in announced {
+            if let Some(announced) = announced.filter(|announced| *announced != received) {
+                return Err(StreamError::RowCount {
+                    place,
+                    announced,
+                    received,
+                    kept: self.kept(),
+                });
+            }
+        }
+        if self.options.strict && self.options.expected_rows.is_none() && end.committed_rows.is_none() {
+            return Err(StreamError::NoCommit {
+                received,
+                kept: self.kept(),
+            });
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, step: Step) -> Result<(), Error> {
+        let sent = match &self.chunks {
+            Some(chunks) => chunks.send(step).await.is_ok(),
+            None => false,
+        };
+        if sent {
+            return Ok(());
+        }
+        // The loader only stops receiving when it failed, so its outcome is the reason.
+        self.chunks = None;
+        match self.outcome().await {
+            Err(error) => Err(error),
+            Ok(_) => Err(Error::Internal("the load ended before its stream".to_owned())),
+        }
+    }
+
+    async fn outcome(&mut self) -> Result<Finished, Error> {
+        match (&mut self.loader).await {
+            Ok(outcome) => outcome,
+            Err(error) if error.is_cancelled() => Err(Error::Internal("the load was cancelled".to_owned())),
+            Err(error) => Err(Error::Internal(format!("the load's task ended unexpectedly: {error}"))),
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.loader.abort();
+    }
+}
+
+/// The loader task: writes chunks, up to `lanes` at once, then finishes the load when told so.
+async fn drive(
+    load: Arc<dyn Load>,
+    mut steps: mpsc::Receiver<Step>,
+    report: watch::Sender<Progress>,
+) -> Result<Finished, Error> {
+    let lanes = load.lanes().max(1);
+    let mut running: JoinSet<Result<Written, Error>> = JoinSet::new();
+    let mut complete = false;
+    loop {
+        tokio::select! {
+            step = steps.recv(), if running.len() < lanes && !complete => match step {
+                Some(Step::Chunk(chunk)) => {
+                    let load = Arc::clone(&load);
+                    running.spawn(async move { load.write(chunk).await });
+                }
+                Some(Step::Finish) => complete = true,
+                None => return Err(Error::Internal("the stream was given up".to_owned())),
+            },
+            Some(written) = running.join_next() => {
+                let written = written.map_err(|error| Error::Internal(format!("a write ended unexpectedly: {error}")))??;
+                report.send_modify(|progress| progress.add(written));
+            },
+            else => break,
+        }
+    }
+    load.finish().await
+}
+
+impl Progress {
+    fn add(&mut self, written: Written) {
+        self.rows += written.rows;
+        self.rejected += written.rejected;
+        self.chunks += 1;
+        if written.durable {
+            self.committed += written.rows;
+        }
+    }
+}

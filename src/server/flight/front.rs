@@ -1,0 +1,162 @@
+//! The FlightService that clients see. Plain descriptors are served here; everything that is not offered says so.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_flight::flight_service_server::FlightService;
+use arrow_flight::{
+    Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse,
+    PollInfo, PutResult, SchemaResult, Ticket,
+};
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::descriptor::{self, Command};
+use super::put::{PutAnswers, PutCall, PutContext};
+use crate::ingest::error::{Error, RequestError, StreamError};
+use crate::model::caller::{Caller, Principal};
+use crate::server::status::status;
+
+/// Flight service over the ingest core.
+#[derive(Clone, Debug)]
+pub struct FlightFront {
+    put: PutContext,
+}
+
+type Answers<T> = BoxStream<'static, Result<T, Status>>;
+
+impl FlightFront {
+    /// A front over the given core.
+    pub fn new(put: PutContext) -> Self {
+        Self { put }
+    }
+
+    async fn put(&self, request: Request<Streaming<FlightData>>) -> Result<PutAnswers, Error> {
+        if self.put.stopping.is_cancelled() {
+            return Err(Error::Draining);
+        }
+        let caller = caller(&request);
+        let (headers, _, mut rest) = request.into_parts();
+        let first = first_message(&mut rest, self.put.idle_timeout).await?;
+        let Some(wanted) = &first.flight_descriptor else {
+            return Err(RequestError::Malformed(
+                "the first message carries no Flight descriptor; send a PATH [table] or a CMD {\"table\": \"t\"} with the schema"
+                    .to_owned(),
+            )
+            .into());
+        };
+        match descriptor::read(wanted)? {
+            Command::Plain(target) => self.put.clone().put(PutCall { caller, headers, target, first, rest }).await,
+            Command::FlightSql(command) => Err(RequestError::Unsupported(format!(
+                "the Flight SQL command {command} is not offered yet; use a plain descriptor: PATH [table] or CMD {{\"table\": \"t\"}}"
+            ))
+            .into()),
+        }
+    }
+}
+
+/// Who calls, from the transport and the headers.
+fn caller<T>(request: &Request<T>) -> Caller {
+    let traceparent = request
+        .metadata()
+        .get("traceparent")
+        .and_then(|value| value.to_str().ok())
+        .map(Arc::from);
+    Caller {
+        principal: Principal::Anonymous,
+        peer: request.remote_addr(),
+        traceparent,
+    }
+}
+
+async fn first_message(rest: &mut Streaming<FlightData>, idle: Duration) -> Result<FlightData, Error> {
+    let kept = Default::default();
+    match tokio::time::timeout(idle, rest.next()).await {
+        Err(_) => Err(StreamError::Idle { idle, kept }.into()),
+        Ok(Some(Ok(first))) => Ok(first),
+        Ok(Some(Err(status))) if status.code() == tonic::Code::OutOfRange => Err(StreamError::Protocol {
+            message: 1,
+            reason: format!("{} (limits.max_message_bytes); send smaller batches", status.message()),
+            kept,
+        }
+        .into()),
+        Ok(Some(Err(status))) => Err(StreamError::Broken {
+            received: 0,
+            reason: status.message().to_owned(),
+            kept,
+        }
+        .into()),
+        Ok(None) => Err(RequestError::Malformed(
+            "the stream ended before its first message; send a descriptor with the schema, also when there are no rows"
+                .to_owned(),
+        )
+        .into()),
+    }
+}
+
+/// A request that failed before it had an answer stream is logged here.
+fn refuse(error: &Error) -> Status {
+    let status = status(error);
+    tracing::info!(code = ?status.code(), error = %error, "put refused");
+    status
+}
+
+fn not_offered<T>(what: &str) -> Result<T, Status> {
+    Err(Status::unimplemented(format!("{what} is not offered by this server")))
+}
+
+#[tonic::async_trait]
+impl FlightService for FlightFront {
+    type HandshakeStream = Answers<HandshakeResponse>;
+    type ListFlightsStream = Answers<FlightInfo>;
+    type DoGetStream = Answers<FlightData>;
+    type DoPutStream = PutAnswers;
+    type DoExchangeStream = Answers<FlightData>;
+    type DoActionStream = Answers<arrow_flight::Result>;
+    type ListActionsStream = Answers<ActionType>;
+
+    async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Result<Response<PutAnswers>, Status> {
+        let answers: Answers<PutResult> = self.put(request).await.map_err(|error| refuse(&error))?;
+        Ok(Response::new(answers))
+    }
+
+    async fn handshake(
+        &self,
+        _: Request<Streaming<HandshakeRequest>>,
+    ) -> Result<Response<Self::HandshakeStream>, Status> {
+        not_offered("Handshake")
+    }
+
+    async fn list_flights(&self, _: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
+        not_offered("ListFlights")
+    }
+
+    async fn get_flight_info(&self, _: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+        not_offered("GetFlightInfo")
+    }
+
+    async fn poll_flight_info(&self, _: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
+        not_offered("PollFlightInfo")
+    }
+
+    async fn get_schema(&self, _: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
+        not_offered("GetSchema")
+    }
+
+    async fn do_get(&self, _: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
+        not_offered("DoGet")
+    }
+
+    async fn do_exchange(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoExchangeStream>, Status> {
+        not_offered("DoExchange")
+    }
+
+    async fn do_action(&self, _: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
+        not_offered("DoAction")
+    }
+
+    async fn list_actions(&self, _: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
+        Ok(Response::new(futures::stream::empty().boxed()))
+    }
+}

@@ -1,0 +1,274 @@
+//! DoPut: one call is one session of the core. Answers never block the load: progress is a latest value, the client may
+//! read it or not.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow_flight::{FlightData, PutResult};
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+use tonic::metadata::MetadataMap;
+
+use super::decode::{Decoder, Message};
+use super::descriptor::{self, ServerOptions, Target};
+use super::result::{PutAnswer, read_metadata};
+use crate::ingest::batcher::IncomingBatch;
+use crate::ingest::budget::ByteBudget;
+use crate::ingest::error::{Error, RequestError, StreamError};
+use crate::ingest::ports::Destination;
+use crate::ingest::request::{LoadOptions, LoadRequest};
+use crate::ingest::session::{Session, StreamEnd};
+use crate::model::caller::Caller;
+use crate::model::options::Acks;
+use crate::server::status::status;
+
+/// What every put shares.
+#[derive(Clone, Debug)]
+pub struct PutContext {
+    /// Where rows go.
+    pub destination: Arc<dyn Destination>,
+    /// Defaults and per-table options.
+    pub options: Arc<ServerOptions>,
+    /// Memory for batches in flight.
+    pub budget: ByteBudget,
+    /// Longest pause between two messages.
+    pub idle_timeout: Duration,
+    /// Set when the server stops; running streams then end.
+    pub stopping: CancellationToken,
+}
+
+/// The stream of answers that a client gets.
+pub type PutAnswers = BoxStream<'static, Result<PutResult, Status>>;
+
+/// An incoming call: its headers were read, its first message was taken off the stream.
+#[derive(Debug)]
+pub struct PutCall<S> {
+    /// Who calls.
+    pub caller: Caller,
+    /// gRPC headers.
+    pub headers: MetadataMap,
+    /// Where to, from the first message's descriptor.
+    pub target: Target,
+    /// The message that carried the descriptor, with the schema.
+    pub first: FlightData,
+    /// The rest of the stream.
+    pub rest: S,
+}
+
+impl PutContext {
+    /// Opens the session and answers with a stream that ends with the final result.
+    ///
+    /// # Errors
+    /// Everything that can be refused before the first row.
+    pub async fn put<S>(self, call: PutCall<S>) -> Result<PutAnswers, Error>
+    where
+        S: Stream<Item = Result<FlightData, Status>> + Send + Unpin + 'static,
+    {
+        let started = Instant::now();
+        let decoder = Decoder::new(&call.first).map_err(|reason| StreamError::Decode {
+            message: 1,
+            reason,
+            kept: Default::default(),
+        })?;
+        let options = self.resolve(&call, &decoder)?;
+        let request = LoadRequest {
+            table: call.target.table.clone(),
+            schema: Arc::clone(decoder.schema()),
+            options: options.clone(),
+        };
+        let table = call.target.table.to_string();
+        let session = Session::open(&*self.destination, &call.caller, request).await?;
+        let progress = (options.acks == Acks::Progress).then(|| session.watch());
+        let (answer, outcome) = oneshot::channel();
+        let pump = Pump {
+            context: self,
+            decoder,
+            rest: call.rest,
+            message: 1,
+        };
+        // The guard lives in the answer stream: when the client drops the call, the pump is told to stop.
+        let stop = CancellationToken::new();
+        let guard = stop.clone().drop_guard();
+        tokio::spawn(async move {
+            let result = tokio::select! {
+                result = pump.run(session) => result,
+                () = stop.cancelled() => return,
+            };
+            let sent = result.map(|summary| PutAnswer::finished(summary, options.commit, millis(started)));
+            // The receiver is gone only when the client is.
+            drop(answer.send(sent));
+        });
+        let last = futures::stream::once(async move {
+            let _guard = guard;
+            match outcome.await {
+                Ok(Ok(answer)) => Ok(answer.put_result()),
+                Ok(Err(error)) => Err(report(&error)),
+                Err(_) => Err(Status::internal("the load ended without an answer")),
+            }
+        });
+        Ok(match progress {
+            None => last.boxed(),
+            Some(progress) => with_progress(progress, table, options.commit, last.boxed()),
+        })
+    }
+
+    fn resolve<S>(&self, call: &PutCall<S>, decoder: &Decoder) -> Result<LoadOptions, RequestError> {
+        let merged = call
+            .target
+            .options
+            .clone()
+            .merge_over(descriptor::header_options(&call.headers)?)
+            .merge_over(descriptor::metadata_options(decoder.schema())?)
+            .merge_over(self.options.of(&call.target.table));
+        LoadOptions::resolve(merged)
+    }
+}
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A request ends here, so here it is logged, once.
+fn report(error: &Error) -> Status {
+    let status = status(error);
+    tracing::warn!(code = ?status.code(), error = %error, "put failed");
+    status
+}
+
+/// Progress answers until the final one comes; each tells the latest counts, none is queued.
+fn with_progress(
+    progress: tokio::sync::watch::Receiver<crate::ingest::session::Progress>,
+    table: String,
+    commit: crate::model::options::CommitMode,
+    last: PutAnswers,
+) -> PutAnswers {
+    let state = (Some(progress), table, Some(last));
+    futures::stream::unfold(state, move |(progress, table, last)| async move {
+        let mut last = last?;
+        let Some(mut watch) = progress else {
+            return last.next().await.map(|answer| (answer, (None, table, None)));
+        };
+        tokio::select! {
+            biased;
+            changed = watch.changed() => match changed {
+                Ok(()) => {
+                    let counts = *watch.borrow_and_update();
+                    let answer = PutAnswer::progress(&table, commit, counts).put_result();
+                    Some((Ok(answer), (Some(watch), table, Some(last))))
+                }
+                Err(_) => last.next().await.map(|answer| (answer, (None, table, None))),
+            },
+            answer = last.next() => answer.map(|answer| (answer, (None, table, None))),
+        }
+    })
+    .boxed()
+}
+
+/// Moves messages from the client to the session.
+struct Pump<S> {
+    context: PutContext,
+    decoder: Decoder,
+    rest: S,
+    message: u64,
+}
+
+impl<S> Pump<S>
+where
+    S: Stream<Item = Result<FlightData, Status>> + Send + Unpin,
+{
+    async fn run(mut self, mut session: Session) -> Result<crate::ingest::session::Summary, Error> {
+        let mut end = StreamEnd::default();
+        while let Some(data) = self.next(&mut session).await? {
+            self.message += 1;
+            if end.committed_rows.is_some() {
+                return Err(self.protocol(&session, "came after the commit message, which ends a stream"));
+            }
+            let metadata = read_metadata(&data.app_metadata)?;
+            if metadata.seq.is_some() || metadata.token.is_some() {
+                return Err(RequestError::Unsupported(
+                    "seq and token need a stream_id, which is not offered yet; leave app_metadata empty".to_owned(),
+                )
+                .into());
+            }
+            self.take(data, &mut session).await?;
+            end.committed_rows = metadata.commit.map(|commit| commit.rows);
+        }
+        session.finish(end).await
+    }
+
+    /// The next message; waits at most the idle timeout, and writes a part-filled chunk when its time has come.
+    async fn next(&mut self, session: &mut Session) -> Result<Option<FlightData>, Error> {
+        let idle_at = tokio::time::Instant::now() + self.context.idle_timeout;
+        loop {
+            let flush_at = session.flush_at().map(tokio::time::Instant::from_std);
+            tokio::select! {
+                biased;
+                message = self.rest.next() => return match message {
+                    Some(Ok(data)) => Ok(Some(data)),
+                    Some(Err(status)) => Err(broken(session, &status)),
+                    None => Ok(None),
+                },
+                () = self.context.stopping.cancelled() => return Err(Error::Draining),
+                () = tokio::time::sleep_until(flush_at.unwrap_or(idle_at)), if flush_at.is_some() => session.flush().await?,
+                () = tokio::time::sleep_until(idle_at) => {
+                    let idle = self.context.idle_timeout;
+                    return Err(StreamError::Idle { idle, kept: session.kept() }.into());
+                }
+            }
+        }
+    }
+
+    async fn take(&mut self, data: FlightData, session: &mut Session) -> Result<(), Error> {
+        let wire_bytes = data.data_body.len();
+        let permit = self.context.budget.acquire(wire_bytes).await;
+        let read = self.decoder.read(data).map_err(|reason| StreamError::Decode {
+            message: self.message,
+            reason,
+            kept: session.kept(),
+        })?;
+        match read {
+            Message::Batch(batch) if batch.num_rows() > 0 => {
+                session
+                    .push(IncomingBatch {
+                        batch,
+                        wire_bytes,
+                        permit: Some(Arc::new(permit)),
+                    })
+                    .await
+            }
+            Message::Batch(_) | Message::Dictionary | Message::Metadata => Ok(()),
+        }
+    }
+
+    fn protocol(&self, session: &Session, reason: &str) -> Error {
+        StreamError::Protocol {
+            message: self.message,
+            reason: reason.to_owned(),
+            kept: session.kept(),
+        }
+        .into()
+    }
+}
+
+/// The transport's error while reading: a message over the limit is the client's to mend, the rest is a client gone.
+fn broken(session: &Session, status: &Status) -> Error {
+    let (received, kept) = (session.received(), session.kept());
+    if status.code() == tonic::Code::OutOfRange {
+        let reason = format!("{} (limits.max_message_bytes); send smaller batches", status.message());
+        return StreamError::Protocol {
+            message: 0,
+            reason,
+            kept,
+        }
+        .into();
+    }
+    StreamError::Broken {
+        received,
+        reason: status.message().to_owned(),
+        kept,
+    }
+    .into()
+}

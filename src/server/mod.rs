@@ -1,0 +1,83 @@
+//! The doors: protocols in, calls of the ingest core out. Never touches Postgres.
+
+pub mod admin;
+pub mod flight;
+pub mod status;
+
+use std::time::Duration;
+
+use arrow_flight::flight_service_server::FlightServiceServer;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+
+use flight::front::FlightFront;
+
+/// Sizes and times of the gRPC server.
+#[derive(Clone, Copy, Debug)]
+pub struct GrpcSettings {
+    /// Largest message that is taken; clients do not split batches, so the default of 4 MiB would refuse real uploads.
+    pub max_message_bytes: usize,
+    /// HTTP/2 flow control window of one stream.
+    pub stream_window_bytes: u32,
+    /// HTTP/2 flow control window of one connection.
+    pub connection_window_bytes: u32,
+    /// Streams that one connection may have open.
+    pub max_streams: Option<u32>,
+    /// Interval of HTTP/2 pings, so that a quiet stream is not cut by what lies between.
+    pub keepalive: Duration,
+}
+
+/// Largest HTTP/2 frame that we let clients send: fewer frames per batch than the default of 16 KiB.
+const MAX_FRAME_BYTES: u32 = 1 << 20;
+
+impl Default for GrpcSettings {
+    fn default() -> Self {
+        Self {
+            max_message_bytes: 256 << 20,
+            stream_window_bytes: 8 << 20,
+            connection_window_bytes: 16 << 20,
+            max_streams: None,
+            keepalive: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Serves all doors on one listener until `stop`, then waits for running calls.
+///
+/// # Errors
+/// What the transport says.
+pub async fn serve(
+    listener: TcpListener,
+    settings: GrpcSettings,
+    front: FlightFront,
+    stop: CancellationToken,
+) -> Result<(), tonic::transport::Error> {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<FlightServiceServer<FlightFront>>().await;
+    let flight = FlightServiceServer::new(front)
+        .max_decoding_message_size(settings.max_message_bytes)
+        .max_encoding_message_size(settings.max_message_bytes);
+    let stopping = stop.clone();
+    tokio::spawn(async move {
+        stopping.cancelled().await;
+        health.set_not_serving::<FlightServiceServer<FlightFront>>().await;
+        health
+            .set_service_status("", tonic_health::ServingStatus::NotServing)
+            .await;
+    });
+    Server::builder()
+        .initial_stream_window_size(settings.stream_window_bytes)
+        .initial_connection_window_size(settings.connection_window_bytes)
+        .max_frame_size(MAX_FRAME_BYTES)
+        .max_concurrent_streams(settings.max_streams)
+        .http2_keepalive_interval(Some(settings.keepalive))
+        .add_service(health_service)
+        .add_service(flight)
+        .serve_with_incoming_shutdown(
+            TcpIncoming::from(listener).with_nodelay(Some(true)),
+            stop.cancelled_owned(),
+        )
+        .await
+}
