@@ -5,5 +5,5 @@
 pub mod config;
 pub mod ingest;
 pub mod model;
-pub mod server;
 pub mod postgres;
+pub mod server;

@@ -84,7 +84,10 @@ impl Extension {
 fn opaque(metadata: &str) -> Option<Extension> {
     let object: serde_json::Value = serde_json::from_str(metadata).ok()?;
     let text = |key: &str| object.get(key).and_then(|value| value.as_str()).map(str::to_owned);
-    Some(Extension::Opaque { type_name: text("type_name")?, vendor_name: text("vendor_name")? })
+    Some(Extension::Opaque {
+        type_name: text("type_name")?,
+        vendor_name: text("vendor_name")?,
+    })
 }
 
 fn fixed_shape(metadata: &str, storage: &DataType) -> Option<Extension> {
@@ -96,7 +99,9 @@ fn fixed_shape(metadata: &str, storage: &DataType) -> Option<Extension> {
     for length in object.get("shape")?.as_array()? {
         shape.push(usize::try_from(length.as_u64()?).ok()?);
     }
-    let cells = shape.iter().try_fold(1usize, |cells, length| cells.checked_mul(*length))?;
+    let cells = shape
+        .iter()
+        .try_fold(1usize, |cells, length| cells.checked_mul(*length))?;
     (cells == usize::try_from(*size).ok()?).then_some(Extension::FixedShapeTensor { shape })
 }
 

@@ -31,7 +31,11 @@ pub fn default_type(field: &Field, profile: TypeProfile) -> Result<PgType, Unmap
         TypeProfile::Native => native(field),
         TypeProfile::Cloudquery => Ok(cloudquery(field)),
     };
-    mapped.map_err(|why| UnmappedType { field: field.name().clone(), arrow: field.data_type().to_string(), why })
+    mapped.map_err(|why| UnmappedType {
+        field: field.name().clone(),
+        arrow: field.data_type().to_string(),
+        why,
+    })
 }
 
 /// A reason, or nothing more to say.
@@ -68,9 +72,10 @@ fn native_storage(data_type: &DataType) -> Mapped {
         DataType::UInt64 => numeric(20, 0),
         DataType::Float16 | DataType::Float32 => PgType::Float4,
         DataType::Float64 => PgType::Float8,
-        DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal128(p, s) | DataType::Decimal256(p, s) => {
-            decimal(*p, *s)
-        }
+        DataType::Decimal32(p, s)
+        | DataType::Decimal64(p, s)
+        | DataType::Decimal128(p, s)
+        | DataType::Decimal256(p, s) => decimal(*p, *s),
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Null => PgType::Text,
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => PgType::Bytea,
         DataType::Date32 | DataType::Date64 => PgType::Date,
@@ -128,9 +133,10 @@ fn cloudquery(field: &Field) -> PgType {
         DataType::UInt64 => numeric(20, 0),
         DataType::Float32 => PgType::Float4,
         DataType::Float64 => PgType::Float8,
-        DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal128(p, s) | DataType::Decimal256(p, s) => {
-            numeric(u16::from(*p), i16::from(*s))
-        }
+        DataType::Decimal32(p, s)
+        | DataType::Decimal64(p, s)
+        | DataType::Decimal128(p, s)
+        | DataType::Decimal256(p, s) => numeric(u16::from(*p), i16::from(*s)),
         DataType::Binary | DataType::LargeBinary => PgType::Bytea,
         DataType::Timestamp(_, _) => PgType::Timestamp(None),
         DataType::Time32(_) | DataType::Time64(_) => PgType::Time(None),
@@ -152,7 +158,10 @@ fn cloudquery_element(element: &Field) -> PgType {
 
 /// `arrow.json` means nothing to the Go plugin, which writes it as text.
 fn is_canonical(field: &Field) -> bool {
-    field.metadata().get(super::extension::NAME).is_some_and(|name| name.starts_with("arrow."))
+    field
+        .metadata()
+        .get(super::extension::NAME)
+        .is_some_and(|name| name.starts_with("arrow."))
 }
 
 /// A pgvector column for lists of `dimensions` floats.

@@ -46,7 +46,10 @@ struct Work {
 
 impl std::fmt::Debug for BoundBatch<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("BoundBatch").field("rows", &self.rows).field("columns", &self.columns.len()).finish()
+        f.debug_struct("BoundBatch")
+            .field("rows", &self.rows)
+            .field("columns", &self.columns.len())
+            .finish()
     }
 }
 
@@ -54,10 +57,14 @@ impl<'a> BoundBatch<'a> {
     pub(super) fn new(plan: &'a CopyPlan, batch: &'a RecordBatch) -> Result<Self, CellError> {
         let mut columns = Vec::with_capacity(batch.num_columns());
         for (planned, array) in plan.columns.iter().zip(batch.columns()) {
-            let encoder = (planned.bind)(array)
-                .map_err(|wrong| planned.error(0, CellReason::WrongArray(wrong.0.to_string())))?;
+            let encoder =
+                (planned.bind)(array).map_err(|wrong| planned.error(0, CellReason::WrongArray(wrong.0.to_string())))?;
             let forbidden = if planned.nullable { None } else { array.logical_nulls() };
-            columns.push(BoundColumn { planned, encoder, forbidden: forbidden.filter(|n| n.null_count() > 0) });
+            columns.push(BoundColumn {
+                planned,
+                encoder,
+                forbidden: forbidden.filter(|n| n.null_count() > 0),
+            });
         }
         Ok(Self {
             plan,
@@ -115,7 +122,10 @@ impl<'a> BoundBatch<'a> {
     }
 
     fn work(&self) -> Work {
-        Work { cursors: Vec::new(), scratch: self.columns.iter().map(|_| Scratch::default()).collect() }
+        Work {
+            cursors: Vec::new(),
+            scratch: self.columns.iter().map(|_| Scratch::default()).collect(),
+        }
     }
 
     /// Encodes rows from `from` on for about `wanted` bytes and returns the next row.
@@ -128,7 +138,9 @@ impl<'a> BoundBatch<'a> {
         out: &mut BytesMut,
     ) -> Result<usize, CellError> {
         let guess = self.bytes_per_row.load(Ordering::Relaxed).max(1);
-        let count = (wanted.min(CHUNK_BYTES) / guess).clamp(1, CHUNK_ROWS).min(self.rows - from);
+        let count = (wanted.min(CHUNK_BYTES) / guess)
+            .clamp(1, CHUNK_ROWS)
+            .min(self.rows - from);
         if let Some(error) = self.measure(from..from + count, work, 1).into_iter().next() {
             return Err(error);
         }
@@ -144,7 +156,8 @@ impl<'a> BoundBatch<'a> {
             end = next;
             taken += 1;
         }
-        self.bytes_per_row.store((end - start).div_ceil(taken.max(1)), Ordering::Relaxed);
+        self.bytes_per_row
+            .store((end - start).div_ceil(taken.max(1)), Ordering::Relaxed);
         out.resize(end, 0);
         self.write(from..from + taken, ordinal_base, work, out);
         Ok(from + taken)
@@ -153,13 +166,19 @@ impl<'a> BoundBatch<'a> {
     /// Pass 1 over all columns: row sizes in `work.cursors`, and the first fault of each of the first `limit` bad rows.
     fn measure(&self, rows: Range<usize>, work: &mut Work, limit: usize) -> Vec<CellError> {
         work.cursors.clear();
-        work.cursors.resize(rows.len(), if self.plan.ordinal { 2 + 12 } else { 2 });
+        work.cursors
+            .resize(rows.len(), if self.plan.ordinal { 2 + 12 } else { 2 });
         let mut errors: Vec<CellError> = Vec::new();
         for (column, scratch) in self.columns.iter().zip(&mut work.scratch) {
             let mut faults = Faults::new(limit);
-            column.encoder.measure(rows.clone(), &mut work.cursors, scratch, &mut faults);
+            column
+                .encoder
+                .measure(rows.clone(), &mut work.cursors, scratch, &mut faults);
             let nulls = column.forbidden.iter().flat_map(|nulls| {
-                rows.clone().filter(|row| nulls.is_null(*row)).take(limit).map(|row| (row, CellReason::Null))
+                rows.clone()
+                    .filter(|row| nulls.is_null(*row))
+                    .take(limit)
+                    .map(|row| (row, CellReason::Null))
             });
             let found = faults.found().iter().cloned().chain(nulls);
             errors.extend(found.map(|(row, reason)| column.planned.error(row, reason)));

@@ -31,7 +31,8 @@ impl<T: ByteArrayType> ByteCells for GenericByteArray<T> {
     }
     fn run(&self, rows: Range<usize>) -> Option<&[u8]> {
         let offsets = self.value_offsets();
-        self.value_data().get(offsets[rows.start].as_usize()..offsets[rows.end].as_usize())
+        self.value_data()
+            .get(offsets[rows.start].as_usize()..offsets[rows.end].as_usize())
     }
 }
 

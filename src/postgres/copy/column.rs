@@ -58,7 +58,10 @@ pub(crate) struct Faults {
 impl Faults {
     /// Keeps the first `limit` faulty rows.
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, found: Vec::new() }
+        Self {
+            limit,
+            found: Vec::new(),
+        }
     }
 
     /// Notes that `row` cannot be stored; rows come in ascending order, later faults of a row are dropped.
@@ -105,7 +108,11 @@ pub(crate) fn fixed<F, const N: usize>(nulls: Option<&NullBuffer>, value: F) -> 
 where
     F: Fn(usize) -> Result<[u8; N], CellReason> + Send + Sync + 'static,
 {
-    Box::new(Fixed { nulls: some_nulls(nulls), checked: true, value })
+    Box::new(Fixed {
+        nulls: some_nulls(nulls),
+        checked: true,
+        value,
+    })
 }
 
 /// An encoder for cells of `N` bytes where every value fits.
@@ -113,7 +120,11 @@ pub(crate) fn fixed_any<F, const N: usize>(nulls: Option<&NullBuffer>, value: F)
 where
     F: Fn(usize) -> [u8; N] + Send + Sync + 'static,
 {
-    Box::new(Fixed { nulls: some_nulls(nulls), checked: false, value: move |row| Ok(value(row)) })
+    Box::new(Fixed {
+        nulls: some_nulls(nulls),
+        checked: false,
+        value: move |row| Ok(value(row)),
+    })
 }
 
 impl<F, const N: usize> Fixed<F, N>
@@ -144,10 +155,10 @@ where
         }
         if self.checked {
             for row in rows {
-                if self.nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)) {
-                    if let Err(reason) = (self.value)(row) {
-                        faults.push(row, reason);
-                    }
+                if self.nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row))
+                    && let Err(reason) = (self.value)(row)
+                {
+                    faults.push(row, reason);
                 }
             }
         }
@@ -188,7 +199,10 @@ struct MeasuredColumn<C> {
 
 /// An encoder for cells that know their size.
 pub(crate) fn measured<C: Measured + 'static>(nulls: Option<&NullBuffer>, cells: C) -> Encoder {
-    Box::new(MeasuredColumn { nulls: some_nulls(nulls), cells })
+    Box::new(MeasuredColumn {
+        nulls: some_nulls(nulls),
+        cells,
+    })
 }
 
 impl<C: Measured> ColumnEncoder for MeasuredColumn<C> {
@@ -227,7 +241,10 @@ pub(crate) fn rendered<F>(nulls: Option<&NullBuffer>, render: F) -> Encoder
 where
     F: Fn(usize, &mut Vec<u8>) -> Result<(), CellReason> + Send + Sync + 'static,
 {
-    Box::new(Rendered { nulls: some_nulls(nulls), render })
+    Box::new(Rendered {
+        nulls: some_nulls(nulls),
+        render,
+    })
 }
 
 impl<F> ColumnEncoder for Rendered<F>
@@ -266,7 +283,11 @@ where
 
 /// Whether a payload fits in one field.
 pub(crate) fn fits(size: usize) -> Result<(), CellReason> {
-    if size > MAX_FIELD { Err(CellReason::FieldTooLarge(size)) } else { Ok(()) }
+    if size > MAX_FIELD {
+        Err(CellReason::FieldTooLarge(size))
+    } else {
+        Ok(())
+    }
 }
 
 /// The length word of a payload that [`fits`].

@@ -41,7 +41,9 @@ pub enum CellReason {
     #[error("{0}")]
     Inexact(&'static str),
     /// The byte 0 in text.
-    #[error("the text contains a NUL byte, which Postgres cannot store (option nul_bytes: strip or replace changes it)")]
+    #[error(
+        "the text contains a NUL byte, which Postgres cannot store (option nul_bytes: strip or replace changes it)"
+    )]
     NulByte,
     /// More than the declared length.
     #[error("the value has {found} {unit}, {limit} are allowed")]

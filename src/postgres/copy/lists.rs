@@ -44,17 +44,26 @@ impl Lists {
             }
             DataType::FixedSizeList(_, size) => {
                 let size = *size as usize;
-                ((0..rows).map(|row| (row * size, (row + 1) * size)).collect(), array.as_fixed_size_list().values().clone())
+                (
+                    (0..rows).map(|row| (row * size, (row + 1) * size)).collect(),
+                    array.as_fixed_size_list().values().clone(),
+                )
             }
             DataType::ListView(_) => {
                 let list = array.as_list_view::<i32>();
                 let starts = list.offsets().iter().zip(list.sizes().iter());
-                (starts.map(|(o, s)| (*o as usize, (*o + *s) as usize)).collect(), list.values().clone())
+                (
+                    starts.map(|(o, s)| (*o as usize, (*o + *s) as usize)).collect(),
+                    list.values().clone(),
+                )
             }
             DataType::LargeListView(_) => {
                 let list = array.as_list_view::<i64>();
                 let starts = list.offsets().iter().zip(list.sizes().iter());
-                (starts.map(|(o, s)| (*o as usize, (*o + *s) as usize)).collect(), list.values().clone())
+                (
+                    starts.map(|(o, s)| (*o as usize, (*o + *s) as usize)).collect(),
+                    list.values().clone(),
+                )
             }
             other => return Err(WrongArray(other.clone())),
         };
@@ -80,7 +89,11 @@ impl Lists {
         if in_order {
             starts.extend(ranges.iter().map(|(start, _)| start - first));
             starts.push(next - first);
-            return Ok(Self { starts, nulls, elements: elements.slice(first, next - first) });
+            return Ok(Self {
+                starts,
+                nulls,
+                elements: elements.slice(first, next - first),
+            });
         }
         let mut positions: Vec<u64> = Vec::new();
         for (row, (start, end)) in ranges.iter().enumerate() {
@@ -91,7 +104,11 @@ impl Lists {
         }
         starts.push(positions.len());
         let elements = take(&elements, &UInt64Array::from(positions), None)?;
-        Ok(Self { starts, nulls, elements })
+        Ok(Self {
+            starts,
+            nulls,
+            elements,
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use arrow::record_batch::RecordBatch;
 use super::EncodeOptions;
 use super::batch::BoundBatch;
 use super::column::Bind;
-use super::error::{CellError, CellReason, PlanError, RefusedPair, Refused};
+use super::error::{CellError, CellReason, PlanError, Refused, RefusedPair};
 use super::registry;
 use super::source::Source;
 use crate::model::ident::Ident;
@@ -29,13 +29,22 @@ pub(super) struct PlannedColumn {
 
 impl PlannedColumn {
     pub(super) fn error(&self, row: usize, reason: CellReason) -> CellError {
-        CellError { column: self.name.clone(), row, arrow: self.arrow.clone(), pg: self.pg.clone(), reason }
+        CellError {
+            column: self.name.clone(),
+            row,
+            arrow: self.arrow.clone(),
+            pg: self.pg.clone(),
+            reason,
+        }
     }
 }
 
 impl std::fmt::Debug for CopyPlan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let columns = self.columns.iter().map(|column| (&column.name, (&column.arrow, &column.pg)));
+        let columns = self
+            .columns
+            .iter()
+            .map(|column| (&column.name, (&column.arrow, &column.pg)));
         f.debug_map().entries(columns).finish()
     }
 }
@@ -47,7 +56,10 @@ impl CopyPlan {
     /// [`PlanError::Pairs`] with every pair that has no exact encoding.
     pub fn new(schema: &Schema, columns: &[TargetColumn], options: &EncodeOptions) -> Result<Self, PlanError> {
         if schema.fields().len() != columns.len() {
-            return Err(PlanError::ColumnCount { fields: schema.fields().len(), columns: columns.len() });
+            return Err(PlanError::ColumnCount {
+                fields: schema.fields().len(),
+                columns: columns.len(),
+            });
         }
         let mut planned = Vec::with_capacity(columns.len());
         let mut refused = Vec::new();
@@ -72,7 +84,14 @@ impl CopyPlan {
                 }),
             }
         }
-        if refused.is_empty() { Ok(Self { columns: planned, ordinal: false }) } else { Err(PlanError::Pairs(refused)) }
+        if refused.is_empty() {
+            Ok(Self {
+                columns: planned,
+                ordinal: false,
+            })
+        } else {
+            Err(PlanError::Pairs(refused))
+        }
     }
 
     /// Appends one more `int8` field to every row: its position in the stream.
@@ -88,7 +107,10 @@ impl CopyPlan {
     /// A [`CellError`] for row 0 where the batch does not have the planned types.
     pub fn bind<'a>(&'a self, batch: &'a RecordBatch) -> Result<BoundBatch<'a>, CellError> {
         if batch.num_columns() != self.columns.len() {
-            let reason = CellReason::WrongColumnCount { found: batch.num_columns(), expected: self.columns.len() };
+            let reason = CellReason::WrongColumnCount {
+                found: batch.num_columns(),
+                expected: self.columns.len(),
+            };
             let Some(first) = self.columns.first() else {
                 return BoundBatch::new(self, batch);
             };

@@ -18,12 +18,18 @@ pub(crate) struct Source<'a> {
 impl<'a> Source<'a> {
     /// What a field brings.
     pub(crate) fn of(field: &'a Field) -> Self {
-        Self { data_type: field.data_type(), extension: Extension::of(field) }
+        Self {
+            data_type: field.data_type(),
+            extension: Extension::of(field),
+        }
     }
 
     /// The same meaning on another storage: the values of a dictionary or of runs.
     pub(crate) fn stored_as(&self, data_type: &'a DataType) -> Self {
-        Self { data_type, extension: self.extension.clone() }
+        Self {
+            data_type,
+            extension: self.extension.clone(),
+        }
     }
 }
 

@@ -32,7 +32,12 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, element: &PgType, opt
         let lists = Lists::of(array)?;
         let encoder = bind_elements(&lists.elements)?;
         let element_nulls = some_nulls(lists.elements.logical_nulls().as_ref());
-        Ok(Box::new(Arrays { lists, encoder, element_nulls, oid }) as Encoder)
+        Ok(Box::new(Arrays {
+            lists,
+            encoder,
+            element_nulls,
+            oid,
+        }) as Encoder)
     }))
 }
 
@@ -53,7 +58,9 @@ impl Arrays {
     }
 
     fn has_nulls(&self, elements: Range<usize>) -> bool {
-        self.element_nulls.as_ref().is_some_and(|nulls| elements.into_iter().any(|element| nulls.is_null(element)))
+        self.element_nulls
+            .as_ref()
+            .is_some_and(|nulls| elements.into_iter().any(|element| nulls.is_null(element)))
     }
 
     fn put_header(&self, elements: Range<usize>, size: usize, cursor: usize, out: &mut [u8]) {
@@ -80,7 +87,12 @@ impl ColumnEncoder for Arrays {
         scratch.marks.resize(elements.len(), 0);
         scratch.children.resize_with(1, Scratch::default);
         let mut element_faults = Faults::new(usize::MAX);
-        self.encoder.measure(elements.clone(), &mut scratch.marks, &mut scratch.children[0], &mut element_faults);
+        self.encoder.measure(
+            elements.clone(),
+            &mut scratch.marks,
+            &mut scratch.children[0],
+            &mut element_faults,
+        );
         let mut bad = element_faults.found().iter().peekable();
         for (length, row) in lengths.iter_mut().zip(rows) {
             let list = self.lists.starts[row]..self.lists.starts[row + 1];
@@ -89,7 +101,11 @@ impl ColumnEncoder for Arrays {
                 continue;
             }
             let sizes = &scratch.marks[list.start - elements.start..list.end - elements.start];
-            let size = if list.is_empty() { EMPTY_HEADER } else { HEADER + sizes.iter().sum::<usize>() };
+            let size = if list.is_empty() {
+                EMPTY_HEADER
+            } else {
+                HEADER + sizes.iter().sum::<usize>()
+            };
             *length += size;
             while let Some((_, reason)) = bad.next_if(|(element, _)| *element < list.end) {
                 faults.push(row, reason.clone());

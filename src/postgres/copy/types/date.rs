@@ -32,12 +32,18 @@ pub(in crate::postgres::copy) fn days(milliseconds: i64) -> Result<i64, CellReas
     if milliseconds % DAY_MS == 0 {
         Ok(milliseconds / DAY_MS)
     } else {
-        Err(CellReason::Inexact("the date has a time of day, which a date does not keep"))
+        Err(CellReason::Inexact(
+            "the date has a time of day, which a date does not keep",
+        ))
     }
 }
 
 /// Payload for days since 1970-01-01.
 pub(in crate::postgres::copy) fn payload(unix_days: i64) -> Result<[u8; 4], CellReason> {
     let days = unix_days - EPOCH_DAYS;
-    if (FIRST..=LAST).contains(&days) { Ok((days as i32).to_be_bytes()) } else { Err(CellReason::OutOfRange) }
+    if (FIRST..=LAST).contains(&days) {
+        Ok((days as i32).to_be_bytes())
+    } else {
+        Err(CellReason::OutOfRange)
+    }
 }

@@ -3,9 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{
-    AnyDictionaryArray, Array, ArrayRef, AsArray, RunArray,
-};
+use arrow::array::{AnyDictionaryArray, Array, ArrayRef, AsArray, RunArray};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{ArrowNativeType, DataType, Int16Type, Int32Type, Int64Type, RunEndIndexType};
 
@@ -33,7 +31,10 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, target: &PgType, opti
         }
         let (indexes, values) = split(array).ok_or_else(|| WrongArray(array.data_type().clone()))?;
         let encoder = bind_values(&values)?;
-        Ok(Box::new(Indexed { indexes, fields: Fields::of(encoder.as_ref(), values.len()) }) as Encoder)
+        Ok(Box::new(Indexed {
+            indexes,
+            fields: Fields::of(encoder.as_ref(), values.len()),
+        }) as Encoder)
     }))
 }
 
@@ -60,7 +61,11 @@ fn keys(dictionary: &dyn AnyDictionaryArray) -> Vec<usize> {
         return vec![NULL_INDEX; dictionary.len()];
     }
     let mut keys = dictionary.normalized_keys();
-    if let Some(nulls) = dictionary.keys().nulls().filter(|nulls: &&NullBuffer| nulls.null_count() > 0) {
+    if let Some(nulls) = dictionary
+        .keys()
+        .nulls()
+        .filter(|nulls: &&NullBuffer| nulls.null_count() > 0)
+    {
         for (row, key) in keys.iter_mut().enumerate() {
             if nulls.is_null(row) {
                 *key = NULL_INDEX;
@@ -118,7 +123,11 @@ impl Fields {
             }
             start = bad + 1;
         }
-        Self { bytes: bytes.into(), ends, faults }
+        Self {
+            bytes: bytes.into(),
+            ends,
+            faults,
+        }
     }
 
     fn get(&self, index: usize) -> &[u8] {
@@ -135,13 +144,20 @@ struct Indexed {
 impl ColumnEncoder for Indexed {
     fn measure(&self, rows: Range<usize>, lengths: &mut [usize], _: &mut Scratch, faults: &mut Faults) {
         for (length, index) in lengths.iter_mut().zip(&self.indexes[rows.clone()]) {
-            *length += if *index == NULL_INDEX { 4 } else { self.fields.get(*index).len() };
+            *length += if *index == NULL_INDEX {
+                4
+            } else {
+                self.fields.get(*index).len()
+            };
         }
         if self.fields.faults.is_empty() {
             return;
         }
         for row in rows {
-            let known = self.fields.faults.binary_search_by_key(&self.indexes[row], |(value, _)| *value);
+            let known = self
+                .fields
+                .faults
+                .binary_search_by_key(&self.indexes[row], |(value, _)| *value);
             if let Ok(position) = known {
                 faults.push(row, self.fields.faults[position].1.clone());
             }

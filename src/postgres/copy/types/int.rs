@@ -56,9 +56,13 @@ where
     bind_as(move |array: PrimitiveArray<T>| {
         let values = array.values().clone();
         if widens {
-            fixed_any(array.nulls(), move |row| bytes(I::try_from(values[row]).unwrap_or_default()))
+            fixed_any(array.nulls(), move |row| {
+                bytes(I::try_from(values[row]).unwrap_or_default())
+            })
         } else {
-            fixed(array.nulls(), move |row| I::try_from(values[row]).map(bytes).map_err(|_| CellReason::OutOfRange))
+            fixed(array.nulls(), move |row| {
+                I::try_from(values[row]).map(bytes).map_err(|_| CellReason::OutOfRange)
+            })
         }
     })
 }

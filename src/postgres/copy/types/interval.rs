@@ -36,7 +36,11 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, options: &EncodeOptio
             let values = array.values().clone();
             fixed(array.nulls(), move |row| {
                 let value = values[row];
-                Ok(payload(micros(value.nanoseconds, TimeUnit::Nanosecond, floor)?, value.days, value.months))
+                Ok(payload(
+                    micros(value.nanoseconds, TimeUnit::Nanosecond, floor)?,
+                    value.days,
+                    value.months,
+                ))
             })
         }),
         _ => Err(Refused::NoRule),

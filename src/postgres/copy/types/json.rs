@@ -33,5 +33,9 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, target: &PgType, opti
 }
 
 fn utf8() -> impl ByteCheck {
-    NoNulAnd(|bytes: &[u8]| std::str::from_utf8(bytes).map(|_| ()).map_err(|_| CellReason::NotA("UTF-8")))
+    NoNulAnd(|bytes: &[u8]| {
+        std::str::from_utf8(bytes)
+            .map(|_| ())
+            .map_err(|_| CellReason::NotA("UTF-8"))
+    })
 }

@@ -19,7 +19,9 @@ use crate::postgres::copy::source::Source;
 pub(in crate::postgres::copy) fn plan(source: &Source<'_>, modifier: Option<NumericMod>) -> Planned {
     let scaled = |scale: i8| NumericShape::new(i32::from(scale), modifier);
     match source.data_type {
-        DataType::Decimal32(_, scale) => from::<Decimal32Type>(scaled(*scale), |v| small(v < 0, v.unsigned_abs().into())),
+        DataType::Decimal32(_, scale) => {
+            from::<Decimal32Type>(scaled(*scale), |v| small(v < 0, v.unsigned_abs().into()))
+        }
         DataType::Decimal64(_, scale) => from::<Decimal64Type>(scaled(*scale), |v| small(v < 0, v.unsigned_abs())),
         DataType::Decimal128(_, scale) => from::<Decimal128Type>(scaled(*scale), signed128),
         DataType::Decimal256(_, scale) => from::<Decimal256Type>(scaled(*scale), signed256),
@@ -53,7 +55,10 @@ fn signed256(value: i256) -> Signed {
     let (low, high) = value.wrapping_abs().to_parts();
     let magnitude = match (u64::try_from(low), high) {
         (Ok(low), 0) => Magnitude::Small(low),
-        _ => Magnitude::Wide { high: high as u128, low },
+        _ => Magnitude::Wide {
+            high: high as u128,
+            low,
+        },
     };
     (value.is_negative(), magnitude)
 }
@@ -66,7 +71,13 @@ struct Numbers<V> {
 fn from<T: ArrowPrimitiveType>(shape: NumericShape, split: fn(T::Native) -> Signed) -> Planned {
     bind_as(move |array: PrimitiveArray<T>| {
         let values = array.values().clone();
-        measured(array.nulls(), Numbers { shape, value: move |row: usize| split(values[row]) })
+        measured(
+            array.nulls(),
+            Numbers {
+                shape,
+                value: move |row: usize| split(values[row]),
+            },
+        )
     })
 }
 

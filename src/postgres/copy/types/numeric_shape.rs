@@ -67,7 +67,9 @@ impl NumericShape {
             }
         }
         if self.zero_digits > 0 && !self.is_multiple(magnitude) {
-            return Err(CellReason::Inexact("the value has more fraction digits than the column keeps"));
+            return Err(CellReason::Inexact(
+                "the value has more fraction digits than the column keeps",
+            ));
         }
         Ok(())
     }
@@ -110,7 +112,11 @@ impl NumericShape {
     fn put_groups(&self, negative: bool, groups: &[u16], out: &mut [u8]) -> usize {
         let zeros = groups.iter().take_while(|group| **group == 0).count();
         let kept = &groups[zeros..];
-        let weight = if kept.is_empty() { 0 } else { groups.len() as i32 - 1 - self.fraction_groups };
+        let weight = if kept.is_empty() {
+            0
+        } else {
+            groups.len() as i32 - 1 - self.fraction_groups
+        };
         let sign = if negative { NEGATIVE } else { 0 };
         let (head, tail) = out.split_at_mut(8);
         head[..2].copy_from_slice(&(kept.len() as u16).to_be_bytes());
@@ -133,10 +139,10 @@ fn small_count(mut value: u64) -> usize {
         value /= GROUP;
     }
     match value {
-        ..10_000 => 1,
-        ..100_000_000 => 2,
-        ..1_000_000_000_000 => 3,
-        ..10_000_000_000_000_000 => 4,
+        0..10_000 => 1,
+        10_000..100_000_000 => 2,
+        100_000_000..1_000_000_000_000 => 3,
+        1_000_000_000_000..10_000_000_000_000_000 => 4,
         _ => 5,
     }
 }

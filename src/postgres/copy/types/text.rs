@@ -32,17 +32,30 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, target: &PgType, opti
         }
         PgType::Varchar(Some(limit)) | PgType::Bpchar(Some(limit)) => {
             let limit = *limit as usize;
-            layouts(ty, None, NoNulAnd(move |bytes: &[u8]| at_most(characters(bytes), limit, "characters")), options)
+            layouts(
+                ty,
+                None,
+                NoNulAnd(move |bytes: &[u8]| at_most(characters(bytes), limit, "characters")),
+                options,
+            )
         }
-        PgType::Name => {
-            layouts(ty, None, NoNulAnd(|bytes: &[u8]| at_most(bytes.len(), NAME_BYTES, "bytes")), options)
-        }
+        PgType::Name => layouts(
+            ty,
+            None,
+            NoNulAnd(|bytes: &[u8]| at_most(bytes.len(), NAME_BYTES, "bytes")),
+            options,
+        ),
         PgType::SingleChar => layouts(ty, None, NoNulAnd(one_byte), options),
         PgType::Ltree(_) => layouts(ty, Some(1), NoNul, options),
         PgType::Enum(labels) => {
-            let labels: Arc<HashSet<Vec<u8>>> = Arc::new(labels.labels.iter().map(|l| l.clone().into_bytes()).collect());
+            let labels: Arc<HashSet<Vec<u8>>> =
+                Arc::new(labels.labels.iter().map(|l| l.clone().into_bytes()).collect());
             let known = move |bytes: &[u8]| {
-                if labels.contains(bytes) { Ok(()) } else { Err(CellReason::UnknownLabel) }
+                if labels.contains(bytes) {
+                    Ok(())
+                } else {
+                    Err(CellReason::UnknownLabel)
+                }
             };
             layouts(ty, None, NoNulAnd(known), options)
         }
@@ -90,7 +103,12 @@ fn without_nul(array: &ArrayRef, texts: &Strings, substitute: &str) -> Option<Ar
 /// A plan that copies the cells of one array type.
 pub(in crate::postgres::copy) fn copied<A: ByteCells, C: ByteCheck>(prefix: Option<u8>, check: C) -> Planned {
     bind_as(move |array: A| -> Encoder {
-        Box::new(Copied { nulls: some_nulls(array.nulls()), array, prefix, check: check.clone() })
+        Box::new(Copied {
+            nulls: some_nulls(array.nulls()),
+            array,
+            prefix,
+            check: check.clone(),
+        })
     })
 }
 
@@ -111,12 +129,19 @@ impl<A: ByteCells, C: ByteCheck> ColumnEncoder for Copied<A, C> {
     fn measure(&self, rows: Range<usize>, lengths: &mut [usize], _: &mut Scratch, faults: &mut Faults) {
         let prefix = usize::from(self.prefix.is_some());
         let clean = self.check.passes_all()
-            || self.array.run(rows.clone()).is_some_and(|run| self.check.passes_whole(run));
+            || self
+                .array
+                .run(rows.clone())
+                .is_some_and(|run| self.check.passes_whole(run));
         for (length, row) in lengths.iter_mut().zip(rows) {
             *length += 4;
             if self.is_valid(row) {
                 let size = prefix + self.array.size(row);
-                let checked = if clean { Ok(()) } else { self.check.cell(self.array.cell(row)) };
+                let checked = if clean {
+                    Ok(())
+                } else {
+                    self.check.cell(self.array.cell(row))
+                };
                 if let Err(reason) = checked.and_then(|()| fits(size)) {
                     faults.push(row, reason);
                 }
@@ -150,13 +175,21 @@ fn characters(bytes: &[u8]) -> usize {
 }
 
 fn at_most(found: usize, limit: usize, unit: &'static str) -> Result<(), CellReason> {
-    if found <= limit { Ok(()) } else { Err(CellReason::TooLong { found, limit, unit }) }
+    if found <= limit {
+        Ok(())
+    } else {
+        Err(CellReason::TooLong { found, limit, unit })
+    }
 }
 
 fn one_byte(bytes: &[u8]) -> Result<(), CellReason> {
     if bytes.len() == 1 {
         Ok(())
     } else {
-        Err(CellReason::WrongLength { found: bytes.len(), expected: 1, unit: "bytes" })
+        Err(CellReason::WrongLength {
+            found: bytes.len(),
+            expected: 1,
+            unit: "bytes",
+        })
     }
 }

@@ -30,7 +30,9 @@ where
 {
     bind_as(move |array: PrimitiveArray<T>| {
         let values = array.values().clone();
-        fixed(array.nulls(), move |row| payload(micros(values[row].into(), unit, floor)?, digits))
+        fixed(array.nulls(), move |row| {
+            payload(micros(values[row].into(), unit, floor)?, digits)
+        })
     })
 }
 

@@ -34,11 +34,15 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, digits: Option<u8>, o
         }
         DataType::Date32 => bind_as(move |array: Date32Array| {
             let values = array.values().clone();
-            fixed(array.nulls(), move |row| payload(i64::from(values[row]) * 86_400_000_000, digits))
+            fixed(array.nulls(), move |row| {
+                payload(i64::from(values[row]) * 86_400_000_000, digits)
+            })
         }),
         DataType::Date64 => bind_as(move |array: Date64Array| {
             let values = array.values().clone();
-            fixed(array.nulls(), move |row| payload(micros(values[row], TimeUnit::Millisecond, false)?, digits))
+            fixed(array.nulls(), move |row| {
+                payload(micros(values[row], TimeUnit::Millisecond, false)?, digits)
+            })
         }),
         _ => Err(Refused::NoRule),
     }
@@ -47,7 +51,9 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, digits: Option<u8>, o
 fn from<T: ArrowPrimitiveType<Native = i64>>(unit: TimeUnit, digits: Option<u8>, floor: bool) -> Planned {
     bind_as(move |array: PrimitiveArray<T>| {
         let values = array.values().clone();
-        fixed(array.nulls(), move |row| payload(micros(values[row], unit, floor)?, digits))
+        fixed(array.nulls(), move |row| {
+            payload(micros(values[row], unit, floor)?, digits)
+        })
     })
 }
 
@@ -58,7 +64,9 @@ pub(in crate::postgres::copy) fn micros(count: i64, unit: TimeUnit, floor: bool)
         TimeUnit::Millisecond => count.checked_mul(1_000).ok_or(CellReason::OutOfRange),
         TimeUnit::Microsecond => Ok(count),
         TimeUnit::Nanosecond if floor || count % 1_000 == 0 => Ok(count.div_euclid(1_000)),
-        TimeUnit::Nanosecond => Err(CellReason::Inexact("the value has nanoseconds, Postgres keeps microseconds")),
+        TimeUnit::Nanosecond => Err(CellReason::Inexact(
+            "the value has nanoseconds, Postgres keeps microseconds",
+        )),
     }
 }
 
@@ -70,7 +78,9 @@ pub(in crate::postgres::copy) fn fraction(micros: i64, digits: Option<u8>) -> Re
     if micros % 10i64.pow(6 - u32::from(digits)) == 0 {
         Ok(micros)
     } else {
-        Err(CellReason::Inexact("the value has more fraction digits of a second than the column keeps"))
+        Err(CellReason::Inexact(
+            "the value has more fraction digits of a second than the column keeps",
+        ))
     }
 }
 
