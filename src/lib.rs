@@ -2,8 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod client;
 pub mod config;
 pub mod ingest;
 pub mod model;
-pub mod postgres;
 pub mod server;

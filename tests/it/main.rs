@@ -2,3 +2,5 @@
 
 mod harness;
 mod support;
+#[test]
+fn a() {}

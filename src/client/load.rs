@@ -1,0 +1,192 @@
+//! `pgflight load`: files, globs or standard input into one table of a server.
+//!
+//! Reads what `source` can read, sends it with `put`, shows progress, prints one summary. Ctrl-C drops the call, which
+//! makes the server roll an atomic load back. Starting a server in this process is not this module's business: it takes
+//! an [`Endpoint`], which may be a connection that exists already.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::connect::{ConnectError, Connection, Endpoint};
+use super::progress::{self, Display, Expected, Progress, Shown};
+use super::put::{self, PutError, PutOutcome, PutRequest};
+use super::source::{self, Format, Input, Source, SourceError, TextOptions};
+
+/// What to load, and where to.
+#[derive(Clone, Debug)]
+pub struct LoadArgs {
+    /// Files, globs, or `-` alone for standard input.
+    pub inputs: Vec<String>,
+    /// Overrides what the inputs' bytes and names say.
+    pub format: Option<Format>,
+    /// How text formats are read.
+    pub text: TextOptions,
+    /// Table and options.
+    pub request: PutRequest,
+    /// How progress is shown.
+    pub display: Display,
+    /// Print the summary as JSON instead of a sentence.
+    pub json: bool,
+}
+
+/// What was loaded.
+#[derive(Clone, Debug)]
+pub struct LoadSummary {
+    /// Number of inputs.
+    pub files: usize,
+    /// Time from the first look at the inputs to the server's final result.
+    pub elapsed: Duration,
+    /// What was sent, and the server's result.
+    pub outcome: PutOutcome,
+    /// The table as the user named it, used where the result does not name it.
+    pub table: String,
+}
+
+/// Why nothing was loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// No server.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The inputs cannot be opened.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// Sending failed.
+    #[error(transparent)]
+    Put(#[from] PutError),
+    /// The user stopped it.
+    #[error("interrupted; an atomic load leaves the table as it was")]
+    Interrupted,
+    /// The reading thread could not be started or died.
+    #[error("the thread that reads the input stopped unexpectedly")]
+    ReaderDied,
+}
+
+impl LoadError {
+    /// The process's exit code: 130 when interrupted (128 + SIGINT), 2 where the command line is wrong, else 1.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Interrupted => 130,
+            Self::Connect(ConnectError::Address { .. } | ConnectError::Token) => 2,
+            Self::Source(
+                SourceError::NothingMatches { .. }
+                | SourceError::Pattern { .. }
+                | SourceError::StdinNotAlone
+                | SourceError::Directory { .. }
+                | SourceError::UnknownFormat { .. }
+                | SourceError::NoSuchColumn { .. },
+            ) => 2,
+            _ => 1,
+        }
+    }
+}
+
+/// Loads, and prints the summary to standard output. Ctrl-C ends it with [`LoadError::Interrupted`].
+pub async fn run(args: LoadArgs, to: Endpoint) -> Result<LoadSummary, LoadError> {
+    let json = args.json;
+    let summary = tokio::select! {
+        biased;
+        _ = tokio::signal::ctrl_c() => return Err(LoadError::Interrupted),
+        summary = load(args, to) => summary?,
+    };
+    if json {
+        println!("{}", summary.to_json());
+    } else {
+        println!("{summary}");
+    }
+    Ok(summary)
+}
+
+/// Loads without printing a summary and without listening to Ctrl-C. Dropping the future cancels the load.
+pub async fn load(args: LoadArgs, to: Endpoint) -> Result<LoadSummary, LoadError> {
+    let started = Instant::now();
+    let inputs = source::expand(&args.inputs)?;
+    let files = inputs.len();
+    let progress = Arc::new(Progress::default());
+    let input_bytes = inputs.iter().map(Input::byte_count).sum::<Option<u64>>();
+    // The server is asked first: a wrong address should not cost a look at every file.
+    let connection = Connection::open(to).await?;
+    let (source, rows) = open_on_a_thread(inputs, args.format, args.text, &progress).await?;
+    let table = shown_table(&args.request);
+    let expected = Expected { rows, input_bytes };
+    let shown = Shown::start(table.clone(), Arc::clone(&progress), expected, args.display);
+    let outcome = put::put(&connection, &args.request, source, &progress).await;
+    shown.finish();
+    Ok(LoadSummary {
+        files,
+        elapsed: started.elapsed(),
+        outcome: outcome?,
+        table,
+    })
+}
+
+/// Opening looks at every input, which may block (standard input blocks for as long as its writer likes).
+async fn open_on_a_thread(
+    inputs: Vec<Input>,
+    format: Option<Format>,
+    text: TextOptions,
+    progress: &Progress,
+) -> Result<(Source, Option<u64>), LoadError> {
+    let (done, opened) = tokio::sync::oneshot::channel();
+    let bytes_read = Arc::clone(&progress.input_bytes);
+    let work = move || done.send(source::open(inputs, format, &text, &bytes_read)).ok();
+    std::thread::Builder::new()
+        .name("pgflight-open".to_owned())
+        .spawn(work)
+        .map_err(|_| LoadError::ReaderDied)?;
+    Ok(opened.await.map_err(|_| LoadError::ReaderDied)??)
+}
+
+fn shown_table(request: &PutRequest) -> String {
+    match &request.schema {
+        Some(schema) => format!("{schema}.{}", request.table),
+        None => request.table.clone(),
+    }
+}
+
+impl LoadSummary {
+    /// The table as the server names it.
+    pub fn table(&self) -> &str {
+        self.outcome
+            .result
+            .get("table")
+            .and_then(Value::as_str)
+            .unwrap_or(&self.table)
+    }
+
+    /// One JSON object: `table`, `files`, `rows`, `bytes`, `seconds`, `rows_per_second`, `result` (the server's own).
+    pub fn to_json(&self) -> Value {
+        json!({
+            "table": self.table(),
+            "files": self.files,
+            "rows": self.outcome.rows,
+            "bytes": self.outcome.bytes,
+            "seconds": self.elapsed.as_millis() as f64 / 1000.0,
+            "rows_per_second": progress::per_second(self.outcome.rows, self.elapsed),
+            "result": self.outcome.result,
+        })
+    }
+}
+
+impl std::fmt::Display for LoadSummary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let totals = progress::totals(self.outcome.rows, self.outcome.bytes, self.elapsed);
+        let files = if self.files == 1 {
+            "1 input".to_owned()
+        } else {
+            format!("{} inputs", self.files)
+        };
+        write!(
+            f,
+            "loaded {} from {files}: {totals} in {:.1} s",
+            self.table(),
+            self.elapsed.as_secs_f64()
+        )?;
+        match self.outcome.result.get("rejected").and_then(Value::as_u64) {
+            Some(rejected) if rejected > 0 => write!(f, "; {rejected} rows were rejected"),
+            _ => Ok(()),
+        }
+    }
+}
