@@ -6,4 +6,5 @@ pub mod client;
 pub mod config;
 pub mod ingest;
 pub mod model;
+pub mod postgres;
 pub mod server;

@@ -5,8 +5,10 @@
 pub mod caller;
 pub mod class;
 pub mod duration;
+pub mod extension;
 pub mod ident;
 pub mod options;
 pub mod pg_type;
 pub mod suggest;
 pub mod table;
+pub mod type_map;

@@ -1,0 +1,170 @@
+//! Which column type is created for an Arrow field: the default, before any column exists.
+//!
+//! Two maps: `native` picks the closest Postgres type that holds every value of the Arrow type, `cloudquery` repeats the
+//! Go plugin's choices so that its databases can be taken over. Loading into an existing column is the encoder's
+//! business (`postgres::copy`), which takes many more pairs than these.
+
+use arrow::datatypes::{DataType, Field};
+
+use super::extension::Extension;
+use super::options::TypeProfile;
+use super::pg_type::{NumericMod, PgType, TypeHome};
+
+/// An Arrow type that no column is created for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("field {field:?} has the Arrow type {arrow}, for which no column is created{why}")]
+pub struct UnmappedType {
+    /// The field's name.
+    pub field: String,
+    /// Its Arrow type.
+    pub arrow: String,
+    /// Empty, or `: ` and what to do.
+    pub why: &'static str,
+}
+
+/// The column type to create for a field.
+///
+/// # Errors
+/// [`UnmappedType`] where the profile has no type for the field.
+pub fn default_type(field: &Field, profile: TypeProfile) -> Result<PgType, UnmappedType> {
+    let mapped = match profile {
+        TypeProfile::Native => native(field),
+        TypeProfile::Cloudquery => Ok(cloudquery(field)),
+    };
+    mapped.map_err(|why| UnmappedType {
+        field: field.name().clone(),
+        arrow: field.data_type().to_string(),
+        why,
+    })
+}
+
+/// A reason, or nothing more to say.
+type Mapped = Result<PgType, &'static str>;
+
+fn native(field: &Field) -> Mapped {
+    match Extension::of(field) {
+        Some(extension) => native_extension(&extension, field),
+        None => native_storage(field.data_type()),
+    }
+}
+
+fn native_extension(extension: &Extension, field: &Field) -> Mapped {
+    Ok(match extension {
+        Extension::Uuid => PgType::Uuid,
+        Extension::Json | Extension::Variant => PgType::Jsonb,
+        Extension::Bool8 => PgType::Bool,
+        Extension::TimestampWithOffset => PgType::TimestampTz(None),
+        Extension::Inet => PgType::Inet,
+        Extension::Mac => PgType::MacAddr,
+        Extension::Wkb => PgType::Bytea,
+        Extension::Wkt => PgType::Text,
+        Extension::VariableShapeTensor => PgType::Jsonb,
+        Extension::Opaque { .. } | Extension::FixedShapeTensor { .. } => return native_storage(field.data_type()),
+    })
+}
+
+fn native_storage(data_type: &DataType) -> Mapped {
+    Ok(match data_type {
+        DataType::Boolean => PgType::Bool,
+        DataType::Int8 | DataType::Int16 | DataType::UInt8 => PgType::Int2,
+        DataType::Int32 | DataType::UInt16 => PgType::Int4,
+        DataType::Int64 | DataType::UInt32 => PgType::Int8,
+        DataType::UInt64 => numeric(20, 0),
+        DataType::Float16 | DataType::Float32 => PgType::Float4,
+        DataType::Float64 => PgType::Float8,
+        DataType::Decimal32(p, s)
+        | DataType::Decimal64(p, s)
+        | DataType::Decimal128(p, s)
+        | DataType::Decimal256(p, s) => decimal(*p, *s),
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Null => PgType::Text,
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => PgType::Bytea,
+        DataType::Date32 | DataType::Date64 => PgType::Date,
+        DataType::Time32(_) | DataType::Time64(_) => PgType::Time(None),
+        DataType::Timestamp(_, None) => PgType::Timestamp(None),
+        DataType::Timestamp(_, Some(_)) => PgType::TimestampTz(None),
+        DataType::Duration(_) | DataType::Interval(_) => PgType::Interval,
+        DataType::Dictionary(_, values) => return native_storage(values),
+        DataType::RunEndEncoded(_, values) => return native(values),
+        DataType::List(element)
+        | DataType::LargeList(element)
+        | DataType::ListView(element)
+        | DataType::LargeListView(element)
+        | DataType::FixedSizeList(element, _) => return native_list(element),
+        DataType::Struct(_) | DataType::Map(_, _) | DataType::Union(_, _) => PgType::Jsonb,
+    })
+}
+
+/// Arrays of arrays may be ragged, which a Postgres array cannot be; JSON can.
+fn native_list(element: &Field) -> Mapped {
+    Ok(match native(element)? {
+        PgType::Array(_) => PgType::Jsonb,
+        PgType::Jsonb if !matches!(Extension::of(element), Some(Extension::Json)) => PgType::Jsonb,
+        scalar => PgType::Array(Box::new(scalar)),
+    })
+}
+
+/// A negative scale is written out in full digits: `numeric(p,-s)` exists only from Postgres 15 on.
+fn decimal(precision: u8, scale: i8) -> PgType {
+    let precision = u16::from(precision);
+    if scale < 0 {
+        return numeric(precision + u16::from(scale.unsigned_abs()), 0);
+    }
+    // More fraction digits than digits (0.00012 as decimal(2,5)) are allowed in Arrow and from Postgres 15 on.
+    numeric(precision.max(scale.unsigned_abs().into()), i16::from(scale))
+}
+
+fn numeric(precision: u16, scale: i16) -> PgType {
+    PgType::Numeric(Some(NumericMod { precision, scale }))
+}
+
+fn cloudquery(field: &Field) -> PgType {
+    match Extension::of(field) {
+        Some(Extension::Uuid) => return PgType::Uuid,
+        Some(Extension::Json) if !is_canonical(field) => return PgType::Jsonb,
+        Some(Extension::Inet) => return PgType::Inet,
+        Some(Extension::Mac) => return PgType::MacAddr,
+        _ => {}
+    }
+    match field.data_type() {
+        DataType::Boolean => PgType::Bool,
+        DataType::Int8 | DataType::Int16 | DataType::UInt8 => PgType::Int2,
+        DataType::Int32 | DataType::UInt16 => PgType::Int4,
+        DataType::Int64 | DataType::UInt32 => PgType::Int8,
+        DataType::UInt64 => numeric(20, 0),
+        DataType::Float32 => PgType::Float4,
+        DataType::Float64 => PgType::Float8,
+        DataType::Decimal32(p, s)
+        | DataType::Decimal64(p, s)
+        | DataType::Decimal128(p, s)
+        | DataType::Decimal256(p, s) => numeric(u16::from(*p), i16::from(*s)),
+        DataType::Binary | DataType::LargeBinary => PgType::Bytea,
+        DataType::Timestamp(_, _) => PgType::Timestamp(None),
+        DataType::Time32(_) | DataType::Time64(_) => PgType::Time(None),
+        DataType::Date32 | DataType::Date64 => PgType::Date,
+        DataType::List(element) | DataType::LargeList(element) | DataType::FixedSizeList(element, _) => {
+            PgType::Array(Box::new(cloudquery_element(element)))
+        }
+        _ => PgType::Text,
+    }
+}
+
+/// The Go plugin appends `[]` per level; Postgres has one array type for any number of dimensions.
+fn cloudquery_element(element: &Field) -> PgType {
+    match cloudquery(element) {
+        PgType::Array(inner) => *inner,
+        scalar => scalar,
+    }
+}
+
+/// `arrow.json` means nothing to the Go plugin, which writes it as text.
+fn is_canonical(field: &Field) -> bool {
+    field
+        .metadata()
+        .get(super::extension::NAME)
+        .is_some_and(|name| name.starts_with("arrow."))
+}
+
+/// A pgvector column for lists of `dimensions` floats.
+pub fn vector(dimensions: u32) -> PgType {
+    PgType::Vector(Some(dimensions), TypeHome::default())
+}

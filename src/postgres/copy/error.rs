@@ -1,0 +1,150 @@
+//! What can be wrong with a pair of types (before any row) and with one cell. Texts never hold a row's value.
+
+use arrow::datatypes::DataType;
+
+use crate::model::class::Class;
+use crate::model::ident::Ident;
+
+/// A cell that cannot be stored as it is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("column {column:?}, row {row}: {arrow} cannot be stored in {pg}: {reason}")]
+pub struct CellError {
+    /// The column's name.
+    pub column: Ident,
+    /// Row within the batch, from 0.
+    pub row: usize,
+    /// The Arrow type of the column.
+    pub arrow: String,
+    /// The Postgres type of the column.
+    pub pg: String,
+    /// Why.
+    pub reason: CellReason,
+}
+
+impl CellError {
+    /// Always the data's fault.
+    pub fn class(&self) -> Class {
+        Class::BadData
+    }
+}
+
+/// Why a cell cannot be stored.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CellReason {
+    /// NULL in a column that refuses it.
+    #[error("the value is NULL and the column is NOT NULL")]
+    Null,
+    /// The value is outside what the type can hold.
+    #[error("the value is outside the range of the type")]
+    OutOfRange,
+    /// The value has more fraction digits (or finer units) than the type keeps.
+    #[error("{0}")]
+    Inexact(&'static str),
+    /// The byte 0 in text.
+    #[error(
+        "the text contains a NUL byte, which Postgres cannot store (option nul_bytes: strip or replace changes it)"
+    )]
+    NulByte,
+    /// More than the declared length.
+    #[error("the value has {found} {unit}, {limit} are allowed")]
+    TooLong {
+        /// Length found.
+        found: usize,
+        /// Length allowed.
+        limit: usize,
+        /// `characters`, `bytes`, `bits`, `elements`.
+        unit: &'static str,
+    },
+    /// A length that must be met exactly.
+    #[error("the value has {found} {unit}, {expected} are needed")]
+    WrongLength {
+        /// Length found.
+        found: usize,
+        /// Length needed.
+        expected: usize,
+        /// `characters`, `bytes`, `bits`, `elements`.
+        unit: &'static str,
+    },
+    /// A single field over Postgres' limit.
+    #[error("the value needs {0} bytes, Postgres takes less than 1 GiB in one field")]
+    FieldTooLarge(usize),
+    /// Text that is not a value of the type.
+    #[error("the text is not {0}")]
+    NotA(&'static str),
+    /// Text that is none of an enum's labels.
+    #[error("the text is not a label of the enum")]
+    UnknownLabel,
+    /// NaN or infinity where only finite numbers are stored.
+    #[error("NaN and infinities cannot be stored")]
+    NotFinite,
+    /// NULL inside a value that has no NULL.
+    #[error("{0}")]
+    NullInside(&'static str),
+    /// Inner lists of different lengths.
+    #[error("the inner lists differ in length, a Postgres array is rectangular")]
+    Ragged,
+    /// The batch has another type than the stream's schema.
+    #[error("the batch has the type {0} where the schema said otherwise")]
+    WrongArray(String),
+    /// The batch has another number of columns than the stream's schema.
+    #[error("the batch has {found} columns, the schema has {expected}")]
+    WrongColumnCount {
+        /// Columns in the batch.
+        found: usize,
+        /// Columns in the schema.
+        expected: usize,
+    },
+}
+
+/// A column whose Arrow type cannot go into its Postgres type.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("column {column:?}: {arrow} cannot be stored exactly in {pg}{why}")]
+pub struct RefusedPair {
+    /// The column's name.
+    pub column: Ident,
+    /// The Arrow type.
+    pub arrow: String,
+    /// The Postgres type.
+    pub pg: String,
+    /// Empty, or `: ` and the reason.
+    pub why: String,
+}
+
+/// Why a stream cannot be encoded into its target; found before any row is written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// Pairs without an exact encoding, all of them.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Pairs(Vec<RefusedPair>),
+    /// The caller named another number of targets than the schema has fields.
+    #[error("the schema has {fields} fields and {columns} target columns were given")]
+    ColumnCount {
+        /// Fields of the schema.
+        fields: usize,
+        /// Target columns.
+        columns: usize,
+    },
+}
+
+impl PlanError {
+    /// The request's fault, as far as a caller can see.
+    pub fn class(&self) -> Class {
+        match self {
+            PlanError::Pairs(_) => Class::BadRequest,
+            PlanError::ColumnCount { .. } => Class::Internal,
+        }
+    }
+}
+
+/// Why a rule does not apply to a pair of types.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// There is no rule for the pair.
+    NoRule,
+    /// There is a rule and it says no.
+    Because(String),
+}
+
+/// An array that is not of the planned type.
+#[derive(Clone, Debug)]
+pub(crate) struct WrongArray(pub(crate) DataType);

@@ -1,0 +1,128 @@
+//! Plans a stream once: one rule per column, chosen from the Arrow field and the target column's type.
+
+use arrow::datatypes::Schema;
+use arrow::record_batch::RecordBatch;
+
+use super::EncodeOptions;
+use super::batch::BoundBatch;
+use super::column::Bind;
+use super::error::{CellError, CellReason, PlanError, Refused, RefusedPair};
+use super::registry;
+use super::source::Source;
+use crate::model::ident::Ident;
+use crate::model::pg_type::PgType;
+use crate::model::table::TargetColumn;
+
+/// How each column of a stream is encoded. Owned, shareable, and independent of any batch.
+pub struct CopyPlan {
+    pub(super) columns: Vec<PlannedColumn>,
+    pub(super) ordinal: bool,
+}
+
+pub(super) struct PlannedColumn {
+    name: Ident,
+    arrow: String,
+    pg: String,
+    pub(super) nullable: bool,
+    pub(super) bind: Bind,
+}
+
+impl PlannedColumn {
+    pub(super) fn error(&self, row: usize, reason: CellReason) -> CellError {
+        CellError {
+            column: self.name.clone(),
+            row,
+            arrow: self.arrow.clone(),
+            pg: self.pg.clone(),
+            reason,
+        }
+    }
+}
+
+impl std::fmt::Debug for CopyPlan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let columns = self
+            .columns
+            .iter()
+            .map(|column| (&column.name, (&column.arrow, &column.pg)));
+        f.debug_map().entries(columns).finish()
+    }
+}
+
+impl CopyPlan {
+    /// Plans `schema`, whose field `i` goes into `columns[i]`.
+    ///
+    /// # Errors
+    /// [`PlanError::Pairs`] with every pair that has no exact encoding.
+    pub fn new(schema: &Schema, columns: &[TargetColumn], options: &EncodeOptions) -> Result<Self, PlanError> {
+        if schema.fields().len() != columns.len() {
+            return Err(PlanError::ColumnCount {
+                fields: schema.fields().len(),
+                columns: columns.len(),
+            });
+        }
+        let mut planned = Vec::with_capacity(columns.len());
+        let mut refused = Vec::new();
+        for (field, column) in schema.fields().iter().zip(columns) {
+            let source = Source::of(field);
+            match registry::plan(&source, &column.ty, options) {
+                Ok(bind) => planned.push(PlannedColumn {
+                    name: column.name.clone(),
+                    arrow: source.to_string(),
+                    pg: column.ty.to_string(),
+                    nullable: column.nullable && !forbids_null(&column.ty),
+                    bind,
+                }),
+                Err(why) => refused.push(RefusedPair {
+                    column: column.name.clone(),
+                    arrow: source.to_string(),
+                    pg: column.ty.to_string(),
+                    why: match why {
+                        Refused::NoRule => String::new(),
+                        Refused::Because(reason) => format!(": {reason}"),
+                    },
+                }),
+            }
+        }
+        if refused.is_empty() {
+            Ok(Self {
+                columns: planned,
+                ordinal: false,
+            })
+        } else {
+            Err(PlanError::Pairs(refused))
+        }
+    }
+
+    /// Appends one more `int8` field to every row: its position in the stream.
+    #[must_use]
+    pub fn with_ordinal(mut self) -> Self {
+        self.ordinal = true;
+        self
+    }
+
+    /// Checks a batch's arrays against the plan, one downcast per column.
+    ///
+    /// # Errors
+    /// A [`CellError`] for row 0 where the batch does not have the planned types.
+    pub fn bind<'a>(&'a self, batch: &'a RecordBatch) -> Result<BoundBatch<'a>, CellError> {
+        if batch.num_columns() != self.columns.len() {
+            let reason = CellReason::WrongColumnCount {
+                found: batch.num_columns(),
+                expected: self.columns.len(),
+            };
+            let Some(first) = self.columns.first() else {
+                return BoundBatch::new(self, batch);
+            };
+            return Err(first.error(0, reason));
+        }
+        BoundBatch::new(self, batch)
+    }
+}
+
+fn forbids_null(ty: &PgType) -> bool {
+    match ty {
+        PgType::Domain(domain) => domain.not_null || forbids_null(&domain.base),
+        _ => false,
+    }
+}

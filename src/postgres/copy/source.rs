@@ -1,0 +1,43 @@
+//! What a column brings: its Arrow type and the meaning that an extension type gives it.
+
+use std::fmt;
+
+use arrow::datatypes::{DataType, Field};
+
+use crate::model::extension::Extension;
+
+/// An Arrow type with its meaning.
+#[derive(Clone, Debug)]
+pub(crate) struct Source<'a> {
+    /// Storage type.
+    pub(crate) data_type: &'a DataType,
+    /// Meaning, where the field has one.
+    pub(crate) extension: Option<Extension>,
+}
+
+impl<'a> Source<'a> {
+    /// What a field brings.
+    pub(crate) fn of(field: &'a Field) -> Self {
+        Self {
+            data_type: field.data_type(),
+            extension: Extension::of(field),
+        }
+    }
+
+    /// The same meaning on another storage: the values of a dictionary or of runs.
+    pub(crate) fn stored_as(&self, data_type: &'a DataType) -> Self {
+        Self {
+            data_type,
+            extension: self.extension.clone(),
+        }
+    }
+}
+
+impl fmt::Display for Source<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.extension {
+            Some(extension) => write!(f, "{extension:?} ({})", self.data_type),
+            None => write!(f, "{}", self.data_type),
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! `boolean`: one byte, 0 or 1.
+
+use arrow::array::{Array, BooleanArray, Int8Array};
+use arrow::datatypes::DataType;
+
+use crate::model::extension::Extension;
+use crate::postgres::copy::column::{Planned, bind_as, fixed_any};
+use crate::postgres::copy::error::Refused;
+use crate::postgres::copy::source::Source;
+
+pub(in crate::postgres::copy) fn plan(source: &Source<'_>) -> Planned {
+    match (source.data_type, &source.extension) {
+        (DataType::Boolean, _) => bind_as(|array: BooleanArray| {
+            let values = array.values().clone();
+            fixed_any(array.nulls(), move |row| [u8::from(values.value(row))])
+        }),
+        (DataType::Int8, Some(Extension::Bool8)) => bind_as(|array: Int8Array| {
+            let values = array.values().clone();
+            fixed_any(array.nulls(), move |row| [u8::from(values[row] != 0)])
+        }),
+        _ => Err(Refused::NoRule),
+    }
+}

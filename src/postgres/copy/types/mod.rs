@@ -1,0 +1,19 @@
+//! One file per Postgres type (or family that shares a payload). Each says which Arrow types it takes, how a cell is
+//! checked and which bytes it becomes; nothing else in pgflight knows a payload.
+
+pub(super) mod array;
+pub(super) mod bool;
+pub(super) mod bytea;
+pub(super) mod date;
+pub(super) mod float;
+pub(super) mod indexed;
+pub(super) mod int;
+pub(super) mod interval;
+pub(super) mod json;
+pub(super) mod null;
+pub(super) mod numeric;
+pub(super) mod numeric_shape;
+pub(super) mod text;
+pub(super) mod time;
+pub(super) mod timestamp;
+pub(super) mod uuid;

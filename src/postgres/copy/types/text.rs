@@ -1,0 +1,195 @@
+//! The types whose payload is their text: `text`, `varchar`, `char`, `name`, `xml`, `citext`, enums, `"char"`, `ltree`.
+//!
+//! Text is copied from any Arrow layout. A value over a declared length is refused, also where Postgres would cut off
+//! trailing blanks. The byte 0 follows the option `nul_bytes`.
+
+use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, LargeStringArray, StringArray, StringViewArray};
+use arrow::buffer::NullBuffer;
+use arrow::datatypes::DataType;
+
+use crate::model::options::NulBytes;
+use crate::model::pg_type::PgType;
+use crate::postgres::copy::EncodeOptions;
+use crate::postgres::copy::cells::{ByteCells, ByteCheck, NoNul, NoNulAnd, Strings};
+use crate::postgres::copy::column::{
+    Bind, ColumnEncoder, Encoder, Faults, Planned, Scratch, bind_as, fits, length_word, put_null, some_nulls,
+};
+use crate::postgres::copy::error::{CellReason, Refused};
+use crate::postgres::copy::source::Source;
+
+/// Longest `name` in bytes.
+const NAME_BYTES: usize = 63;
+
+pub(in crate::postgres::copy) fn plan(source: &Source<'_>, target: &PgType, options: &EncodeOptions) -> Planned {
+    let ty = source.data_type;
+    match target {
+        PgType::Text | PgType::Varchar(None) | PgType::Bpchar(None) | PgType::Xml | PgType::Citext(_) => {
+            layouts(ty, None, NoNul, options)
+        }
+        PgType::Varchar(Some(limit)) | PgType::Bpchar(Some(limit)) => {
+            let limit = *limit as usize;
+            layouts(
+                ty,
+                None,
+                NoNulAnd(move |bytes: &[u8]| at_most(characters(bytes), limit, "characters")),
+                options,
+            )
+        }
+        PgType::Name => layouts(
+            ty,
+            None,
+            NoNulAnd(|bytes: &[u8]| at_most(bytes.len(), NAME_BYTES, "bytes")),
+            options,
+        ),
+        PgType::SingleChar => layouts(ty, None, NoNulAnd(one_byte), options),
+        PgType::Ltree(_) => layouts(ty, Some(1), NoNul, options),
+        PgType::Enum(labels) => {
+            let labels: Arc<HashSet<Vec<u8>>> =
+                Arc::new(labels.labels.iter().map(|l| l.clone().into_bytes()).collect());
+            let known = move |bytes: &[u8]| {
+                if labels.contains(bytes) {
+                    Ok(())
+                } else {
+                    Err(CellReason::UnknownLabel)
+                }
+            };
+            layouts(ty, None, NoNulAnd(known), options)
+        }
+        _ => Err(Refused::NoRule),
+    }
+}
+
+/// A plan that copies texts of any layout behind an optional version byte.
+pub(in crate::postgres::copy) fn layouts<C: ByteCheck>(
+    data_type: &DataType,
+    prefix: Option<u8>,
+    check: C,
+    options: &EncodeOptions,
+) -> Planned {
+    let copy = match data_type {
+        DataType::Utf8 => copied::<StringArray, _>(prefix, check.clone())?,
+        DataType::LargeUtf8 => copied::<LargeStringArray, _>(prefix, check.clone())?,
+        DataType::Utf8View => copied::<StringViewArray, _>(prefix, check.clone())?,
+        _ => return Err(Refused::NoRule),
+    };
+    let substitute = match options.nul_bytes {
+        NulBytes::Error => return Ok(copy),
+        NulBytes::Strip => "",
+        NulBytes::Replace => "\u{FFFD}",
+    };
+    let copy_cleaned: Bind = copied::<LargeStringArray, _>(prefix, check)?;
+    Ok(Box::new(move |array| {
+        let cleaned = without_nul(array, &Strings::of(array)?, substitute);
+        cleaned.map_or_else(|| copy(array), |cleaned| copy_cleaned(&cleaned))
+    }))
+}
+
+/// The texts with every NUL byte replaced, or nothing where there is none.
+fn without_nul(array: &ArrayRef, texts: &Strings, substitute: &str) -> Option<ArrayRef> {
+    let dirty = |row: usize| array.is_valid(row) && memchr::memchr(0, texts.get(row).as_bytes()).is_some();
+    if !(0..array.len()).any(dirty) {
+        return None;
+    }
+    let cleaned: LargeStringArray = (0..array.len())
+        .map(|row| array.is_valid(row).then(|| texts.get(row).replace('\0', substitute)))
+        .collect();
+    Some(Arc::new(cleaned))
+}
+
+/// A plan that copies the cells of one array type.
+pub(in crate::postgres::copy) fn copied<A: ByteCells, C: ByteCheck>(prefix: Option<u8>, check: C) -> Planned {
+    bind_as(move |array: A| -> Encoder {
+        Box::new(Copied {
+            nulls: some_nulls(array.nulls()),
+            array,
+            prefix,
+            check: check.clone(),
+        })
+    })
+}
+
+struct Copied<A, C> {
+    nulls: Option<NullBuffer>,
+    array: A,
+    prefix: Option<u8>,
+    check: C,
+}
+
+impl<A: ByteCells, C: ByteCheck> Copied<A, C> {
+    fn is_valid(&self, row: usize) -> bool {
+        self.nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row))
+    }
+}
+
+impl<A: ByteCells, C: ByteCheck> ColumnEncoder for Copied<A, C> {
+    fn measure(&self, rows: Range<usize>, lengths: &mut [usize], _: &mut Scratch, faults: &mut Faults) {
+        let prefix = usize::from(self.prefix.is_some());
+        let clean = self.check.passes_all()
+            || self
+                .array
+                .run(rows.clone())
+                .is_some_and(|run| self.check.passes_whole(run));
+        for (length, row) in lengths.iter_mut().zip(rows) {
+            *length += 4;
+            if self.is_valid(row) {
+                let size = prefix + self.array.size(row);
+                let checked = if clean {
+                    Ok(())
+                } else {
+                    self.check.cell(self.array.cell(row))
+                };
+                if let Err(reason) = checked.and_then(|()| fits(size)) {
+                    faults.push(row, reason);
+                }
+                *length += size;
+            }
+        }
+    }
+
+    fn write(&self, rows: Range<usize>, cursors: &mut [usize], _: &mut Scratch, out: &mut [u8]) {
+        for (cursor, row) in cursors.iter_mut().zip(rows) {
+            if !self.is_valid(row) {
+                put_null(cursor, out);
+                continue;
+            }
+            let bytes = self.array.cell(row);
+            let prefix = usize::from(self.prefix.is_some());
+            let field = &mut out[*cursor..*cursor + 4 + prefix + bytes.len()];
+            field[..4].copy_from_slice(&length_word(prefix + bytes.len()));
+            if let Some(version) = self.prefix {
+                field[4] = version;
+            }
+            field[4 + prefix..].copy_from_slice(bytes);
+            *cursor += field.len();
+        }
+    }
+}
+
+/// Number of characters of valid UTF-8: the bytes that do not continue one.
+fn characters(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| (**byte as i8) >= -64).count()
+}
+
+fn at_most(found: usize, limit: usize, unit: &'static str) -> Result<(), CellReason> {
+    if found <= limit {
+        Ok(())
+    } else {
+        Err(CellReason::TooLong { found, limit, unit })
+    }
+}
+
+fn one_byte(bytes: &[u8]) -> Result<(), CellReason> {
+    if bytes.len() == 1 {
+        Ok(())
+    } else {
+        Err(CellReason::WrongLength {
+            found: bytes.len(),
+            expected: 1,
+            unit: "bytes",
+        })
+    }
+}

@@ -1,0 +1,94 @@
+//! `timestamp` and `timestamptz`: microseconds since 2000-01-01 (UTC) as `i64`, from 4713 BC to 294276 AD.
+//!
+//! A zoned instant in a `timestamp` column is its UTC wall clock and a zoneless one in a `timestamptz` column is read as
+//! UTC: what Postgres' own casts do in our sessions, whose time zone is UTC.
+
+use arrow::array::{Array, ArrowPrimitiveType, Date32Array, Date64Array, PrimitiveArray};
+use arrow::datatypes::{
+    DataType, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    TimestampSecondType,
+};
+
+use crate::postgres::copy::EncodeOptions;
+use crate::postgres::copy::column::{Planned, bind_as, fixed};
+use crate::postgres::copy::error::{CellReason, Refused};
+use crate::postgres::copy::source::Source;
+
+/// Microseconds from 1970-01-01 to 2000-01-01.
+const EPOCH_MICROS: i64 = 946_684_800_000_000;
+const FIRST: i64 = -211_813_488_000_000_000;
+const END: i64 = 9_223_371_331_200_000_000;
+
+pub(in crate::postgres::copy) fn plan(source: &Source<'_>, digits: Option<u8>, options: &EncodeOptions) -> Planned {
+    let floor = options.floors_nanoseconds();
+    match source.data_type {
+        DataType::Timestamp(TimeUnit::Second, _) => from::<TimestampSecondType>(TimeUnit::Second, digits, floor),
+        DataType::Timestamp(TimeUnit::Millisecond, _) => {
+            from::<TimestampMillisecondType>(TimeUnit::Millisecond, digits, floor)
+        }
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            from::<TimestampMicrosecondType>(TimeUnit::Microsecond, digits, floor)
+        }
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => {
+            from::<TimestampNanosecondType>(TimeUnit::Nanosecond, digits, floor)
+        }
+        DataType::Date32 => bind_as(move |array: Date32Array| {
+            let values = array.values().clone();
+            fixed(array.nulls(), move |row| {
+                payload(i64::from(values[row]) * 86_400_000_000, digits)
+            })
+        }),
+        DataType::Date64 => bind_as(move |array: Date64Array| {
+            let values = array.values().clone();
+            fixed(array.nulls(), move |row| {
+                payload(micros(values[row], TimeUnit::Millisecond, false)?, digits)
+            })
+        }),
+        _ => Err(Refused::NoRule),
+    }
+}
+
+fn from<T: ArrowPrimitiveType<Native = i64>>(unit: TimeUnit, digits: Option<u8>, floor: bool) -> Planned {
+    bind_as(move |array: PrimitiveArray<T>| {
+        let values = array.values().clone();
+        fixed(array.nulls(), move |row| {
+            payload(micros(values[row], unit, floor)?, digits)
+        })
+    })
+}
+
+/// Microseconds of a count of `unit`; `floor` drops what is left of nanoseconds.
+pub(in crate::postgres::copy) fn micros(count: i64, unit: TimeUnit, floor: bool) -> Result<i64, CellReason> {
+    match unit {
+        TimeUnit::Second => count.checked_mul(1_000_000).ok_or(CellReason::OutOfRange),
+        TimeUnit::Millisecond => count.checked_mul(1_000).ok_or(CellReason::OutOfRange),
+        TimeUnit::Microsecond => Ok(count),
+        TimeUnit::Nanosecond if floor || count % 1_000 == 0 => Ok(count.div_euclid(1_000)),
+        TimeUnit::Nanosecond => Err(CellReason::Inexact(
+            "the value has nanoseconds, Postgres keeps microseconds",
+        )),
+    }
+}
+
+/// The same microseconds, where a type of `digits` fraction digits keeps them all.
+pub(in crate::postgres::copy) fn fraction(micros: i64, digits: Option<u8>) -> Result<i64, CellReason> {
+    let Some(digits) = digits.filter(|digits| *digits < 6) else {
+        return Ok(micros);
+    };
+    if micros % 10i64.pow(6 - u32::from(digits)) == 0 {
+        Ok(micros)
+    } else {
+        Err(CellReason::Inexact(
+            "the value has more fraction digits of a second than the column keeps",
+        ))
+    }
+}
+
+/// Payload for microseconds since 1970-01-01.
+pub(in crate::postgres::copy) fn payload(unix_micros: i64, digits: Option<u8>) -> Result<[u8; 8], CellReason> {
+    let micros = unix_micros.checked_sub(EPOCH_MICROS).ok_or(CellReason::OutOfRange)?;
+    if !(FIRST..END).contains(&micros) {
+        return Err(CellReason::OutOfRange);
+    }
+    fraction(micros, digits).map(i64::to_be_bytes)
+}
