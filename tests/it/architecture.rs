@@ -301,7 +301,7 @@ fn form_faults(path: &str, text: &str) -> Vec<String> {
         found.push(format!("{path}: `{name}` says nothing about what is inside"));
     }
     if path.starts_with("src/") {
-        let is_tests = path.ends_with("/tests.rs") || path.contains("/tests/");
+        let is_tests = path.ends_with("tests.rs") || path.contains("/tests/");
         let code = if is_tests { "" } else { without_tests(source.code()) };
         if code.contains(".unwrap()") {
             found.push(format!(
