@@ -1,0 +1,266 @@
+//! Connects as a [`ConnectPlan`] says: host by host, address by address, with libpq's order of TLS and plain text.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::lookup_host;
+use tokio_postgres::config::SslMode as DriverMode;
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{CancelToken, Client, Config, Connection, SimpleQueryMessage, Socket};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::error::{ConnectError, innermost};
+use super::plan::{ConnectPlan, SessionAttrs, Target};
+use super::sslmode::SslMode;
+
+/// The driver's side of a connection: a future that must be polled (spawned) for the client to make progress.
+pub type PgConnection = Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
+
+/// A connection that was made.
+#[expect(missing_debug_implementations, reason = "the driver's connection has none")]
+pub struct Connected {
+    /// Sends statements.
+    pub client: Client,
+    /// Must be spawned.
+    pub connection: PgConnection,
+    /// `host:port` or socket path that was used.
+    pub address: String,
+}
+
+/// Makes connections, any number of them. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Connector {
+    plan: Arc<ConnectPlan>,
+}
+
+impl Connector {
+    /// A connector for this plan.
+    pub fn new(plan: ConnectPlan) -> Self {
+        Self { plan: Arc::new(plan) }
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &ConnectPlan {
+        &self.plan
+    }
+
+    /// Connects to the first host that can be used.
+    ///
+    /// # Errors
+    /// [`ConnectError`]; [`ConnectError::AllFailed`] when several addresses were tried.
+    pub async fn connect(&self) -> Result<Connected, ConnectError> {
+        let mut errors = Vec::new();
+        let rounds: &[SessionAttrs] = match self.plan.session_attrs {
+            SessionAttrs::PreferStandby => &[SessionAttrs::Standby, SessionAttrs::Any],
+            ref one => std::slice::from_ref(one),
+        };
+        for attrs in rounds {
+            errors.clear();
+            for target in self.order() {
+                match self.connect_target(target, *attrs, &mut errors).await {
+                    Some(connected) => return Ok(connected),
+                    None => continue,
+                }
+            }
+        }
+        match errors.len() {
+            1 => Err(errors.remove(0)),
+            _ => Err(ConnectError::AllFailed(errors)),
+        }
+    }
+
+    /// Asks the server to cancel what a client is doing.
+    ///
+    /// # Errors
+    /// [`ConnectError`] when the request cannot be sent; the server gives no answer either way.
+    pub async fn cancel(&self, token: &CancelToken) -> Result<(), ConnectError> {
+        let sent = token.cancel_query(self.tls()).await;
+        sent.map_err(|error| ConnectError::from_driver("the connection's server", &error))
+    }
+
+    fn tls(&self) -> MakeRustlsConnect {
+        MakeRustlsConnect::new((*self.plan.tls.client).clone())
+    }
+
+    fn order(&self) -> Vec<&Target> {
+        let mut targets: Vec<&Target> = self.plan.targets.iter().collect();
+        if self.plan.shuffle {
+            fastrand::shuffle(&mut targets);
+        }
+        targets
+    }
+
+    /// Tries every address of one host. What failed is added to `errors`.
+    async fn connect_target(
+        &self,
+        target: &Target,
+        attrs: SessionAttrs,
+        errors: &mut Vec<ConnectError>,
+    ) -> Option<Connected> {
+        let addresses = match self.addresses(target).await {
+            Ok(addresses) => addresses,
+            Err(error) => {
+                errors.push(error);
+                return None;
+            }
+        };
+        for address in addresses {
+            let attempt = self.connect_modes(target, address, attrs);
+            let result = match self.plan.connect_timeout {
+                None => attempt.await,
+                Some(after) => timed(target, after, attempt).await,
+            };
+            match result {
+                Ok(connected) => return Some(connected),
+                // A host's further addresses are the same server: a refused login is refused there as well.
+                Err(error @ (ConnectError::Auth { .. } | ConnectError::UnknownDatabase { .. })) => {
+                    errors.push(error);
+                    return None;
+                }
+                Err(error) => errors.push(error),
+            }
+        }
+        None
+    }
+
+    async fn addresses(&self, target: &Target) -> Result<Vec<Option<IpAddr>>, ConnectError> {
+        if target.is_unix() {
+            return Ok(vec![None]);
+        }
+        if let Some(address) = target.hostaddr.or_else(|| target.host.parse().ok()) {
+            return Ok(vec![Some(address)]);
+        }
+        let found = lookup_host((target.host.as_str(), target.port))
+            .await
+            .map_err(|error| ConnectError::Dns {
+                host: target.host.clone(),
+                reason: innermost(&error),
+            })?;
+        let mut addresses: Vec<IpAddr> = Vec::new();
+        for address in found {
+            if !addresses.contains(&address.ip()) {
+                addresses.push(address.ip());
+            }
+        }
+        if self.plan.shuffle {
+            fastrand::shuffle(&mut addresses);
+        }
+        Ok(addresses.into_iter().map(Some).collect())
+    }
+
+    /// Plain text and TLS in the order of `sslmode`.
+    async fn connect_modes(
+        &self,
+        target: &Target,
+        address: Option<IpAddr>,
+        attrs: SessionAttrs,
+    ) -> Result<Connected, ConnectError> {
+        // libpq: TLS is never used over a unix socket, whatever the mode.
+        if target.is_unix() {
+            return self.connect_once(target, address, DriverMode::Disable, attrs).await;
+        }
+        let (first, second) = match self.plan.tls.mode {
+            SslMode::Disable => (DriverMode::Disable, None),
+            SslMode::Allow => (DriverMode::Disable, Some(DriverMode::Require)),
+            SslMode::Prefer => (DriverMode::Prefer, Some(DriverMode::Disable)),
+            SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => (DriverMode::Require, None),
+        };
+        let error = match self.connect_once(target, address, first, attrs).await {
+            Ok(connected) => return Ok(connected),
+            Err(error) => error,
+        };
+        // libpq also repeats a login that failed for its password; the password would then travel in plain text, so only
+        // a server that turned the kind of connection down (SQLSTATE 28000) is asked again.
+        let other_kind_may_work = match &error {
+            ConnectError::Tls { .. } => true,
+            ConnectError::Auth { message, .. } => message.contains("pg_hba.conf"),
+            _ => false,
+        };
+        match second.filter(|_| other_kind_may_work) {
+            // The first error says what to mend when the second attempt fails as well.
+            Some(second) => self
+                .connect_once(target, address, second, attrs)
+                .await
+                .map_err(|_| error),
+            None => Err(error),
+        }
+    }
+
+    async fn connect_once(
+        &self,
+        target: &Target,
+        address: Option<IpAddr>,
+        mode: DriverMode,
+        attrs: SessionAttrs,
+    ) -> Result<Connected, ConnectError> {
+        let mut config: Config = self.plan.base.clone();
+        config.host(&target.host).port(target.port).ssl_mode(mode);
+        if let Some(address) = address {
+            config.hostaddr(address);
+        }
+        if let Some(password) = &target.password {
+            config.password(password.expose());
+        }
+        let name = target.to_string();
+        let (client, mut connection) = config
+            .connect(self.tls())
+            .await
+            .map_err(|error| ConnectError::from_driver(&name, &error))?;
+        check_attrs(&client, &mut connection, attrs, &name).await?;
+        Ok(Connected {
+            client,
+            connection,
+            address: name,
+        })
+    }
+}
+
+async fn timed(
+    target: &Target,
+    after: Duration,
+    attempt: impl Future<Output = Result<Connected, ConnectError>>,
+) -> Result<Connected, ConnectError> {
+    let result = tokio::time::timeout(after, attempt).await;
+    result.unwrap_or_else(|_| {
+        Err(ConnectError::Timeout {
+            address: target.to_string(),
+            after,
+        })
+    })
+}
+
+/// Asks the server whether it is what `target_session_attrs` wants.
+async fn check_attrs(
+    client: &Client,
+    connection: &mut PgConnection,
+    attrs: SessionAttrs,
+    address: &str,
+) -> Result<(), ConnectError> {
+    let (question, yes, wanted) = match attrs {
+        SessionAttrs::Any | SessionAttrs::PreferStandby => return Ok(()),
+        SessionAttrs::ReadWrite => ("show transaction_read_only", "off", "read-write"),
+        SessionAttrs::ReadOnly => ("show transaction_read_only", "on", "read-only"),
+        SessionAttrs::Primary => ("select pg_catalog.pg_is_in_recovery()", "f", "a primary"),
+        SessionAttrs::Standby => ("select pg_catalog.pg_is_in_recovery()", "t", "a standby"),
+    };
+    let broken = |error: &tokio_postgres::Error| ConnectError::from_driver(address, error);
+    let messages = tokio::select! {
+        messages = client.simple_query(question) => messages.map_err(|error| broken(&error))?,
+        closed = connection => {
+            let reason = closed.err().map_or_else(|| "closed by the server".to_owned(), |error| innermost(&error));
+            return Err(ConnectError::Broken { address: address.to_owned(), reason });
+        }
+    };
+    let answer = messages.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    });
+    if answer == Some(yes) {
+        return Ok(());
+    }
+    Err(ConnectError::WrongRole {
+        address: address.to_owned(),
+        wanted,
+    })
+}
