@@ -14,8 +14,8 @@ use crate::postgres::copy::column::{Planned, bind_as, fixed};
 use crate::postgres::copy::error::{CellReason, Refused};
 use crate::postgres::copy::source::Source;
 
-/// Microseconds from 1970-01-01 to 2000-01-01.
-const EPOCH_MICROS: i64 = 946_684_800_000_000;
+/// Seconds from 1970-01-01 to 2000-01-01.
+const EPOCH_SECONDS: i64 = 946_684_800;
 const FIRST: i64 = -211_813_488_000_000_000;
 const END: i64 = 9_223_371_331_200_000_000;
 
@@ -35,13 +35,16 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, digits: Option<u8>, o
         DataType::Date32 => bind_as(move |array: Date32Array| {
             let values = array.values().clone();
             fixed(array.nulls(), move |row| {
-                payload(i64::from(values[row]) * 86_400_000_000, digits)
+                payload(
+                    since_2000(i64::from(values[row]) * 86_400, TimeUnit::Second, false)?,
+                    digits,
+                )
             })
         }),
         DataType::Date64 => bind_as(move |array: Date64Array| {
             let values = array.values().clone();
             fixed(array.nulls(), move |row| {
-                payload(micros(values[row], TimeUnit::Millisecond, false)?, digits)
+                payload(since_2000(values[row], TimeUnit::Millisecond, false)?, digits)
             })
         }),
         _ => Err(Refused::NoRule),
@@ -52,7 +55,7 @@ fn from<T: ArrowPrimitiveType<Native = i64>>(unit: TimeUnit, digits: Option<u8>,
     bind_as(move |array: PrimitiveArray<T>| {
         let values = array.values().clone();
         fixed(array.nulls(), move |row| {
-            payload(micros(values[row], unit, floor)?, digits)
+            payload(since_2000(values[row], unit, floor)?, digits)
         })
     })
 }
@@ -84,9 +87,19 @@ pub(in crate::postgres::copy) fn fraction(micros: i64, digits: Option<u8>) -> Re
     }
 }
 
-/// Payload for microseconds since 1970-01-01.
-pub(in crate::postgres::copy) fn payload(unix_micros: i64, digits: Option<u8>) -> Result<[u8; 8], CellReason> {
-    let micros = unix_micros.checked_sub(EPOCH_MICROS).ok_or(CellReason::OutOfRange)?;
+/// Microseconds since 2000-01-01 of a count of `unit` since 1970-01-01. The epoch moves first where the count is coarse:
+/// the last instants of Postgres are past the last microsecond that 64 bits count from 1970.
+pub(in crate::postgres::copy) fn since_2000(count: i64, unit: TimeUnit, floor: bool) -> Result<i64, CellReason> {
+    let moved = |epoch: i64, count: i64| count.checked_sub(epoch).ok_or(CellReason::OutOfRange);
+    match unit {
+        TimeUnit::Second => micros(moved(EPOCH_SECONDS, count)?, unit, floor),
+        TimeUnit::Millisecond => micros(moved(EPOCH_SECONDS * 1_000, count)?, unit, floor),
+        _ => moved(EPOCH_SECONDS * 1_000_000, micros(count, unit, floor)?),
+    }
+}
+
+/// Payload for microseconds since 2000-01-01.
+pub(in crate::postgres::copy) fn payload(micros: i64, digits: Option<u8>) -> Result<[u8; 8], CellReason> {
     if !(FIRST..END).contains(&micros) {
         return Err(CellReason::OutOfRange);
     }

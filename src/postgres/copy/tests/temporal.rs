@@ -1,0 +1,262 @@
+//! Dates, times, timestamps, durations and intervals in every unit.
+
+use std::sync::Arc;
+
+use arrow::array::*;
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, IntervalDayTime, IntervalMonthDayNano, IntervalUnit, TimeUnit};
+
+use super::{check, check_with, field};
+use crate::model::options::TypeProfile;
+use crate::model::pg_type::PgType;
+use crate::postgres::copy::EncodeOptions;
+
+const UNITS: [(TimeUnit, &str, i64); 4] = [
+    (TimeUnit::Second, "second", 1),
+    (TimeUnit::Millisecond, "milli", 1_000),
+    (TimeUnit::Microsecond, "micro", 1_000_000),
+    (TimeUnit::Nanosecond, "micro", 1_000_000_000),
+];
+/// 2024-02-29 12:34:56 as seconds since 1970, and what its case adds below a second, in microseconds.
+const LEAP: i64 = 1_709_210_096;
+
+fn below(case: &str) -> i64 {
+    match case {
+        "milli" => 789_000,
+        "micro" => 789_012,
+        _ => 0,
+    }
+}
+
+#[test]
+fn dates_count_days_in_both_widths() {
+    let days = vec![0, 10_957, 19_782, -1, -2_440_588, 2_145_042_905, -719_528];
+    let names = &[
+        "date_unix",
+        "date_pg",
+        "date_leap",
+        "date_before",
+        "date_first",
+        "date_last",
+        "date_bc",
+    ];
+    check(
+        "date",
+        &PgType::Date,
+        &field(DataType::Date32),
+        Date32Array::from(days.clone()),
+        names,
+    );
+    let milliseconds = Date64Array::from_iter_values(days.iter().map(|day| i64::from(*day) * 86_400_000));
+    check("date", &PgType::Date, &field(DataType::Date64), milliseconds, names);
+    let midnight = Date32Array::from(vec![19_782]);
+    check(
+        "timestamp",
+        &PgType::Timestamp(None),
+        &field(DataType::Date32),
+        midnight,
+        &["timestamp_midnight"],
+    );
+}
+
+#[test]
+fn times_of_day_come_in_every_unit() {
+    for (unit, case, per_second) in UNITS {
+        let sub = below(case) * per_second / 1_000_000;
+        let values = Int64Array::from(vec![
+            0,
+            (12 * 3600 + 34 * 60 + 56) * per_second + sub,
+            86_400 * per_second,
+        ]);
+        let data_type = match unit {
+            TimeUnit::Second | TimeUnit::Millisecond => DataType::Time32(unit),
+            TimeUnit::Microsecond | TimeUnit::Nanosecond => DataType::Time64(unit),
+        };
+        let array = match unit {
+            TimeUnit::Second | TimeUnit::Millisecond => {
+                cast(&cast(&values, &DataType::Int32).unwrap(), &data_type).unwrap()
+            }
+            _ => cast(&values, &data_type).unwrap(),
+        };
+        let names = &["time_midnight", &format!("time_{case}"), "time_24"];
+        check_with(
+            "time",
+            &PgType::Time(None),
+            &field(data_type),
+            array,
+            names,
+            &EncodeOptions::default(),
+        );
+    }
+    let exact = Time32MillisecondArray::from(vec![45_296_789]);
+    check(
+        "time",
+        &PgType::Time(Some(3)),
+        &field(DataType::Time32(TimeUnit::Millisecond)),
+        exact,
+        &["time3_milli"],
+    );
+}
+
+#[test]
+fn timestamps_come_in_every_unit_with_and_without_a_zone() {
+    for (unit, case, per_second) in UNITS {
+        let sub = below(case) * per_second / 1_000_000;
+        let before = if case == "micro" { -per_second / 1_000_000 } else { -1 };
+        let values = vec![
+            Some(0),
+            Some(946_684_800 * per_second),
+            Some(LEAP * per_second + sub),
+            Some(before),
+            None,
+        ];
+        let before = match case {
+            "second" => "before_second",
+            "milli" => "before_milli",
+            _ => "before",
+        };
+        for zone in [None, Some("UTC"), Some("+05:30"), Some("Europe/Berlin")] {
+            let data_type = DataType::Timestamp(unit, zone.map(Arc::from));
+            let array = cast(&Int64Array::from(values.clone()), &data_type).unwrap();
+            for (prefix, target) in [
+                ("timestamp", PgType::Timestamp(None)),
+                ("timestamptz", PgType::TimestampTz(None)),
+            ] {
+                let names = ["unix", "pg", case, before].map(|name| format!("{prefix}_{name}"));
+                let names = [&names[0], &names[1], &names[2], &names[3], "null"];
+                let options = EncodeOptions::default();
+                check_with(
+                    "timestamp",
+                    &target,
+                    &field(data_type.clone()),
+                    array.clone(),
+                    &names,
+                    &options,
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn timestamps_reach_the_first_and_the_last_instant_of_postgres() {
+    let array = TimestampMicrosecondArray::from(vec![-210_866_803_200_000_000]);
+    let source = field(DataType::Timestamp(TimeUnit::Microsecond, None));
+    check(
+        "timestamp",
+        &PgType::Timestamp(None),
+        &source,
+        array,
+        &["timestamp_first"],
+    );
+    let array = TimestampMillisecondArray::from(vec![-210_866_803_200_000, 9_224_318_015_999_999]);
+    let source = field(DataType::Timestamp(TimeUnit::Millisecond, None));
+    check(
+        "timestamp",
+        &PgType::Timestamp(None),
+        &source,
+        array,
+        &["timestamp_first", "timestamp_last_milli"],
+    );
+    let exact = TimestampMillisecondArray::from(vec![LEAP * 1_000 + 789]);
+    let source = field(DataType::Timestamp(TimeUnit::Millisecond, None));
+    check(
+        "timestamp",
+        &PgType::Timestamp(Some(3)),
+        &source,
+        exact,
+        &["timestamp3_milli"],
+    );
+}
+
+#[test]
+fn nanoseconds_are_floored_only_under_the_cloudquery_profile() {
+    let options = EncodeOptions {
+        type_profile: TypeProfile::Cloudquery,
+        ..EncodeOptions::default()
+    };
+    let values = vec![LEAP * 1_000_000_000 + 789_012_999, -1];
+    let array: ArrayRef = Arc::new(TimestampNanosecondArray::from(values));
+    let source = field(DataType::Timestamp(TimeUnit::Nanosecond, None));
+    let names = &["timestamp_micro", "timestamp_before"];
+    check_with("timestamp", &PgType::Timestamp(None), &source, array, names, &options);
+}
+
+#[test]
+fn durations_are_intervals_of_microseconds() {
+    let cases: [(TimeUnit, &[(i64, &str)]); 4] = [
+        (
+            TimeUnit::Second,
+            &[
+                (90, "interval_second"),
+                (360_000_000, "interval_hours"),
+                (0, "interval_zero"),
+            ],
+        ),
+        (
+            TimeUnit::Millisecond,
+            &[(90_000, "interval_second"), (-1_500, "interval_milli")],
+        ),
+        (
+            TimeUnit::Microsecond,
+            &[(1, "interval_micro"), (i64::MAX, "interval_max_micros")],
+        ),
+        (
+            TimeUnit::Nanosecond,
+            &[(1_000, "interval_micro"), (-1_500_000_000, "interval_milli")],
+        ),
+    ];
+    for (unit, rows) in cases {
+        let data_type = DataType::Duration(unit);
+        let values: Int64Array = rows.iter().map(|(value, _)| Some(*value)).collect();
+        let names: Vec<&str> = rows.iter().map(|(_, name)| *name).collect();
+        let array = cast(&values, &data_type).unwrap();
+        check_with(
+            "interval",
+            &PgType::Interval,
+            &field(data_type),
+            array,
+            &names,
+            &EncodeOptions::default(),
+        );
+    }
+}
+
+#[test]
+fn intervals_keep_months_days_and_time_apart() {
+    let months = IntervalYearMonthArray::from(vec![14, -1, i32::MAX, 0]);
+    let names = &[
+        "interval_months",
+        "interval_minus_months",
+        "interval_max_months",
+        "interval_zero",
+    ];
+    check(
+        "interval",
+        &PgType::Interval,
+        &field(DataType::Interval(IntervalUnit::YearMonth)),
+        months,
+        names,
+    );
+    let days = IntervalDayTimeArray::from(vec![IntervalDayTime::new(3, -250), IntervalDayTime::new(0, -1_500)]);
+    let names = &["interval_days", "interval_milli"];
+    check(
+        "interval",
+        &PgType::Interval,
+        &field(DataType::Interval(IntervalUnit::DayTime)),
+        days,
+        names,
+    );
+    let mixed = IntervalMonthDayNanoArray::from(vec![
+        IntervalMonthDayNano::new(14, -3, 3_723_000_004_000),
+        IntervalMonthDayNano::new(0, 3, -250_000_000),
+    ]);
+    let names = &["interval_mixed", "interval_days"];
+    check(
+        "interval",
+        &PgType::Interval,
+        &field(DataType::Interval(IntervalUnit::MonthDayNano)),
+        mixed,
+        names,
+    );
+}

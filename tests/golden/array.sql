@@ -1,0 +1,23 @@
+-- arrays
+select
+  array[1,2,3] as int4_three,
+  array[1,null,3] as int4_nulls,
+  '{}'::int4[] as int4_empty,
+  null::int4[] as int4_null,
+  array[null,null]::int4[] as int4_all_null,
+  array[7] as int4_one,
+  array['a','','grüß'] as text_some,
+  array[null,'x'] as text_nulls,
+  '{}'::text[] as text_empty,
+  array[true,null,false] as bool_some,
+  array[1.5,'NaN']::float8[] as float8_some,
+  array[1.00005,null,-2]::numeric[] as numeric_some,
+  array['2024-02-29']::date[] as date_some,
+  array['00010203-0405-0607-0809-0a0b0c0d0e0f']::uuid[] as uuid_some,
+  array['1','[]']::jsonb[] as jsonb_some,
+  array['\x00','\x']::bytea[] as bytea_some,
+  array['2024-02-29 12:34:56.789012+00']::timestamptz[] as timestamptz_some,
+  array[[1,2,3],[4,5,6]] as int4_matrix,
+  array[[1,null],[null,4]] as int4_matrix_nulls,
+  array[[[1],[2]],[[3],[4]]] as int4_cube,
+  array[[1.5,2],[3,4]]::float8[] as float8_matrix

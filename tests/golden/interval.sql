@@ -1,0 +1,13 @@
+-- interval
+select
+  '0'::interval as interval_zero,
+  '90 seconds'::interval as interval_second,
+  '-1.5 seconds'::interval as interval_milli,
+  '0.000001 seconds'::interval as interval_micro,
+  '100000:00:00'::interval as interval_hours,
+  '14 months'::interval as interval_months,
+  '-1 months'::interval as interval_minus_months,
+  '3 days -0.25 seconds'::interval as interval_days,
+  '14 months -3 days 01:02:03.000004'::interval as interval_mixed,
+  make_interval(months => 2147483647) as interval_max_months,
+  '9223372036854.775807 seconds'::interval as interval_max_micros
