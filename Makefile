@@ -17,7 +17,7 @@ build: ## Build the release binary, target/release/pgflight
 	$(CARGO) build --release --locked --bin pgflight
 
 demo: build ## Start a Postgres and a server, load TPC-H over Flight, show what landed (SF=0.1)
-	./target/release/pgflight demo --sf $(SF)
+	./target/release/pgflight demo --scale-factor $(SF)
 
 test: lint ## Everything: format, lints, unit, integration (all Postgres versions), doc tests
 	$(CARGO) test --locked --no-fail-fast
