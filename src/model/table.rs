@@ -13,6 +13,8 @@ pub struct TableShape {
     pub columns: Vec<ColumnShape>,
     /// Primary key columns in order; empty where the stream names none.
     pub primary_key: Vec<Ident>,
+    /// Name of the primary key's constraint, from `cq:extension:constraint_name`; Postgres' own choice where none is given.
+    pub primary_key_name: Option<Ident>,
     /// Comment of the table, from `cq:table_description` or `pgflight.comment`.
     pub comment: Option<String>,
 }

@@ -268,7 +268,7 @@ fn forbidden_edges(source: &Source) -> Vec<String> {
         }
     }
     let pure = PURE.iter().any(|zone| is_within(module, zone));
-    if pure && !EFFECTS_INSIDE_PURE.contains(&module) && !module.ends_with("tests") {
+    if pure && !EFFECTS_INSIDE_PURE.iter().any(|zone| is_within(module, zone)) && !module.ends_with("tests") {
         for word in NOT_IN_PURE
             .iter()
             .filter(|word| without_tests(source.code()).contains(**word))

@@ -2,4 +2,5 @@
 
 mod architecture;
 mod harness;
+mod migrate;
 mod support;

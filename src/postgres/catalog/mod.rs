@@ -1,0 +1,218 @@
+//! Reads one table from `pg_catalog` in one round trip. Runs `sql/catalog`; decides nothing.
+
+mod raw;
+mod types;
+
+use tokio_postgres::GenericClient;
+use tokio_postgres::types::Type;
+
+use self::raw::{RawColumn, RawFound, RawKey, RawTable};
+use self::types::Types;
+use super::migrate::found::{
+    Found, FoundColumn, FoundIndex, FoundKey, FoundSchema, FoundTable, FoundTrigger, Generated, Identity, RelationKind,
+    Rights, ServerFacts,
+};
+use super::queries;
+use crate::model::ident::{Ident, TableName};
+
+/// Why the catalog could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// No schema was given and `search_path` names none that exists.
+    #[error(
+        "no schema: `search_path` names no schema that exists; name one in the request or set `schema` in the configuration"
+    )]
+    NoSchema,
+    /// The catalog's answer was not understood.
+    #[error("the catalog's answer was not understood: {0}")]
+    Shape(String),
+    /// Postgres refused the query, or the connection broke.
+    #[error("reading the catalog failed")]
+    Db(#[from] tokio_postgres::Error),
+}
+
+/// Reads what there is under `name`; without a schema in `name` it is looked for in `default_schema`, and without that in
+/// the first schema of `search_path`.
+pub async fn read_table(
+    client: &impl GenericClient,
+    name: &TableName,
+    default_schema: Option<&Ident>,
+) -> Result<Found, CatalogError> {
+    let schema = name.schema.as_ref().or(default_schema).map(Ident::as_str);
+    let table = name.name.as_str();
+    let row = client
+        .query_typed(queries::CATALOG_TABLE, &[(&schema, Type::TEXT), (&table, Type::TEXT)])
+        .await?
+        .into_iter()
+        .next()
+        .ok_or_else(|| CatalogError::Shape("no row".to_owned()))?;
+    let document: String = row.try_get("found")?;
+    let raw: RawFound = serde_json::from_str(&document).map_err(|error| CatalogError::Shape(error.to_string()))?;
+    found(&raw, &name.name)
+}
+
+fn found(raw: &RawFound, name: &Ident) -> Result<Found, CatalogError> {
+    let schema = ident(raw.schema.as_deref().ok_or(CatalogError::NoSchema)?)?;
+    let types = Types::new(raw.types.as_deref().unwrap_or_default());
+    let server = ServerFacts {
+        version: raw.server.version,
+        database: raw.server.database.clone(),
+        role: raw.server.role.clone(),
+        current_schema: raw.server.current_schema.as_deref().map(ident).transpose()?,
+        time_zone: raw.server.time_zone.clone(),
+        in_recovery: raw.server.in_recovery,
+        can_create_schema: raw.server.can_create_schema,
+    };
+    Ok(Found {
+        name: TableName::qualified(schema.clone(), name.clone()),
+        schema: FoundSchema {
+            name: schema,
+            exists: raw.schema_exists,
+            can_use: raw.schema_usage.unwrap_or(false),
+            can_create: raw.schema_create.unwrap_or(false),
+        },
+        table: raw
+            .table
+            .as_ref()
+            .map(|table| found_table(table, name, &types))
+            .transpose()?,
+        server,
+    })
+}
+
+fn found_table(raw: &RawTable, name: &Ident, types: &Types<'_>) -> Result<FoundTable, CatalogError> {
+    let columns = raw
+        .columns
+        .iter()
+        .flatten()
+        .map(|column| found_column(column, types))
+        .collect::<Result<Vec<_>, _>>()?;
+    let named = |attnum: &i16| {
+        columns
+            .iter()
+            .find(|column| column.attnum == *attnum)
+            .map(|column| column.name.clone())
+    };
+    let keys = raw
+        .keys
+        .iter()
+        .flatten()
+        .map(|key| found_key(key, &named))
+        .collect::<Result<Vec<_>, _>>()?;
+    let partition_columns = raw.partition_columns.iter().flatten().filter_map(named).collect();
+    Ok(FoundTable {
+        name: name.clone(),
+        oid: raw.oid,
+        kind: kind(raw.kind),
+        keys,
+        indexes: raw
+            .indexes
+            .iter()
+            .flatten()
+            .map(|index| {
+                Ok(FoundIndex {
+                    name: ident(&index.name)?,
+                    valid: index.valid,
+                })
+            })
+            .collect::<Result<_, CatalogError>>()?,
+        exclusions: raw
+            .exclusions
+            .iter()
+            .flatten()
+            .map(|name| ident(name))
+            .collect::<Result<_, _>>()?,
+        referenced_by: raw.referenced_by.clone().unwrap_or_default(),
+        is_partition: raw.is_partition,
+        has_children: raw.has_children,
+        is_typed: raw.typed,
+        is_unlogged: raw.persistence == 'u',
+        partition_key: raw.partition_key.clone(),
+        partition_columns,
+        comment: raw.comment.clone(),
+        owner: raw.owner.clone(),
+        rights: rights(raw),
+        triggers: found_triggers(raw)?,
+        row_security: raw.row_security,
+        insert_rules: raw.insert_rules,
+        estimated_rows: raw.rows,
+        columns,
+    })
+}
+
+fn kind(relkind: char) -> RelationKind {
+    match relkind {
+        'r' => RelationKind::Table,
+        'p' => RelationKind::Partitioned,
+        'v' => RelationKind::View,
+        'm' => RelationKind::MaterializedView,
+        'f' => RelationKind::Foreign,
+        other => RelationKind::NotATable(other),
+    }
+}
+
+fn rights(raw: &RawTable) -> Rights {
+    Rights {
+        owner: raw.is_owner,
+        insert: raw.can_insert,
+        select: raw.can_select,
+        update: raw.can_update,
+        delete: raw.can_delete,
+        truncate: raw.can_truncate,
+    }
+}
+
+fn found_triggers(raw: &RawTable) -> Result<Vec<FoundTrigger>, CatalogError> {
+    raw.triggers
+        .iter()
+        .flatten()
+        .map(|trigger| {
+            // 'O' fires in ordinary sessions, 'A' always; 'R' only in replicas and 'D' never.
+            let enabled = matches!(trigger.enabled, 'O' | 'A');
+            Ok(FoundTrigger {
+                name: ident(&trigger.name)?,
+                kind: trigger.kind,
+                enabled,
+            })
+        })
+        .collect()
+}
+
+fn found_column(raw: &RawColumn, types: &Types<'_>) -> Result<FoundColumn, CatalogError> {
+    Ok(FoundColumn {
+        attnum: raw.attnum,
+        name: ident(&raw.name)?,
+        ty: types.resolve(raw.type_oid, raw.typmod, &raw.display)?,
+        not_null: raw.not_null,
+        default: raw.default.clone(),
+        generated: match raw.generated.as_str() {
+            "s" => Some(Generated::Stored),
+            "v" => Some(Generated::Virtual),
+            _ => None,
+        },
+        identity: match raw.identity.as_str() {
+            "a" => Some(Identity::Always),
+            "d" => Some(Identity::ByDefault),
+            _ => None,
+        },
+        inherited: raw.inherited,
+        comment: raw.comment.clone(),
+    })
+}
+
+fn found_key(raw: &RawKey, named: &dyn Fn(&i16) -> Option<Ident>) -> Result<FoundKey, CatalogError> {
+    Ok(FoundKey {
+        name: ident(&raw.name)?,
+        constraint: raw.constraint.as_deref().map(ident).transpose()?,
+        is_primary: raw.primary,
+        columns: raw.columns.iter().map(named).collect(),
+        plain: raw.plain,
+        valid: raw.valid,
+        immediate: raw.immediate,
+        nulls_not_distinct: raw.nulls_not_distinct,
+    })
+}
+
+fn ident(name: &str) -> Result<Ident, CatalogError> {
+    Ident::new(name).map_err(|error| CatalogError::Shape(error.to_string()))
+}

@@ -1,0 +1,168 @@
+//! Why a table could not be made ready, with the kind of failure that the doors translate.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::model::class::Class;
+use crate::model::ident::TableName;
+use crate::postgres::catalog::CatalogError;
+use crate::postgres::migrate::refusal::Refusal;
+
+/// Why a table could not be made ready. Its text names table and columns and never a row's values.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// The change is not allowed or not possible; nothing was changed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Others held locks for longer than the migration may wait; nothing was changed.
+    #[error("table {table} could not be locked for its migration within {waited:?}; {}", Blockers(.blockers))]
+    LockTimeout {
+        /// The table.
+        table: TableName,
+        /// All waits together.
+        waited: Duration,
+        /// Who held locks on it.
+        blockers: Vec<Blocker>,
+    },
+    /// Another load is creating or migrating the table in a transaction that has not ended.
+    #[error("another load is creating or migrating table {table} and has not finished within {waited:?}; {}; try again", Blockers(.blockers))]
+    Busy {
+        /// The table.
+        table: TableName,
+        /// How long was waited.
+        waited: Duration,
+        /// Who holds the migration lock.
+        blockers: Vec<Blocker>,
+    },
+    /// Others changed the table under us, several times over.
+    #[error("table {table} kept changing while it was migrated; try again")]
+    Raced {
+        /// The table.
+        table: TableName,
+        /// The last conflict.
+        #[source]
+        source: tokio_postgres::Error,
+    },
+    /// A migration did not bring about what it was planned for.
+    #[error("the migration of table {table} did not bring the planned shape: {detail}")]
+    NotEffective {
+        /// The table.
+        table: TableName,
+        /// What is still missing.
+        detail: String,
+    },
+    /// The catalog could not be read.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// Postgres refused a step.
+    #[error("table {table}: {doing} failed: {}", message(.source))]
+    Step {
+        /// The table.
+        table: TableName,
+        /// The step, in words.
+        doing: String,
+        /// What Postgres said.
+        #[source]
+        source: tokio_postgres::Error,
+    },
+}
+
+/// A session that held a lock.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Blocker {
+    /// Backend process.
+    pub pid: i32,
+    /// Its role, where we may see it.
+    pub role: Option<String>,
+    /// Its `application_name`.
+    pub application: Option<String>,
+    /// Its state, e.g. `idle in transaction`.
+    pub state: Option<String>,
+    /// The lock modes it held.
+    pub mode: String,
+    /// Age of its transaction in seconds.
+    pub seconds: f64,
+}
+
+impl fmt::Display for Blocker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pid {}", self.pid)?;
+        if let Some(application) = self.application.as_deref().filter(|name| !name.is_empty()) {
+            write!(f, " {application:?}")?;
+        }
+        if let Some(role) = &self.role {
+            write!(f, " of role {role}")?;
+        }
+        if let Some(state) = &self.state {
+            write!(f, ", {state}")?;
+        }
+        write!(f, ", transaction open for {:.1} s, holds {}", self.seconds, self.mode)
+    }
+}
+
+struct Blockers<'a>(&'a [Blocker]);
+
+impl fmt::Display for Blockers<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("whoever held it has let go since");
+        }
+        f.write_str("blocked by ")?;
+        for (n, blocker) in self.0.iter().enumerate() {
+            write!(f, "{}{blocker}", if n > 0 { "; " } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+fn message(error: &tokio_postgres::Error) -> String {
+    error.as_db_error().map_or_else(
+        || error.to_string(),
+        |db| format!("{} (SQLSTATE {})", db.message(), db.code().code()),
+    )
+}
+
+impl MigrateError {
+    /// The kind of failure.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Refused(refusal) if refusal.is_denied() => Class::Denied,
+            Self::Refused(_) => Class::Refused,
+            Self::LockTimeout { .. } | Self::Busy { .. } | Self::Raced { .. } => Class::Conflict,
+            Self::NotEffective { .. } | Self::Catalog(CatalogError::Shape(_)) => Class::Internal,
+            Self::Catalog(CatalogError::NoSchema) => Class::NotFound,
+            Self::Catalog(CatalogError::Db(source)) | Self::Step { source, .. } => class_of(source),
+        }
+    }
+
+    /// What Postgres said, where it said something.
+    pub fn postgres(&self) -> Option<&tokio_postgres::Error> {
+        match self {
+            Self::Catalog(CatalogError::Db(source)) | Self::Step { source, .. } | Self::Raced { source, .. } => {
+                Some(source)
+            }
+            _ => None,
+        }
+    }
+}
+
+fn class_of(error: &tokio_postgres::Error) -> Class {
+    let Some(code) = error.code().map(tokio_postgres::error::SqlState::code) else {
+        return Class::Unavailable;
+    };
+    match code.as_bytes() {
+        b"42501" => Class::Denied,
+        b"55P03" | b"40001" | b"40P01" => Class::Conflict,
+        b"57014" => Class::Timeout,
+        b"3F000" | b"42P01" | b"3D000" => Class::NotFound,
+        [b'5', b'3' | b'4', ..] => Class::Exhausted,
+        [b'0', b'8', ..] | [b'5', b'7', ..] => Class::Unavailable,
+        [b'2' | b'4' | b'0', ..] | [b'5', b'5', ..] => Class::Refused,
+        _ => Class::Internal,
+    }
+}
+
+/// Blockers in words, for a log line.
+pub(super) fn describe(blockers: &[Blocker]) -> String {
+    Blockers(blockers).to_string()
+}

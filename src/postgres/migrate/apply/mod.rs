@@ -1,0 +1,89 @@
+//! The effect half of migrations: what a stream asks for, and the four ways to ask.
+
+mod error;
+mod run;
+
+use tokio_postgres::{Client, Transaction};
+
+use super::diff::Accepts;
+use super::policy::Policy;
+use super::verified::VerifiedTable;
+use super::waits::LockWaits;
+use crate::model::ident::{Ident, TableName};
+use crate::model::migration::MigrationReport;
+use crate::model::table::TableShape;
+
+pub use self::error::{Blocker, MigrateError};
+
+/// What a stream asks of its table.
+#[derive(Clone, Copy)]
+pub struct MigrateRequest<'a> {
+    /// The table as the client names it.
+    pub name: &'a TableName,
+    /// Schema for names without one; without it the first schema of `search_path`.
+    pub default_schema: Option<&'a Ident>,
+    /// The shape that the stream wants.
+    pub wanted: &'a TableShape,
+    /// What may be done about it.
+    pub policy: &'a Policy,
+    /// Whether the encoder can write stream column `n` into a column of some type. Without it, only types that hold every
+    /// value of the wanted type fit.
+    pub accepts: Option<&'a Accepts<'a>>,
+    /// Bounds of all waiting.
+    pub waits: LockWaits,
+}
+
+impl std::fmt::Debug for MigrateRequest<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MigrateRequest")
+            .field("name", self.name)
+            .field("policy", self.policy)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes the table fit: nothing but one catalog read when it does already, else a short transaction of its own.
+///
+/// # Errors
+/// See [`MigrateError`]; nothing was changed then, except that an index of its own transaction may be left.
+pub async fn ensure(
+    client: &mut Client,
+    request: &MigrateRequest<'_>,
+) -> Result<(VerifiedTable, MigrationReport), MigrateError> {
+    run::ensure(client, request).await
+}
+
+/// As [`ensure`] for a table that exists; `None` where it does not, so that [`ensure_in`] can create it with its first rows.
+///
+/// # Errors
+/// As [`ensure`]. A table that is missing and could not be created is refused here already.
+pub async fn prepare(
+    client: &mut Client,
+    request: &MigrateRequest<'_>,
+) -> Result<Option<(VerifiedTable, MigrationReport)>, MigrateError> {
+    let planned = run::look(client, request).await?;
+    if planned.found.table.is_none() {
+        return Ok(None);
+    }
+    run::ensure(client, request).await.map(Some)
+}
+
+/// Makes the table fit inside `tx`; all locks last to its end, so existing tables go through [`prepare`] first.
+///
+/// # Errors
+/// As [`ensure`]; `tx` is aborted then.
+pub async fn ensure_in(
+    tx: &Transaction<'_>,
+    request: &MigrateRequest<'_>,
+) -> Result<(VerifiedTable, MigrationReport), MigrateError> {
+    run::ensure_in(tx, request, request.waits.hold).await
+}
+
+/// What [`ensure`] would do now. Changes nothing.
+///
+/// # Errors
+/// A refusal, or a failure to read the catalog.
+pub async fn plan_only(client: &Client, request: &MigrateRequest<'_>) -> Result<MigrationReport, MigrateError> {
+    let planned = run::look(client, request).await?;
+    Ok(run::report(&planned, false))
+}

@@ -1,0 +1,312 @@
+//! What the catalog says about a table, as pure data: the planner's input and the ground of a verified table.
+//!
+//! Filled by `postgres::catalog`; nothing here reads anything.
+
+use crate::model::ident::{Ident, TableName};
+use crate::model::pg_type::PgType;
+
+/// Everything that one catalog read brings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// The name asked for, with the schema it was looked for in.
+    pub name: TableName,
+    /// The schema of that name.
+    pub schema: FoundSchema,
+    /// The relation, if there is one of that name.
+    pub table: Option<FoundTable>,
+    /// The server and our role on it.
+    pub server: ServerFacts,
+}
+
+/// The schema a table was looked for in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundSchema {
+    /// Its name.
+    pub name: Ident,
+    /// Whether there is one.
+    pub exists: bool,
+    /// Whether our role may look up names in it.
+    pub can_use: bool,
+    /// Whether our role may create relations in it.
+    pub can_create: bool,
+}
+
+/// The server and our role on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerFacts {
+    /// `server_version_num`, e.g. 180004.
+    pub version: u32,
+    /// The connected database.
+    pub database: String,
+    /// The role that statements run as.
+    pub role: String,
+    /// First existing schema of `search_path`.
+    pub current_schema: Option<Ident>,
+    /// Setting `TimeZone` of the session.
+    pub time_zone: String,
+    /// Whether the server is a standby, which takes no writes.
+    pub in_recovery: bool,
+    /// Whether our role may create schemas.
+    pub can_create_schema: bool,
+}
+
+/// What kind of relation bears the table's name (`pg_class.relkind`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RelationKind {
+    /// An ordinary table (also a partition or an inheritance child).
+    Table,
+    /// The parent of a partitioned table.
+    Partitioned,
+    /// A view.
+    View,
+    /// A materialized view.
+    MaterializedView,
+    /// A foreign table.
+    Foreign,
+    /// A sequence, an index, a composite type: something that rows are never written to.
+    NotATable(char),
+}
+
+impl RelationKind {
+    /// The kind in words, for messages.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Table => "a table",
+            Self::Partitioned => "a partitioned table",
+            Self::View => "a view",
+            Self::MaterializedView => "a materialized view",
+            Self::Foreign => "a foreign table",
+            Self::NotATable('S') => "a sequence",
+            Self::NotATable('i' | 'I') => "an index",
+            Self::NotATable('c') => "a composite type",
+            Self::NotATable(_) => "no table",
+        }
+    }
+}
+
+/// A relation as it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FoundTable {
+    /// Name of the relation.
+    pub name: Ident,
+    /// OID of the relation.
+    pub oid: u32,
+    /// What it is.
+    pub kind: RelationKind,
+    /// Columns that were not dropped, in the order of their numbers.
+    pub columns: Vec<FoundColumn>,
+    /// Unique indexes, with the constraint over them where there is one.
+    pub keys: Vec<FoundKey>,
+    /// All indexes, unique or not.
+    pub indexes: Vec<FoundIndex>,
+    /// Names of exclusion constraints (`ON CONFLICT DO UPDATE` cannot use them).
+    pub exclusions: Vec<Ident>,
+    /// Tables whose foreign keys point here.
+    pub referenced_by: Vec<String>,
+    /// Whether it is a partition of another table.
+    pub is_partition: bool,
+    /// Whether other tables inherit from it or are its partitions.
+    pub has_children: bool,
+    /// Whether it was created `OF` a composite type, so that its columns cannot change.
+    pub is_typed: bool,
+    /// Whether it is unlogged.
+    pub is_unlogged: bool,
+    /// Partition key as Postgres prints it.
+    pub partition_key: Option<String>,
+    /// Columns of the partition key (expressions are not among them).
+    pub partition_columns: Vec<Ident>,
+    /// Comment.
+    pub comment: Option<String>,
+    /// Owner.
+    pub owner: String,
+    /// What our role may do.
+    pub rights: Rights,
+    /// Triggers that are not internal.
+    pub triggers: Vec<FoundTrigger>,
+    /// Whether row level security applies to our role here.
+    pub row_security: bool,
+    /// Whether rewrite rules on INSERT exist (COPY does not fire them).
+    pub insert_rules: bool,
+    /// `pg_class.reltuples`, -1 before the first vacuum or analyze.
+    pub estimated_rows: f64,
+}
+
+/// What our role may do with a relation.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one privilege of Postgres, independent of the others"
+)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rights {
+    /// Whether our role has the owner's rights, which all DDL needs.
+    pub owner: bool,
+    /// INSERT on the table.
+    pub insert: bool,
+    /// SELECT on the table.
+    pub select: bool,
+    /// UPDATE on the table.
+    pub update: bool,
+    /// DELETE on the table.
+    pub delete: bool,
+    /// TRUNCATE on the table.
+    pub truncate: bool,
+}
+
+/// A column as it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FoundColumn {
+    /// `pg_attribute.attnum`: has gaps where columns were dropped.
+    pub attnum: i16,
+    /// Name.
+    pub name: Ident,
+    /// Type with its modifier.
+    pub ty: PgType,
+    /// Whether the column itself has a NOT NULL constraint (its domain may have another).
+    pub not_null: bool,
+    /// Default expression as Postgres prints it; of a generated column its expression.
+    pub default: Option<String>,
+    /// Whether values are computed by Postgres.
+    pub generated: Option<Generated>,
+    /// Whether values come from an identity sequence.
+    pub identity: Option<Identity>,
+    /// Whether the column comes from a parent table.
+    pub inherited: bool,
+    /// Comment.
+    pub comment: Option<String>,
+}
+
+/// How a generated column is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Generated {
+    /// Computed on write.
+    Stored,
+    /// Computed on read (Postgres 18).
+    Virtual,
+}
+
+/// How an identity column treats a value that is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// `GENERATED ALWAYS`: INSERT needs `OVERRIDING SYSTEM VALUE`, COPY takes the value.
+    Always,
+    /// `GENERATED BY DEFAULT`.
+    ByDefault,
+}
+
+/// A unique index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundKey {
+    /// Name of the index.
+    pub name: Ident,
+    /// Name of the constraint that it backs.
+    pub constraint: Option<Ident>,
+    /// Whether it is the primary key.
+    pub is_primary: bool,
+    /// Key columns in order; `None` stands for an expression.
+    pub columns: Vec<Option<Ident>>,
+    /// Whether it has neither a predicate nor an expression.
+    pub plain: bool,
+    /// Whether it is complete (`indisvalid`).
+    pub valid: bool,
+    /// Whether it is checked at once (not deferrable).
+    pub immediate: bool,
+    /// Whether two NULLs are equal to it.
+    pub nulls_not_distinct: bool,
+}
+
+/// Any index, for repairing what a failed concurrent build left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundIndex {
+    /// Name.
+    pub name: Ident,
+    /// Whether it is complete.
+    pub valid: bool,
+}
+
+/// A trigger of a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundTrigger {
+    /// Name.
+    pub name: Ident,
+    /// `pg_trigger.tgtype` bits: 1 row, 2 before, 4 insert, 8 delete, 16 update, 32 truncate, 64 instead.
+    pub kind: i16,
+    /// Whether it fires in ordinary sessions.
+    pub enabled: bool,
+}
+
+impl FoundTrigger {
+    const INSERT: i16 = 4;
+    const INSTEAD: i16 = 64;
+
+    /// Whether it replaces INSERT on a view, which is what lets COPY write to one.
+    pub fn is_instead_of_insert(&self) -> bool {
+        self.enabled && self.kind & Self::INSTEAD != 0 && self.kind & Self::INSERT != 0
+    }
+
+    /// Whether it fires on INSERT.
+    pub fn is_on_insert(&self) -> bool {
+        self.enabled && self.kind & Self::INSERT != 0
+    }
+}
+
+impl FoundTable {
+    /// The column of that name.
+    pub fn column(&self, name: &Ident) -> Option<&FoundColumn> {
+        self.columns.iter().find(|column| &column.name == name)
+    }
+
+    /// The primary key.
+    pub fn primary_key(&self) -> Option<&FoundKey> {
+        self.keys.iter().find(|key| key.is_primary)
+    }
+
+    /// Whether `name` is a column of the primary key, which cannot lose its NOT NULL.
+    pub fn in_primary_key(&self, name: &Ident) -> bool {
+        self.primary_key()
+            .is_some_and(|key| key.columns.iter().flatten().any(|column| column == name))
+    }
+
+    /// A unique index that `ON CONFLICT (columns)` would infer: exactly these columns in any order.
+    pub fn conflict_key(&self, columns: &[Ident]) -> Option<&FoundKey> {
+        let mut usable: Vec<&FoundKey> = self.keys.iter().filter(|key| key.arbitrates(columns)).collect();
+        usable.sort_by_key(|key| !key.is_primary);
+        usable.first().copied()
+    }
+}
+
+impl FoundKey {
+    /// Whether `ON CONFLICT` over exactly these columns would choose this index.
+    pub fn arbitrates(&self, columns: &[Ident]) -> bool {
+        self.plain
+            && self.valid
+            && self.immediate
+            && self.columns.len() == columns.len()
+            && columns
+                .iter()
+                .all(|wanted| self.columns.iter().flatten().any(|column| column == wanted))
+    }
+
+    /// Names of its columns, expressions left out.
+    pub fn column_names(&self) -> Vec<Ident> {
+        self.columns.iter().flatten().cloned().collect()
+    }
+}
+
+impl FoundColumn {
+    /// Whether a row without a value for this column can be written.
+    pub fn fills_itself(&self) -> bool {
+        self.default.is_some() || self.generated.is_some() || self.identity.is_some() || self.accepts_null()
+    }
+
+    /// Whether NULL can be stored: neither the column nor its domain forbids it.
+    pub fn accepts_null(&self) -> bool {
+        !self.not_null && !domain_forbids_null(&self.ty)
+    }
+}
+
+fn domain_forbids_null(ty: &PgType) -> bool {
+    match ty {
+        PgType::Domain(domain) => domain.not_null || domain_forbids_null(&domain.base),
+        _ => false,
+    }
+}

@@ -1,0 +1,122 @@
+//! What stands in the way of writing to a relation, or of changing it, whatever the mode. Pure.
+
+use super::found::{Found, FoundTable, RelationKind};
+use super::plan::is_alterable;
+use super::policy::Policy;
+use super::refusal::Reason;
+use super::step::{Action, Step};
+use crate::model::table::TableShape;
+
+/// Why rows of that shape cannot be written there at all.
+pub(super) fn to_writing(wanted: &TableShape, found: &Found, policy: &Policy) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    if found.server.in_recovery {
+        let remedy = "connect to the primary, e.g. with target_session_attrs=read-write";
+        reasons.push(Reason::table("the server is a standby and takes no writes", remedy));
+    }
+    let Some(table) = &found.table else {
+        return reasons;
+    };
+    reasons.extend(kind(table));
+    for column in &wanted.columns {
+        if table
+            .column(&column.name)
+            .is_some_and(|there| there.generated.is_some())
+        {
+            let problem = "it is a generated column, which Postgres computes itself";
+            reasons.push(Reason::column(&column.name, problem, "leave it out of the stream"));
+        }
+    }
+    let rights = &table.rights;
+    let needs = [
+        (!rights.insert, "INSERT"),
+        (policy.needs_key && !rights.update, "UPDATE"),
+        (policy.needs_key && !rights.select, "SELECT"),
+    ];
+    let missing: Vec<&str> = needs
+        .into_iter()
+        .filter_map(|(lacks, name)| lacks.then_some(name))
+        .collect();
+    if !missing.is_empty() {
+        let list = missing.join(", ");
+        let problem = format!("role {} lacks the privilege {list} on it", found.server.role);
+        let remedy = format!("grant {list} on table {} to {}", found.name, found.server.role);
+        reasons.push(Reason::denied(problem, remedy));
+    }
+    if table.row_security {
+        let problem = format!(
+            "row level security applies to role {}, and COPY FROM does not work with it",
+            found.server.role
+        );
+        reasons.push(Reason::table(
+            problem,
+            "use a role with BYPASSRLS, or the table's owner without FORCE",
+        ));
+    }
+    reasons
+}
+
+fn kind(table: &FoundTable) -> Option<Reason> {
+    let writable_view =
+        table.kind == RelationKind::View && table.triggers.iter().any(|trigger| trigger.is_instead_of_insert());
+    let remedy = match table.kind {
+        RelationKind::Table | RelationKind::Partitioned | RelationKind::Foreign => return None,
+        RelationKind::View if writable_view => return None,
+        RelationKind::View => "write to the table below it, or give it an INSTEAD OF INSERT trigger",
+        RelationKind::MaterializedView => "write to a table below it",
+        RelationKind::NotATable(_) => "use another table name",
+    };
+    Some(Reason::table(format!("it is {}", table.kind.words()), remedy))
+}
+
+/// Why the relation, or the schema it would be in, cannot be changed by these steps.
+pub(super) fn to_changing(found: &Found, steps: &[Step]) -> Vec<Reason> {
+    let role = &found.server.role;
+    let Some(table) = &found.table else {
+        let schema = &found.schema;
+        let (problem, remedy) = if !schema.exists && !found.server.can_create_schema {
+            let database = &found.server.database;
+            (
+                format!("role {role} may not create schema {}", schema.name),
+                format!("create the schema, or grant create on database {database} to {role}"),
+            )
+        } else if schema.exists && !schema.can_create {
+            (
+                format!("role {role} may not create tables in schema {}", schema.name),
+                format!("grant usage, create on schema {} to {role}", schema.name),
+            )
+        } else {
+            return Vec::new();
+        };
+        return vec![Reason::denied(problem, remedy)];
+    };
+    let mut reasons = Vec::new();
+    if !is_alterable(table.kind) {
+        let problem = format!("it is {} and would have to be changed", table.kind.words());
+        reasons.push(Reason::table(
+            problem,
+            "change it yourself, so that the stream's columns fit",
+        ));
+    } else if !table.rights.owner {
+        let problem = format!("it would have to be changed, and role {role} is not its owner");
+        let remedy = format!(
+            "grant {} to {role}, or change the table yourself and use migrate_mode off",
+            table.owner
+        );
+        reasons.push(Reason::denied(problem, remedy));
+    }
+    let adds = steps.iter().any(|step| matches!(step.action, Action::AddColumn(_)));
+    if table.is_partition && adds {
+        let problem = "it is a partition, and columns can only be added to its partitioned table";
+        reasons.push(Reason::table(
+            problem,
+            "write to the partitioned table, or add the columns there",
+        ));
+    } else if table.is_typed && adds {
+        reasons.push(Reason::table(
+            "it is a typed table, whose columns are those of its type",
+            "alter the type",
+        ));
+    }
+    reasons
+}

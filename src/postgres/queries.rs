@@ -1,0 +1,16 @@
+//! Every statement that lives in `sql/`, by name. Nothing else includes those files, and no SQL text is built here.
+
+/// One table, its columns, keys and types, and facts about the server, as one JSON document.
+pub const CATALOG_TABLE: &str = include_str!("../../sql/catalog/table.sql");
+
+/// Size of a table, for changes that rewrite it.
+pub const CATALOG_DEPTH: &str = include_str!("../../sql/catalog/depth.sql");
+
+/// Waits for a table's migration lock.
+pub const MIGRATE_TAKE_TURN: &str = include_str!("../../sql/migrate/take_turn.sql");
+
+/// Sets `lock_timeout` for the rest of the transaction.
+pub const MIGRATE_SET_LOCK_TIMEOUT: &str = include_str!("../../sql/migrate/set_lock_timeout.sql");
+
+/// Who holds the locks that a migration waited for.
+pub const MIGRATE_BLOCKERS: &str = include_str!("../../sql/migrate/blockers.sql");
