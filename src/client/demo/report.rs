@@ -1,8 +1,9 @@
 //! What the demo prints: a table of what was loaded and how fast, and how to look at it.
 //!
-//! Pure: texts only.
+//! Texts only; the one look at the disk is whether the cluster brought a `psql`.
 
 use std::fmt::Write;
+use std::path::Path;
 use std::time::Duration;
 
 use indicatif::HumanCount;
@@ -43,14 +44,15 @@ fn line([name, rest @ ..]: [String; 5]) -> String {
     text
 }
 
-/// How to look at the rows while the demo's cluster is up.
-pub fn connect_text(bin_dir: &str, uri: &str) -> String {
-    let psql = if bin_dir.is_empty() {
-        "psql".to_owned()
+/// How to look at the rows while the cluster is up: with the `psql` that came with it, if it brought one.
+pub fn connect_text(bin_dir: &Path, uri: &str) -> String {
+    let own = bin_dir.join("psql");
+    let psql = if own.exists() {
+        own.display().to_string()
     } else {
-        format!("{bin_dir}/psql")
+        "psql".to_owned()
     };
-    format!("Look around while it is up:\n  {psql} '{uri}'\n")
+    format!("Look around while it is up:\n\n  {psql} '{uri}'\n")
 }
 
 #[cfg(test)]
