@@ -190,3 +190,55 @@ impl std::fmt::Display for LoadSummary {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary(result: Value) -> LoadSummary {
+        let outcome = PutOutcome {
+            rows: 1500,
+            bytes: 4 << 20,
+            result,
+        };
+        LoadSummary {
+            files: 2,
+            elapsed: Duration::from_millis(1500),
+            outcome,
+            table: "t".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_summary_is_one_sentence_or_one_object() {
+        let stored = summary(json!({"table": "public.t", "rows": 1499, "rejected": 1}));
+        let sentence =
+            "loaded public.t from 2 inputs: 1,500 rows, 4.00 MiB, 1,000 rows/s in 1.5 s; 1 rows were rejected";
+        assert_eq!(stored.to_string(), sentence);
+        let expected = json!({
+            "table": "public.t", "files": 2, "rows": 1500, "bytes": 4_194_304, "seconds": 1.5, "rows_per_second": 1000,
+            "result": {"table": "public.t", "rows": 1499, "rejected": 1},
+        });
+        assert_eq!(stored.to_json(), expected);
+        assert_eq!(summary(json!({})).table(), "t");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_not_there_fails_before_the_inputs_are_read() {
+        let args = |input: &str| LoadArgs {
+            inputs: vec![input.to_owned()],
+            format: None,
+            text: TextOptions::default(),
+            request: PutRequest::default(),
+            display: Display::Silent,
+            json: false,
+        };
+        let nowhere = || Endpoint::Server(crate::client::connect::Server::at("grpc://127.0.0.1:1"));
+        let error = load(args("-"), nowhere()).await.unwrap_err();
+        assert!(matches!(error, LoadError::Connect(_)), "{error:?}");
+        assert_eq!(error.exit_code(), 1);
+        let error = load(args("/nowhere/*.csv"), nowhere()).await.unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert_eq!(LoadError::Interrupted.exit_code(), 130);
+    }
+}
