@@ -68,7 +68,8 @@ pub enum SourceError {
     /// A value does not fit the type that was inferred for its column.
     #[error(
         "{input}, line {line}, column {column:?}: the value cannot be kept exactly as {kind}, the type inferred from \
-         the first {sampled} rows; look at more rows with --infer-rows, or load the column as text with --text {column}"
+         the first {sampled} rows; look at more rows with --infer-rows, or load the column as text with \
+         --text-columns {column}"
     )]
     Value {
         /// Which input.
@@ -93,7 +94,7 @@ pub enum SourceError {
         reason: String,
     },
     /// A column that the user named is not there.
-    #[error("--text names the column {column:?}, which {input} does not have")]
+    #[error("--text-columns names the column {column:?}, which {input} does not have")]
     NoSuchColumn {
         /// Which input.
         input: String,

@@ -199,7 +199,7 @@ fn a_csv_value_behind_the_sample_that_does_not_fit_is_refused_with_its_place() {
         .to_string();
     let expected = format!(
         "{file}, line 4, column \"n\": the value cannot be kept exactly as a 64-bit integer, the type inferred from the \
-         first 2 rows; look at more rows with --infer-rows, or load the column as text with --text n"
+         first 2 rows; look at more rows with --infer-rows, or load the column as text with --text-columns n"
     );
     assert_eq!(error, expected);
     let text = TextOptions {
