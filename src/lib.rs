@@ -8,3 +8,4 @@ pub mod ingest;
 pub mod model;
 pub mod postgres;
 pub mod server;
+pub mod telemetry;

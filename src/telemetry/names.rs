@@ -1,0 +1,111 @@
+//! Every metric's name, unit and help, in one place, so that a name is written once and documented always.
+//!
+//! Names are `pgflight_<thing>_<unit>`, counters end in `_total`, units are base units. No label holds a table's name, a
+//! stream's id or anything else that a client chooses.
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+
+/// What a metric is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// A distribution.
+    Histogram,
+}
+
+/// One metric of the page.
+#[derive(Debug, Clone, Copy)]
+pub struct Metric {
+    /// Name on the page.
+    pub name: &'static str,
+    /// What it is.
+    pub kind: Kind,
+    /// Its unit.
+    pub unit: Unit,
+    /// One sentence, with its labels if it has any.
+    pub help: &'static str,
+}
+
+macro_rules! metrics_table {
+    ($($(#[$doc:meta])* $constant:ident = $name:literal, $kind:ident, $unit:ident, $help:literal;)+) => {
+        $(#[doc = $help] pub const $constant: &str = $name;)+
+
+        /// Every metric.
+        pub const ALL: &[Metric] = &[
+            $(Metric { name: $name, kind: Kind::$kind, unit: Unit::$unit, help: $help },)+
+        ];
+    };
+}
+
+metrics_table! {
+    BUILD_INFO = "pgflight_build_info", Gauge, Count, "Always 1; label `version`.";
+    STREAMS_OPEN = "pgflight_streams_open", Gauge, Count, "Streams that are being loaded; label `door`.";
+    STREAMS = "pgflight_streams_total", Counter, Count, "Streams that ended; labels `door` and `outcome`.";
+    BATCHES_RECEIVED = "pgflight_batches_received_total", Counter, Count, "Record batches received.";
+    ROWS_RECEIVED = "pgflight_rows_received_total", Counter, Count, "Rows received.";
+    BYTES_RECEIVED = "pgflight_received_bytes_total", Counter, Bytes, "Bytes of Arrow data received.";
+    ROWS_COMMITTED = "pgflight_rows_committed_total", Counter, Count, "Rows that Postgres committed.";
+    BYTES_COPIED = "pgflight_copied_bytes_total", Counter, Bytes, "Bytes of COPY data sent to Postgres.";
+    ROWS_REJECTED = "pgflight_rows_rejected_total", Counter, Count, "Rows written to the reject table.";
+    ROWS_DUPLICATE = "pgflight_rows_duplicate_total", Counter, Count, "Rows of replayed chunks that were stored before.";
+    COMMIT_SECONDS = "pgflight_commit_seconds", Histogram, Seconds, "Time of COMMIT.";
+    COPY_SECONDS = "pgflight_copy_seconds", Histogram, Seconds, "Time of one COPY statement.";
+    MERGE_SECONDS = "pgflight_merge_seconds", Histogram, Seconds, "Time of one merge from staging.";
+    ENCODE_SECONDS = "pgflight_encode_seconds", Histogram, Seconds, "Time to encode one chunk.";
+    LOCK_WAIT_SECONDS = "pgflight_lock_wait_seconds", Histogram, Seconds, "Time waited for a table's lock.";
+    INFLIGHT_BYTES = "pgflight_inflight_bytes", Gauge, Bytes, "Bytes of Arrow data held in memory.";
+    BACKPRESSURE_SECONDS = "pgflight_backpressure_seconds_total", Counter, Seconds, "Time in which no client was read because memory was full.";
+    RETRIES = "pgflight_retries_total", Counter, Count, "Transactions written again; label `sqlstate`.";
+    POOL_CONNECTIONS = "pgflight_pool_connections", Gauge, Count, "Connections to Postgres; label `state`.";
+    CONNECTS = "pgflight_connects_total", Counter, Count, "Attempts to connect to Postgres; label `outcome`.";
+    MIGRATION_STEPS = "pgflight_migration_steps_total", Counter, Count, "Steps of migrations that were applied; label `step`.";
+    COMMIT_UNKNOWN = "pgflight_commit_unknown_total", Counter, Count, "Commits whose answer was lost and had to be looked up.";
+    FENCED = "pgflight_fenced_total", Counter, Count, "Writers that a newer one of the same stream shut out.";
+    OFFSET_REGRESSIONS = "pgflight_offset_regressions_total", Counter, Count, "Streams found behind what was acknowledged, as after a failover.";
+}
+
+/// Tells the recorder units and helps.
+pub(super) fn describe() {
+    for metric in ALL {
+        match metric.kind {
+            Kind::Counter => describe_counter!(metric.name, metric.unit, metric.help),
+            Kind::Gauge => describe_gauge!(metric.name, metric.unit, metric.help),
+            Kind::Histogram => describe_histogram!(metric.name, metric.unit, metric.help),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_their_rules() {
+        let mut seen = std::collections::BTreeSet::new();
+        for metric in ALL {
+            assert!(
+                metric.name.starts_with("pgflight_") && seen.insert(metric.name),
+                "{}",
+                metric.name
+            );
+            assert_eq!(
+                metric.name.ends_with("_total"),
+                metric.kind == Kind::Counter,
+                "{}",
+                metric.name
+            );
+            let named = metric.name.trim_end_matches("_total");
+            assert_eq!(
+                named.ends_with("_seconds"),
+                metric.unit == Unit::Seconds,
+                "{}",
+                metric.name
+            );
+            assert_eq!(named.ends_with("_bytes"), metric.unit == Unit::Bytes, "{}", metric.name);
+            assert!(metric.help.ends_with('.'), "{}", metric.name);
+        }
+    }
+}
