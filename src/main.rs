@@ -1,3 +1,7 @@
-//! The program: parses its command line and hands over to the composition root.
+//! The program: hands its arguments to the composition root and ends with the exit code that it gives.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pgflight::app::run(std::env::args_os())
+}

@@ -1,5 +1,6 @@
 //! Everything that knows Postgres. The pure half (`copy`, SQL text, migration planning) does no I/O.
 
+pub mod check;
 pub mod connect;
 pub mod catalog;
 pub mod copy;

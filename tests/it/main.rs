@@ -1,6 +1,8 @@
 //! The one integration binary: everything here runs against a real PostgreSQL that `support::cluster` starts.
 
 mod architecture;
+mod check;
+mod config;
 mod harness;
 mod migrate;
 mod support;

@@ -2,11 +2,12 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::net::lookup_host;
 use tokio_postgres::config::SslMode as DriverMode;
-use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{CancelToken, Client, Config, Connection, SimpleQueryMessage, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -26,6 +27,8 @@ pub struct Connected {
     pub connection: PgConnection,
     /// `host:port` or socket path that was used.
     pub address: String,
+    /// True when the connection is encrypted.
+    pub encrypted: bool,
 }
 
 /// Makes connections, any number of them. Cheap to clone.
@@ -203,8 +206,10 @@ impl Connector {
             config.password(password.expose());
         }
         let name = target.to_string();
+        let tls = WatchedTls::new(self.tls());
+        let encrypted = Arc::clone(&tls.used);
         let (client, mut connection) = config
-            .connect(self.tls())
+            .connect(tls)
             .await
             .map_err(|error| ConnectError::from_driver(&name, &error))?;
         check_attrs(&client, &mut connection, attrs, &name).await?;
@@ -212,7 +217,57 @@ impl Connector {
             client,
             connection,
             address: name,
+            encrypted: encrypted.load(Ordering::Relaxed),
         })
+    }
+}
+
+/// rustls that notes whether it was asked to encrypt, which the driver does not tell (`sslmode=prefer`).
+#[derive(Clone)]
+struct WatchedTls {
+    inner: MakeRustlsConnect,
+    used: Arc<AtomicBool>,
+}
+
+impl WatchedTls {
+    fn new(inner: MakeRustlsConnect) -> Self {
+        Self {
+            inner,
+            used: Arc::new(AtomicBool::new(false)),
+        }
+    }
+}
+
+type RustlsConnect = <MakeRustlsConnect as MakeTlsConnect<Socket>>::TlsConnect;
+
+struct WatchedConnect {
+    inner: RustlsConnect,
+    used: Arc<AtomicBool>,
+}
+
+impl MakeTlsConnect<Socket> for WatchedTls {
+    type Stream = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
+    type TlsConnect = WatchedConnect;
+    type Error = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Error;
+
+    fn make_tls_connect(&mut self, domain: &str) -> Result<WatchedConnect, Self::Error> {
+        let inner = MakeTlsConnect::<Socket>::make_tls_connect(&mut self.inner, domain)?;
+        Ok(WatchedConnect {
+            inner,
+            used: Arc::clone(&self.used),
+        })
+    }
+}
+
+impl TlsConnect<Socket> for WatchedConnect {
+    type Stream = <RustlsConnect as TlsConnect<Socket>>::Stream;
+    type Error = <RustlsConnect as TlsConnect<Socket>>::Error;
+    type Future = <RustlsConnect as TlsConnect<Socket>>::Future;
+
+    fn connect(self, stream: Socket) -> Self::Future {
+        // Called only after the server agreed to TLS; a failed handshake is an error of the whole attempt.
+        self.used.store(true, Ordering::Relaxed);
+        self.inner.connect(stream)
     }
 }
 

@@ -1,0 +1,62 @@
+//! One command line, from arguments to exit code.
+
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::io::Write;
+use std::process::ExitCode;
+
+use crate::cli::{self, Command, ConfigCommand, EXIT_FAILURE, EXIT_USAGE};
+use crate::config::{Loaded, ProcessSource, json_schema};
+
+/// Runs the program with these arguments, program name first.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let invocation = match cli::parse(arguments) {
+        Ok(invocation) => invocation,
+        Err(code) => return code,
+    };
+    for warning in &invocation.warnings {
+        complain("warning", warning);
+    }
+    let flags = invocation.command.config_flags();
+    let loaded = || match Loaded::read(&ProcessSource, &flags) {
+        Ok(loaded) => {
+            for warning in &loaded.warnings {
+                complain("warning", warning);
+            }
+            Ok(loaded)
+        }
+        Err(error) => Err(fail(EXIT_USAGE, &error)),
+    };
+    match &invocation.command {
+        Command::Config(ConfigCommand::Schema) => print(&format!("{:#}\n", json_schema())),
+        Command::Config(ConfigCommand::Print(_)) => {
+            loaded().map_or_else(|code| code, |loaded| print(&loaded.to_yaml()))
+        }
+        Command::Check(check) => {
+            loaded().map_or_else(|code| code, |loaded| super::check::run(&loaded.config, check.json))
+        }
+        Command::Serve(_) | Command::Load(_) | Command::Plan(_) | Command::Health(_) | Command::Demo(_) => {
+            fail(EXIT_FAILURE, &"this command is not built in yet")
+        }
+    }
+}
+
+/// Writes a result to standard output. A reader that goes away early (`| head`) is no failure.
+pub(super) fn print(text: &str) -> ExitCode {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => fail(EXIT_FAILURE, &error),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+/// Says on standard error what went wrong, and gives the exit code.
+pub(super) fn fail(code: u8, error: &dyn Display) -> ExitCode {
+    complain("error", error);
+    ExitCode::from(code)
+}
+
+fn complain(kind: &str, what: impl Display) {
+    // Nobody is left to tell when standard error is closed.
+    drop(writeln!(std::io::stderr(), "pgflight: {kind}: {what}"));
+}

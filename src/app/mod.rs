@@ -1,0 +1,6 @@
+//! The composition root: the only place that knows every module. Builds the parts from a configuration and runs them.
+
+mod check;
+mod commands;
+
+pub use commands::run;
