@@ -5,4 +5,5 @@ mod check;
 mod config;
 mod harness;
 mod migrate;
+mod packaging;
 mod support;
