@@ -1,8 +1,8 @@
 //! Everything that knows Postgres. The pure half (`copy`, SQL text, migration planning) does no I/O.
 
+pub mod catalog;
 pub mod check;
 pub mod connect;
-pub mod catalog;
 pub mod copy;
 pub mod migrate;
 pub mod queries;
