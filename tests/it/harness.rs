@@ -166,6 +166,27 @@ fn a_cluster_stops_when_its_parent_is_killed() {
 }
 
 #[test]
+fn a_command_runs_beside_a_cluster_that_ends_with_it() {
+    let output = cluster::script()
+        .args(["run", "--fast", "--set", "work_mem=7MB", "--", "sh", "-c"])
+        .arg("psql -At --command 'show work_mem; show fsync; show port' \"$DATABASE_URL\"; exit 7")
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(
+        output.status.code(),
+        Some(7),
+        "the command's own exit code comes through: {complaint}"
+    );
+    let lines: Vec<&str> = printed.lines().collect();
+    assert_eq!(lines[..2], ["7MB", "off"], "{complaint}");
+    let address = format!("127.0.0.1:{}", lines[2]);
+    let refused = std::net::TcpStream::connect(&address).expect_err("nobody listens when the command is done");
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+}
+
+#[test]
 fn a_missing_registry_is_explained() {
     let cache = std::env::temp_dir().join(format!("pgflight-test-cache-{}", std::process::id()));
     let closed_port = {
