@@ -60,6 +60,11 @@ impl Table {
     }
 }
 
+/// Makes the text pool that all tables share; seconds of work, done once per process.
+pub(super) fn prepare() {
+    drop(Table::Customer.source(0.001).next());
+}
+
 /// The generator is made on the thread that reads it: its first use builds a text pool of 300 MB of words.
 fn source<R>(schema: SchemaRef, start: impl FnOnce() -> R + Send + 'static) -> Source
 where
