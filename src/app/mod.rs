@@ -2,5 +2,8 @@
 
 mod check;
 mod commands;
+mod health;
+mod load;
+pub mod serve;
 
 pub use commands::run;

@@ -1,9 +1,19 @@
-//! Everything that knows Postgres. The pure half (`copy`, SQL text, migration planning) does no I/O.
+//! The Postgres side: how a stream becomes a table.
+//!
+//! Pure half (no I/O, no async, no clock): `copy` (Arrow to COPY BINARY), `migrate` except `apply`, `sql`, `sqlstate`,
+//! `load::merge`. Effect half: `connect`, `pool`, `catalog`, `migrate::apply`, `load`. Only this module names
+//! tokio-postgres.
 
 pub mod catalog;
 pub mod check;
 pub mod connect;
+pub mod catalog;
+pub mod connect;
 pub mod copy;
+pub mod error;
+pub mod load;
 pub mod migrate;
+pub mod pool;
 pub mod queries;
 pub mod sql;
+pub mod sqlstate;

@@ -7,7 +7,8 @@ pub mod status;
 use std::time::Duration;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
+use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
@@ -44,16 +45,30 @@ impl Default for GrpcSettings {
     }
 }
 
+/// The gRPC server ended on its own.
+#[derive(Debug, thiserror::Error)]
+#[error("the gRPC server failed: {0}")]
+pub struct GrpcError(#[from] tonic::transport::Error);
+
+/// A bound socket that doors are served on.
+#[derive(Debug)]
+pub enum Listener {
+    /// Host and port.
+    Tcp(TcpListener),
+    /// A unix socket.
+    Unix(UnixListener),
+}
+
 /// Serves all doors on one listener until `stop`, then waits for running calls.
 ///
 /// # Errors
 /// What the transport says.
 pub async fn serve(
-    listener: TcpListener,
+    listener: Listener,
     settings: GrpcSettings,
     front: FlightFront,
     stop: CancellationToken,
-) -> Result<(), tonic::transport::Error> {
+) -> Result<(), GrpcError> {
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<FlightServiceServer<FlightFront>>().await;
     let flight = FlightServiceServer::new(front)
@@ -67,17 +82,24 @@ pub async fn serve(
             .set_service_status("", tonic_health::ServingStatus::NotServing)
             .await;
     });
-    Server::builder()
+    let router = Server::builder()
         .initial_stream_window_size(settings.stream_window_bytes)
         .initial_connection_window_size(settings.connection_window_bytes)
         .max_frame_size(MAX_FRAME_BYTES)
         .max_concurrent_streams(settings.max_streams)
         .http2_keepalive_interval(Some(settings.keepalive))
         .add_service(health_service)
-        .add_service(flight)
-        .serve_with_incoming_shutdown(
-            TcpIncoming::from(listener).with_nodelay(Some(true)),
-            stop.cancelled_owned(),
-        )
-        .await
+        .add_service(flight);
+    match listener {
+        Listener::Tcp(listener) => {
+            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+            router
+                .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
+                .await
+        }
+        Listener::Unix(listener) => {
+            let incoming = UnixListenerStream::new(listener);
+            Ok(router.serve_with_incoming_shutdown(incoming, stop.cancelled_owned()).await?)
+        }
+    }
 }

@@ -203,6 +203,8 @@ fn header_name(header: MessageHeader) -> &'static str {
 fn guarded<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(read))
         .unwrap_or_else(|_| Err("the message is malformed in a way that the Arrow reader cannot name".to_owned()))
+        // The reader's own words may span lines.
+        .map_err(|reason| reason.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 #[cfg(test)]

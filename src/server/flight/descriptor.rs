@@ -3,8 +3,6 @@
 //! Precedence: descriptor > header `pgflight-<option>` > schema metadata `pgflight.<option>` > per-table configuration >
 //! server default. An option that is not known is refused wherever it stands.
 
-use std::collections::BTreeMap;
-
 use arrow::datatypes::Schema;
 use arrow_flight::FlightDescriptor;
 use arrow_flight::flight_descriptor::DescriptorType;
@@ -38,26 +36,6 @@ pub enum Command {
     Plain(Target),
     /// A Flight SQL command; the text is its type URL.
     FlightSql(String),
-}
-
-/// Server-side options: defaults and what the configuration says about single tables.
-#[derive(Clone, Debug, Default)]
-pub struct ServerOptions {
-    /// Options of every stream.
-    pub defaults: StreamOptions,
-    /// Options by table, written `table` or `schema.table`.
-    pub tables: BTreeMap<String, StreamOptions>,
-}
-
-impl ServerOptions {
-    /// Configured options of one table over the defaults.
-    pub fn of(&self, table: &TableName) -> StreamOptions {
-        let own = self
-            .tables
-            .get(&table.to_string())
-            .or_else(|| self.tables.get(table.name.as_str()));
-        own.cloned().unwrap_or_default().merge_over(self.defaults.clone())
-    }
 }
 
 /// Reads a descriptor.
@@ -287,30 +265,5 @@ mod tests {
         assert_eq!(metadata_options(&schema).unwrap().write_mode, Some(WriteMode::Append));
         headers.insert("pgflight-nope", "1".parse().unwrap());
         assert!(header_options(&headers).unwrap_err().to_string().contains("nope"));
-    }
-
-    #[test]
-    fn table_configuration_is_found_with_and_without_schema() {
-        let overwrite = StreamOptions {
-            write_mode: Some(WriteMode::Overwrite),
-            ..StreamOptions::default()
-        };
-        let options = ServerOptions {
-            defaults: StreamOptions {
-                write_mode: Some(WriteMode::Append),
-                ..StreamOptions::default()
-            },
-            tables: BTreeMap::from([("t".to_owned(), overwrite)]),
-        };
-        let bare = TableName::bare(Ident::new("t").unwrap());
-        assert_eq!(options.of(&bare).write_mode, Some(WriteMode::Overwrite));
-        assert_eq!(
-            options.of(&bare.or_schema(&Ident::new("s").unwrap())).write_mode,
-            Some(WriteMode::Overwrite)
-        );
-        assert_eq!(
-            options.of(&TableName::bare(Ident::new("u").unwrap())).write_mode,
-            Some(WriteMode::Append)
-        );
     }
 }

@@ -33,7 +33,7 @@ impl FlightFront {
     }
 
     async fn put(&self, request: Request<Streaming<FlightData>>) -> Result<PutAnswers, Error> {
-        if self.put.stopping.is_cancelled() {
+        if self.put.life.draining.is_cancelled() {
             return Err(Error::Draining);
         }
         let caller = caller(&request);

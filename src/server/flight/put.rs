@@ -13,8 +13,9 @@ use tonic::Status;
 use tonic::metadata::MetadataMap;
 
 use super::decode::{Decoder, Message};
-use super::descriptor::{self, ServerOptions, Target};
+use super::descriptor::{self, Target};
 use super::result::{PutAnswer, read_metadata};
+use crate::config::Config;
 use crate::ingest::batcher::IncomingBatch;
 use crate::ingest::budget::ByteBudget;
 use crate::ingest::error::{Error, RequestError, StreamError};
@@ -31,12 +32,21 @@ pub struct PutContext {
     /// Where rows go.
     pub destination: Arc<dyn Destination>,
     /// Defaults and per-table options.
-    pub options: Arc<ServerOptions>,
+    pub config: Arc<Config>,
     /// Memory for batches in flight.
     pub budget: ByteBudget,
     /// Longest pause between two messages.
     pub idle_timeout: Duration,
-    /// Set when the server stops; running streams then end.
+    /// Where the server is in its life.
+    pub life: Life,
+}
+
+/// Two steps of a shutdown: first nothing new is taken, then what still runs is ended.
+#[derive(Clone, Debug, Default)]
+pub struct Life {
+    /// New calls are refused, running ones go on.
+    pub draining: CancellationToken,
+    /// Running calls end; what they did not commit is rolled back.
     pub stopping: CancellationToken,
 }
 
@@ -122,7 +132,7 @@ impl PutContext {
             .clone()
             .merge_over(descriptor::header_options(&call.headers)?)
             .merge_over(descriptor::metadata_options(decoder.schema())?)
-            .merge_over(self.options.of(&call.target.table));
+            .merge_over(self.config.stream_options(&call.target.table));
         LoadOptions::resolve(merged)
     }
 }
@@ -211,7 +221,7 @@ where
                     Some(Err(status)) => Err(broken(session, &status)),
                     None => Ok(None),
                 },
-                () = self.context.stopping.cancelled() => return Err(Error::Draining),
+                () = self.context.life.stopping.cancelled() => return Err(Error::Draining),
                 () = tokio::time::sleep_until(flush_at.unwrap_or(idle_at)), if flush_at.is_some() => session.flush().await?,
                 () = tokio::time::sleep_until(idle_at) => {
                     let idle = self.context.idle_timeout;

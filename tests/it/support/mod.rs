@@ -2,4 +2,6 @@
 
 pub(crate) mod cluster;
 pub(crate) mod database;
+pub(crate) mod flight;
 pub(crate) mod python;
+pub(crate) mod server;

@@ -3,7 +3,7 @@
 mod error;
 mod run;
 
-use tokio_postgres::{Client, Transaction};
+use tokio_postgres::{Client, GenericClient};
 
 use super::diff::Accepts;
 use super::policy::Policy;
@@ -73,7 +73,7 @@ pub async fn prepare(
 /// # Errors
 /// As [`ensure`]; `tx` is aborted then.
 pub async fn ensure_in(
-    tx: &Transaction<'_>,
+    tx: &impl GenericClient,
     request: &MigrateRequest<'_>,
 ) -> Result<(VerifiedTable, MigrationReport), MigrateError> {
     run::ensure_in(tx, request, request.waits.hold).await

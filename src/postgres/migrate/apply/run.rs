@@ -5,7 +5,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
-use tokio_postgres::{Client, GenericClient, Transaction};
+use tokio_postgres::{Client, GenericClient};
 
 use super::MigrateRequest;
 use super::error::{self, Blocker, MigrateError};
@@ -135,7 +135,7 @@ async fn attempt(
 
 /// Makes the table fit inside the caller's transaction, which then holds the migration lock to its end.
 pub(super) async fn ensure_in(
-    tx: &Transaction<'_>,
+    tx: &impl GenericClient,
     request: &MigrateRequest<'_>,
     hold: Duration,
 ) -> Result<(VerifiedTable, MigrationReport), MigrateError> {
@@ -173,7 +173,7 @@ pub(super) async fn ensure_in(
     Ok((verified(request, &after.found, created)?, report))
 }
 
-async fn run_steps(tx: &Transaction<'_>, planned: &Planned) -> Result<(), MigrateError> {
+async fn run_steps(tx: &impl GenericClient, planned: &Planned) -> Result<(), MigrateError> {
     for step in &planned.plan.steps {
         let sql = ddl::render(&step.action, &planned.plan.table);
         let doing = step.action.words();
@@ -217,7 +217,7 @@ pub(super) fn report(planned: &Planned, applied: bool) -> MigrationReport {
 }
 
 /// Waits for the table's migration lock; returns the `lock_timeout` that was in force.
-async fn take_turn(tx: &Transaction<'_>, table: &TableName, turn: Duration) -> Result<String, MigrateError> {
+async fn take_turn(tx: &impl GenericClient, table: &TableName, turn: Duration) -> Result<String, MigrateError> {
     let key = turn_key(table);
     let params: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
         [(&setting(turn), Type::TEXT), (&key, Type::INT8)];
@@ -232,7 +232,7 @@ async fn take_turn(tx: &Transaction<'_>, table: &TableName, turn: Duration) -> R
     }
 }
 
-async fn set_lock_timeout(tx: &Transaction<'_>, table: &TableName, value: String) -> Result<(), MigrateError> {
+async fn set_lock_timeout(tx: &impl GenericClient, table: &TableName, value: String) -> Result<(), MigrateError> {
     tx.query_typed(queries::MIGRATE_SET_LOCK_TIMEOUT, &[(&value, Type::TEXT)])
         .await
         .map_err(|source| step_error(table, "setting lock_timeout", source))?;

@@ -1,0 +1,245 @@
+//! `serve`: binds the ports, runs the doors over one Postgres destination, and stops in order.
+//!
+//! Shutdown: readiness goes off and nothing new is taken; running streams get `shutdown.drain_timeout` to end; what runs
+//! then is ended with UNAVAILABLE and rolled back. A second signal skips the wait.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, UnixListener};
+use tokio::task::JoinHandle;
+
+use crate::config::{Config, ListenAddress, ProcessSource};
+use crate::ingest::budget::ByteBudget;
+use crate::ingest::ports::Destination;
+use crate::postgres::error::Error as PgError;
+use crate::postgres::load::PgDestination;
+use crate::server::admin::{self, Admin, RenderMetrics};
+use crate::server::flight::front::FlightFront;
+use crate::server::flight::put::{Life, PutContext};
+use crate::server::{GrpcError, GrpcSettings, Listener};
+
+/// How long ended streams may take to tell their clients.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Why a server does not start or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address} ({key}): {source}; choose another address or stop what uses it")]
+    Bind {
+        /// Configuration key.
+        key: &'static str,
+        /// Its value.
+        address: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The connection settings are unusable.
+    #[error(transparent)]
+    Postgres(#[from] PgError),
+    /// The gRPC server failed.
+    #[error(transparent)]
+    Grpc(#[from] GrpcError),
+    /// The admin server failed.
+    #[error("the admin server failed: {0}")]
+    Admin(#[source] std::io::Error),
+    /// A task of ours ended unexpectedly.
+    #[error("internal error: {0}")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+/// A server that runs.
+#[derive(Debug)]
+pub struct Running {
+    grpc: Option<SocketAddr>,
+    admin: Option<SocketAddr>,
+    life: Life,
+    drain_timeout: Duration,
+    socket_file: Option<PathBuf>,
+    tasks: Vec<JoinHandle<Result<(), ServeError>>>,
+}
+
+/// Starts a server; returns once its ports are bound. Postgres is first asked when the first call needs it, so that the
+/// server also starts while the database does not run.
+///
+/// # Errors
+/// An address that cannot be bound, or connection settings that are unusable.
+pub async fn start(config: Config, metrics: RenderMetrics) -> Result<Running, ServeError> {
+    let destination: Arc<dyn Destination> = Arc::new(PgDestination::new(&config, &ProcessSource)?);
+    start_with(config, destination, metrics).await
+}
+
+/// Starts a server over a given destination.
+///
+/// # Errors
+/// An address that cannot be bound.
+pub async fn start_with(
+    config: Config,
+    destination: Arc<dyn Destination>,
+    metrics: RenderMetrics,
+) -> Result<Running, ServeError> {
+    let config = Arc::new(config);
+    let life = Life::default();
+    let limits = &config.raw().limits;
+    let (listener, grpc, socket_file) = bind(config.listen()).await?;
+    let put = PutContext {
+        destination: Arc::clone(&destination),
+        config: Arc::clone(&config),
+        budget: ByteBudget::new(usize::try_from(limits.max_inflight_bytes).unwrap_or(usize::MAX)),
+        idle_timeout: limits.stream_idle_timeout.get(),
+        life: life.clone(),
+    };
+    let front = FlightFront::new(put);
+    let (settings, stop) = (grpc_settings(&config), life.draining.clone());
+    let mut tasks = vec![tokio::spawn(async move {
+        crate::server::serve(listener, settings, front, stop)
+            .await
+            .map_err(ServeError::from)
+    })];
+    let mut admin_address = None;
+    if let Some(address) = config.admin_listen() {
+        let listener = bind_tcp("admin_listen", address).await?;
+        admin_address = listener.local_addr().ok();
+        let admin = Admin {
+            destination,
+            draining: life.draining.clone(),
+            metrics,
+        };
+        let stop = life.stopping.clone();
+        tasks.push(tokio::spawn(async move {
+            admin::serve(listener, admin, stop).await.map_err(ServeError::Admin)
+        }));
+    }
+    let drain_timeout = config.raw().shutdown.drain_timeout.get();
+    Ok(Running {
+        grpc,
+        admin: admin_address,
+        life,
+        drain_timeout,
+        socket_file,
+        tasks,
+    })
+}
+
+fn grpc_settings(config: &Config) -> GrpcSettings {
+    let limits = &config.raw().limits;
+    GrpcSettings {
+        max_message_bytes: usize::try_from(limits.max_message_bytes).unwrap_or(usize::MAX),
+        stream_window_bytes: limits.http2_stream_window_bytes,
+        connection_window_bytes: limits.http2_connection_window_bytes,
+        max_streams: Some(limits.max_streams),
+        keepalive: limits.http2_keepalive_interval.get(),
+    }
+}
+
+async fn bind(address: &ListenAddress) -> Result<(Listener, Option<SocketAddr>, Option<PathBuf>), ServeError> {
+    match address {
+        ListenAddress::Tcp { .. } => {
+            let listener = bind_tcp("listen", address).await?;
+            let local = listener.local_addr().ok();
+            Ok((Listener::Tcp(listener), local, None))
+        }
+        ListenAddress::Unix(path) => {
+            let listener = UnixListener::bind(path).map_err(|source| ServeError::Bind {
+                key: "listen",
+                address: path.display().to_string(),
+                source,
+            })?;
+            Ok((Listener::Unix(listener), None, Some(path.clone())))
+        }
+    }
+}
+
+async fn bind_tcp(key: &'static str, address: &ListenAddress) -> Result<TcpListener, ServeError> {
+    let text = address.to_string();
+    let ListenAddress::Tcp { host, port } = address else {
+        let source = std::io::Error::new(std::io::ErrorKind::Unsupported, "a TCP address is needed");
+        return Err(ServeError::Bind {
+            key,
+            address: text,
+            source,
+        });
+    };
+    TcpListener::bind((host.as_str(), *port))
+        .await
+        .map_err(|source| ServeError::Bind {
+            key,
+            address: text,
+            source,
+        })
+}
+
+impl Running {
+    /// Address of the gRPC port; `None` on a unix socket.
+    pub fn grpc(&self) -> Option<SocketAddr> {
+        self.grpc
+    }
+
+    /// Address of the admin port; `None` when it is off.
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// Runs until `first` is ready, then drains; `second` ends the drain.
+    ///
+    /// # Errors
+    /// A server that failed on its own.
+    pub async fn until(
+        mut self,
+        first: impl Future<Output = ()>,
+        second: impl Future<Output = ()>,
+    ) -> Result<(), ServeError> {
+        let failed = tokio::select! {
+            () = first => None,
+            (ended, index, _) = futures::future::select_all(&mut self.tasks) => Some((ended, index)),
+        };
+        match failed {
+            Some((ended, index)) => {
+                self.life.draining.cancel();
+                self.life.stopping.cancel();
+                drop(self.tasks.swap_remove(index));
+                ended?
+            }
+            None => self.shutdown(second).await,
+        }
+    }
+
+    /// Drains and stops; `hurry` ends the drain early.
+    ///
+    /// # Errors
+    /// A server that failed on its own.
+    pub async fn shutdown(self, hurry: impl Future<Output = ()>) -> Result<(), ServeError> {
+        tracing::info!(drain_timeout_s = self.drain_timeout.as_secs_f64(), "shutting down");
+        self.life.draining.cancel();
+        let mut tasks = self.tasks.into_iter();
+        let Some(mut grpc) = tasks.next() else { return Ok(()) };
+        let drained = tokio::select! {
+            ended = &mut grpc => Some(ended),
+            () = tokio::time::sleep(self.drain_timeout) => None,
+            () = hurry => None,
+        };
+        self.life.stopping.cancel();
+        let result = match drained {
+            Some(ended) => ended?,
+            None => match tokio::time::timeout(LAST_WORDS, &mut grpc).await {
+                Ok(ended) => ended?,
+                Err(_) => {
+                    // Clients that do not read keep their connection open; uncommitted work rolls back with the process.
+                    grpc.abort();
+                    Ok(())
+                }
+            },
+        };
+        for task in tasks {
+            task.abort();
+        }
+        if let Some(path) = self.socket_file {
+            // The socket's file is of no use any more; that it is gone already is fine.
+            drop(std::fs::remove_file(path));
+        }
+        result
+    }
+}

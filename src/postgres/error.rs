@@ -1,0 +1,252 @@
+//! Failures of the Postgres side as one enum, and their words for the client.
+//!
+//! A Postgres `DETAIL` can hold row values ("Key (email)=(..) already exists"), so it is never shown; table, column,
+//! constraint, SQLSTATE and the row's place in the stream are.
+
+use tokio_postgres::error::DbError;
+
+use super::connect::ConnectError;
+use super::copy::{CellError, PlanError};
+use super::migrate::MigrateError;
+use super::sqlstate::{Remedy, verdict};
+use crate::ingest::error::{DestinationError, Error as IngestError, Facts};
+use crate::model::class::Class;
+use crate::model::wanted::SchemaProblems;
+
+/// Something failed on the Postgres side.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No connection could be had.
+    #[error("cannot connect to Postgres: {0}")]
+    Connect(Box<ConnectError>),
+    /// The server takes no writes.
+    #[error(
+        "the Postgres server is a standby and takes no writes; point connection_string at the primary, or add target_session_attrs=read-write"
+    )]
+    Standby,
+    /// A fault of ours.
+    #[error("internal error: {0}")]
+    Internal(String),
+    /// All connections are in use.
+    #[error(
+        "no connection to Postgres became free within {seconds} s (pool.max_size); try again later or raise the limit"
+    )]
+    PoolExhausted {
+        /// How long was waited.
+        seconds: f64,
+    },
+    /// A statement failed.
+    #[error("{doing} failed: {}", words(.source))]
+    Statement {
+        /// What was being done, e.g. `loading rows into public.t`.
+        doing: String,
+        /// Place of the bad row in the stream, where Postgres told it.
+        row: Option<u64>,
+        /// The driver's error.
+        source: tokio_postgres::Error,
+    },
+    /// A value cannot be stored.
+    #[error("row {row} of the stream (counted from 0), table {table}, column {:?}: {} cannot be stored in {}: {}", .cell.column.as_str(), .cell.arrow, .cell.pg, .cell.reason)]
+    Cell {
+        /// The table.
+        table: String,
+        /// Row in the stream, from 0.
+        row: u64,
+        /// Where and why.
+        cell: Box<CellError>,
+    },
+    /// Columns of the stream do not go into those of the table.
+    #[error("the stream does not fit table {table}: {source}")]
+    Plan {
+        /// The table.
+        table: String,
+        /// All the pairs.
+        source: PlanError,
+    },
+    /// The stream's schema does not make a table.
+    #[error(transparent)]
+    Schema(#[from] SchemaProblems),
+    /// The table cannot be brought to the wanted shape.
+    #[error("{0}")]
+    Migrate(Box<MigrateError>),
+    /// An overwrite has nothing to match rows by.
+    #[error("{0}")]
+    NoKey(String),
+    /// Postgres counted other rows than were sent.
+    #[error("Postgres took {stored} of {sent} rows into {table}; the chunk was rolled back")]
+    RowsLost {
+        /// The table.
+        table: String,
+        /// Rows sent.
+        sent: u64,
+        /// Rows that Postgres counted.
+        stored: u64,
+    },
+    /// The answer to COMMIT was lost and cannot be found out.
+    #[error(
+        "the connection broke while Postgres was committing rows of {table}, so it is not known whether they are stored; check the table before you send them again"
+    )]
+    CommitUnknown {
+        /// The table.
+        table: String,
+    },
+}
+
+impl Error {
+    /// A failed statement.
+    pub fn statement(doing: impl Into<String>, source: tokio_postgres::Error) -> Self {
+        Self::Statement {
+            doing: doing.into(),
+            row: None,
+            source,
+        }
+    }
+
+    /// The kind of failure.
+    pub fn class(&self) -> Class {
+        match self {
+            Error::Connect(error) => error.class(),
+            Error::Standby => Class::Unavailable,
+            Error::Internal(_) => Class::Internal,
+            Error::PoolExhausted { .. } => Class::Unavailable,
+            Error::Statement { source, .. } => source.code().map_or(Class::Unavailable, |code| verdict(code.code()).0),
+            Error::Cell { cell, .. } => cell.class(),
+            Error::Plan { .. } | Error::Schema(_) | Error::NoKey(_) => Class::BadRequest,
+            Error::Migrate(error) => error.class(),
+            Error::RowsLost { .. } => Class::Internal,
+            Error::CommitUnknown { .. } => Class::Unavailable,
+        }
+    }
+
+    /// What may heal it.
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Error::Statement { source, .. } => source.code().map_or(Remedy::Reconnect, |code| verdict(code.code()).1),
+            _ => Remedy::None,
+        }
+    }
+
+    fn db(&self) -> Option<&DbError> {
+        match self {
+            Error::Statement { source, .. } => source.as_db_error(),
+            _ => None,
+        }
+    }
+
+    fn facts(&self) -> Facts {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        match self {
+            Error::Cell { table, row, cell } => Facts {
+                table: Some(table.clone()),
+                column: Some(cell.column.to_string()),
+                row: Some(*row),
+                ..Facts::default()
+            },
+            Error::Statement { row, .. } => self.db().map_or_else(Facts::default, |db| Facts {
+                sqlstate: Some(db.code().code().to_owned()),
+                table: owned(db.table()),
+                column: owned(db.column()).or_else(|| place(db).and_then(|place| place.column)),
+                constraint: owned(db.constraint()),
+                row: *row,
+            }),
+            _ => Facts::default(),
+        }
+    }
+}
+
+impl From<ConnectError> for Error {
+    fn from(error: ConnectError) -> Self {
+        Self::Connect(Box::new(error))
+    }
+}
+
+impl From<MigrateError> for Error {
+    fn from(error: MigrateError) -> Self {
+        Self::Migrate(Box::new(error))
+    }
+}
+
+impl From<Error> for IngestError {
+    fn from(error: Error) -> Self {
+        let (class, message, facts) = (error.class(), error.to_string(), error.facts());
+        IngestError::Destination(DestinationError {
+            class,
+            message,
+            facts,
+            source: Some(Box::new(error)),
+        })
+    }
+}
+
+/// Postgres' message with code, table, column and constraint; the driver's own words when the server said nothing.
+fn words(error: &tokio_postgres::Error) -> String {
+    let Some(db) = error.as_db_error() else {
+        return format!("{error}; the connection to Postgres was lost or never worked");
+    };
+    let mut text = format!("{} (SQLSTATE {}", db.message(), db.code().code());
+    let place = place(db);
+    let column = db
+        .column()
+        .map(str::to_owned)
+        .or_else(|| place.as_ref().and_then(|place| place.column.clone()));
+    for (label, value) in [
+        ("table", db.table()),
+        ("column", column.as_deref()),
+        ("constraint", db.constraint()),
+    ] {
+        if let Some(value) = value {
+            text.push_str(&format!(", {label} {value:?}"));
+        }
+    }
+    text.push(')');
+    if let Some(hint) = db.hint() {
+        text.push_str(&format!("; {hint}"));
+    }
+    text
+}
+
+/// Where in a COPY a row failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CopyPlace {
+    /// Tuple of the COPY statement, from 1.
+    pub line: u64,
+    /// Column, where it was a value and not the whole row.
+    pub column: Option<String>,
+}
+
+/// Reads `COPY t, line N, column c` out of an error's context.
+pub fn place(db: &DbError) -> Option<CopyPlace> {
+    parse_place(db.where_()?)
+}
+
+fn parse_place(context: &str) -> Option<CopyPlace> {
+    let line = context.lines().find(|line| line.starts_with("COPY "))?;
+    let (_, rest) = line.rsplit_once(", line ")?;
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    let column = rest
+        .split_once(", column ")
+        .map(|(_, column)| column.trim_end_matches(':').to_owned());
+    Some(CopyPlace {
+        line: digits.parse().ok()?,
+        column,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_of_a_bad_row_is_read_from_the_copy_context() {
+        let place = parse_place("COPY t, line 7, column b").unwrap();
+        assert_eq!((place.line, place.column.as_deref()), (7, Some("b")));
+        let odd = parse_place("COPY a, line 3, line 12, column x, column y").unwrap();
+        assert_eq!(odd.line, 12, "a table name may look like the context itself");
+        assert_eq!(
+            parse_place("COPY t, line 9").unwrap(),
+            CopyPlace { line: 9, column: None }
+        );
+        assert_eq!(parse_place("PL/pgSQL function f() line 3 at RAISE"), None);
+        assert_eq!(parse_place("SQL statement x\nCOPY t, line 4").unwrap().line, 4);
+    }
+}

@@ -1,0 +1,61 @@
+//! Pumps the bytes of one chunk into one COPY statement. Encoding happens between two sends, while the driver's task
+//! writes the piece before to the socket.
+
+use bytes::{Bytes, BytesMut};
+use futures::SinkExt;
+use tokio_postgres::Client;
+
+use crate::ingest::ports::Chunk;
+use crate::postgres::copy::{CellError, CopyPlan, HEADER, TRAILER};
+
+/// Bytes per CopyData message. The driver passes anything above 4 KiB through as its own message; 256 KiB keeps the
+/// piece in the cache and the number of messages low.
+const PIECE_BYTES: usize = 256 << 10;
+/// Room for the row that crosses the limit.
+const SLACK_BYTES: usize = 16 << 10;
+
+/// Why a chunk could not be copied.
+#[derive(Debug)]
+pub(crate) enum CopyFailure {
+    /// A cell that cannot be encoded; `row` is its place in the stream.
+    Cell { row: u64, cell: CellError },
+    /// The server or the connection.
+    Server(tokio_postgres::Error),
+}
+
+impl From<tokio_postgres::Error> for CopyFailure {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Server(error)
+    }
+}
+
+/// Sends the chunk's rows and returns how many Postgres counted. On failure the connection must be thrown away.
+pub(crate) async fn copy_chunk(client: &Client, sql: &str, plan: &CopyPlan, chunk: &Chunk) -> Result<u64, CopyFailure> {
+    let sink = client.copy_in::<_, Bytes>(sql).await?;
+    let mut sink = std::pin::pin!(sink);
+    let mut out = BytesMut::with_capacity(PIECE_BYTES + SLACK_BYTES);
+    out.extend_from_slice(&HEADER);
+    let mut stream_row = chunk.first_row;
+    for batch in &chunk.batches {
+        let at = |cell: CellError| CopyFailure::Cell {
+            row: stream_row + cell.row as u64,
+            cell,
+        };
+        let bound = plan.bind(batch).map_err(at)?;
+        let base = i64::try_from(stream_row).unwrap_or(i64::MAX);
+        let mut row = 0;
+        while row < bound.rows() {
+            row = bound
+                .encode(row, PIECE_BYTES.saturating_sub(out.len()), base, &mut out)
+                .map_err(at)?;
+            if out.len() >= PIECE_BYTES {
+                sink.send(out.split().freeze()).await?;
+                out.reserve(PIECE_BYTES + SLACK_BYTES);
+            }
+        }
+        stream_row += batch.num_rows() as u64;
+    }
+    out.extend_from_slice(&TRAILER);
+    sink.send(out.freeze()).await?;
+    Ok(sink.finish().await?)
+}

@@ -1,0 +1,242 @@
+//! SQL of an upsert through a staging table: staging DDL, COPY and the merge itself. Pure text from typed names.
+//!
+//! `INSERT .. SELECT .. ON CONFLICT` and not MERGE: only the former is safe when two writers insert the same key. The
+//! staging table has no constraints (a conflict there would lose rows) and one more column, the row's position in the
+//! stream, by which the last row of a key wins. Sorting by key gives all writers one lock order.
+
+use crate::model::ident::{Ident, TableName};
+use crate::model::pg_type::PgType;
+use crate::model::table::TargetColumn;
+
+/// Name of the staging column that holds a row's position; `_pgflight` is ours in a staging table only.
+const ORDINAL: &str = "\"_pgflight_ordinal\"";
+
+/// `copy "s"."t" ("a", "b") from stdin with (format binary)`.
+pub fn copy_into(table: &TableName, columns: &[TargetColumn]) -> String {
+    format!(
+        "copy {} ({}) from stdin with (format binary)",
+        table.quoted(),
+        names(columns)
+    )
+}
+
+/// An upsert of one stream into one table.
+#[derive(Clone, Debug)]
+pub struct Merge {
+    /// Target, with schema.
+    pub table: TableName,
+    /// Columns of the stream.
+    pub columns: Vec<TargetColumn>,
+    /// Columns of the unique index that rows are matched by.
+    pub key: Vec<Ident>,
+    /// Whether rows that are equal already stay untouched.
+    pub skip_unchanged: bool,
+    /// Whether a column is `GENERATED ALWAYS AS IDENTITY`.
+    pub overriding: bool,
+    /// Name of the staging table; temporary, so one per session.
+    pub stage: Ident,
+}
+
+impl Merge {
+    /// Creates the staging table of this session. It is empty again after every commit.
+    pub fn create_stage(&self) -> String {
+        let columns: Vec<String> = self
+            .columns
+            .iter()
+            .map(|column| format!("{} {}", column.name.quoted(), stage_type(&column.ty)))
+            .collect();
+        format!(
+            "create temporary table {} ({}, {ORDINAL} bigint) on commit delete rows",
+            self.stage.quoted(),
+            columns.join(", ")
+        )
+    }
+
+    /// Drops the staging table of this session.
+    pub fn drop_stage(&self) -> String {
+        format!("drop table if exists {}", self.stage())
+    }
+
+    /// The COPY that fills the staging table; its rows have the ordinal as last field.
+    pub fn copy_into_stage(&self) -> String {
+        format!(
+            "copy {} ({}, {ORDINAL}) from stdin with (format binary)",
+            self.stage(),
+            names(&self.columns)
+        )
+    }
+
+    /// Moves the staged rows into the target.
+    pub fn merge(&self) -> String {
+        let columns = names(&self.columns);
+        let key: Vec<String> = self.key.iter().map(Ident::quoted).collect();
+        let key = key.join(", ");
+        let overriding = if self.overriding {
+            " overriding system value"
+        } else {
+            ""
+        };
+        format!(
+            "insert into {} as pgflight_target ({columns}){overriding} \
+             select {columns} from (select distinct on ({key}) * from {} order by {key}, {ORDINAL} desc) as pgflight_staged \
+             on conflict ({key}) {}",
+            self.table.quoted(),
+            self.stage(),
+            self.on_conflict()
+        )
+    }
+
+    fn stage(&self) -> String {
+        format!("pg_temp.{}", self.stage.quoted())
+    }
+
+    fn on_conflict(&self) -> String {
+        let rest: Vec<&TargetColumn> = self
+            .columns
+            .iter()
+            .filter(|column| !self.key.contains(&column.name))
+            .collect();
+        if rest.is_empty() {
+            return "do nothing".to_owned();
+        }
+        let set: Vec<String> = rest
+            .iter()
+            .map(|column| format!("{0} = excluded.{0}", column.name.quoted()))
+            .collect();
+        let mut text = format!("do update set {}", set.join(", "));
+        if self.skip_unchanged {
+            let side = |alias: &str| {
+                let cells: Vec<String> = rest.iter().map(|column| comparable(alias, column)).collect();
+                cells.join(", ")
+            };
+            text.push_str(&format!(
+                " where ({}) is distinct from ({})",
+                side("pgflight_target"),
+                side("excluded")
+            ));
+        }
+        text
+    }
+}
+
+fn names(columns: &[TargetColumn]) -> String {
+    let names: Vec<String> = columns.iter().map(|column| column.name.quoted()).collect();
+    names.join(", ")
+}
+
+/// The staging column's type: domains become their base type, whose checks the target makes anyway.
+fn stage_type(ty: &PgType) -> String {
+    match ty {
+        PgType::Domain(domain) => stage_type(&domain.base),
+        other => other.to_string(),
+    }
+}
+
+/// A cell in a form that has an equality operator and tells apart everything that its text tells apart.
+///
+/// `numeric` and the floats compare equal for different texts (1.0 and 1.00, 0 and -0): an overwrite must write them.
+fn comparable(alias: &str, column: &TargetColumn) -> String {
+    let cell = format!("{alias}.{}", column.name.quoted());
+    match exact_equality(&column.ty) {
+        true => cell,
+        false => format!("{cell}::text"),
+    }
+}
+
+fn exact_equality(ty: &PgType) -> bool {
+    matches!(
+        ty,
+        PgType::Bool
+            | PgType::SingleChar
+            | PgType::Int2
+            | PgType::Int4
+            | PgType::Int8
+            | PgType::Oid
+            | PgType::Text
+            | PgType::Varchar(_)
+            | PgType::Name
+            | PgType::Bytea
+            | PgType::Uuid
+            | PgType::Date
+            | PgType::Time(_)
+            | PgType::Timestamp(_)
+            | PgType::TimestampTz(_)
+            | PgType::MacAddr
+            | PgType::MacAddr8
+            | PgType::Inet
+            | PgType::Cidr
+            | PgType::Jsonb
+            | PgType::Enum(_)
+            // With a declared scale all values have the same number of digits.
+            | PgType::Numeric(Some(_))
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn merge(key: &[&str], columns: &[(&str, PgType)]) -> Merge {
+        let ident = |name: &str| Ident::new(name).unwrap();
+        let columns = columns.iter().map(|(name, ty)| TargetColumn {
+            name: ident(name),
+            ty: ty.clone(),
+            nullable: true,
+        });
+        Merge {
+            table: TableName::qualified(ident("S"), ident("t\"x")),
+            columns: columns.collect(),
+            key: key.iter().map(|name| ident(name)).collect(),
+            skip_unchanged: true,
+            overriding: false,
+            stage: ident("pgflight_stage_1"),
+        }
+    }
+
+    #[test]
+    fn the_last_row_of_a_key_wins_and_equal_rows_are_left_alone() {
+        let merge = merge(
+            &["id"],
+            &[("id", PgType::Int8), ("v", PgType::Text), ("j", PgType::Json)],
+        );
+        assert_eq!(
+            merge.merge(),
+            "insert into \"S\".\"t\"\"x\" as pgflight_target (\"id\", \"v\", \"j\") \
+             select \"id\", \"v\", \"j\" from (select distinct on (\"id\") * from pg_temp.\"pgflight_stage_1\" \
+             order by \"id\", \"_pgflight_ordinal\" desc) as pgflight_staged \
+             on conflict (\"id\") do update set \"v\" = excluded.\"v\", \"j\" = excluded.\"j\" \
+             where (pgflight_target.\"v\", pgflight_target.\"j\"::text) \
+             is distinct from (excluded.\"v\", excluded.\"j\"::text)"
+        );
+    }
+
+    #[test]
+    fn a_table_of_key_columns_only_has_nothing_to_update() {
+        let merge = merge(&["a", "b"], &[("a", PgType::Int4), ("b", PgType::Int4)]);
+        assert!(
+            merge.merge().ends_with("on conflict (\"a\", \"b\") do nothing"),
+            "{}",
+            merge.merge()
+        );
+    }
+
+    #[test]
+    fn the_staging_table_has_the_columns_and_the_ordinal_and_no_constraint() {
+        let merge = merge(
+            &["a"],
+            &[
+                ("a", PgType::Varchar(Some(3))),
+                ("b", PgType::Array(Box::new(PgType::Int4))),
+            ],
+        );
+        assert_eq!(
+            merge.create_stage(),
+            "create temporary table \"pgflight_stage_1\" (\"a\" varchar(3), \"b\" integer[], \
+             \"_pgflight_ordinal\" bigint) on commit delete rows"
+        );
+        assert_eq!(
+            merge.copy_into_stage(),
+            "copy pg_temp.\"pgflight_stage_1\" (\"a\", \"b\", \"_pgflight_ordinal\") from stdin with (format binary)"
+        );
+    }
+}

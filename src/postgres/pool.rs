@@ -1,0 +1,187 @@
+//! Connections: a bounded pool, and a guard that never lets a session with an open transaction or a broken COPY back in.
+//!
+//! Built on `deadpool` itself and not on `deadpool-postgres`, whose manager can only report the driver's error: our
+//! connector tells apart what went wrong and follows several hosts.
+
+use std::time::{Duration, Instant};
+
+use deadpool::Runtime;
+use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult, TimeoutType};
+use tokio::task::JoinHandle;
+use tokio_postgres::Client;
+
+use super::connect::{ConnectError, Connector};
+use super::error::Error;
+
+/// How many connections, and how long one may be waited for.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolSettings {
+    /// Most connections at once.
+    pub max_size: usize,
+    /// Longest wait for a free one.
+    pub wait: Duration,
+    /// Age after which a connection is not used again.
+    pub max_lifetime: Duration,
+    /// Idle time after which a connection is not used again.
+    pub idle_timeout: Duration,
+}
+
+/// The pool of one server.
+#[derive(Clone, Debug)]
+pub struct Connections {
+    pool: Pool<Sessions>,
+    wait: Duration,
+}
+
+/// Opens and checks the pool's sessions.
+#[derive(Debug)]
+struct Sessions {
+    connector: Connector,
+    setup: String,
+    max_lifetime: Duration,
+    idle_timeout: Duration,
+}
+
+/// One session with the task that moves its bytes.
+#[derive(Debug)]
+struct Session {
+    client: Client,
+    driver: JoinHandle<()>,
+    opened: Instant,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // Closes the socket at once, so that Postgres rolls back whatever was open.
+        self.driver.abort();
+    }
+}
+
+/// A connection or its settings were refused while the pool made one.
+#[derive(Debug, thiserror::Error)]
+enum OpenError {
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Setup(#[from] tokio_postgres::Error),
+}
+
+impl Manager for Sessions {
+    type Type = Session;
+    type Error = OpenError;
+
+    async fn create(&self) -> Result<Session, OpenError> {
+        let connected = self.connector.connect().await?;
+        let (connection, address) = (connected.connection, connected.address);
+        let driver = tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(error = %error, address, "a Postgres connection ended");
+            }
+        });
+        let session = Session {
+            client: connected.client,
+            driver,
+            opened: Instant::now(),
+        };
+        session.client.batch_execute(&self.setup).await?;
+        Ok(session)
+    }
+
+    async fn recycle(&self, session: &mut Session, metrics: &Metrics) -> RecycleResult<OpenError> {
+        let idle = metrics.recycled.unwrap_or(metrics.created).elapsed();
+        if session.client.is_closed() || session.opened.elapsed() > self.max_lifetime || idle > self.idle_timeout {
+            return Err(RecycleError::message("closed or too old"));
+        }
+        Ok(())
+    }
+}
+
+impl Connections {
+    /// A pool that opens connections on demand and runs `setup` on each; nothing is connected yet.
+    ///
+    /// # Errors
+    /// Settings that the pool refuses.
+    pub fn new(connector: Connector, setup: String, settings: PoolSettings) -> Result<Self, Error> {
+        let sessions = Sessions {
+            connector,
+            setup,
+            max_lifetime: settings.max_lifetime,
+            idle_timeout: settings.idle_timeout,
+        };
+        let pool = Pool::builder(sessions)
+            .max_size(settings.max_size)
+            .wait_timeout(Some(settings.wait))
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|error| Error::Internal(error.to_string()))?;
+        Ok(Self {
+            pool,
+            wait: settings.wait,
+        })
+    }
+
+    /// A connection for one transaction.
+    ///
+    /// # Errors
+    /// Postgres cannot be reached or refuses us, or all connections stay in use.
+    pub async fn get(&self) -> Result<Connection, Error> {
+        match self.pool.get().await {
+            Ok(object) => Ok(Connection {
+                object: Some(object),
+                clean: true,
+            }),
+            Err(PoolError::Timeout(TimeoutType::Wait)) => Err(Error::PoolExhausted {
+                seconds: self.wait.as_secs_f64(),
+            }),
+            Err(PoolError::Backend(OpenError::Connect(error))) => Err(error.into()),
+            Err(PoolError::Backend(OpenError::Setup(error))) => Err(Error::statement("setting up a session", error)),
+            Err(other) => Err(Error::Internal(other.to_string())),
+        }
+    }
+}
+
+/// A pooled connection. Dropped while not clean, it is closed instead of going back.
+#[derive(Debug)]
+pub struct Connection {
+    object: Option<Object<Sessions>>,
+    clean: bool,
+}
+
+impl Connection {
+    /// The driver's client.
+    pub fn client(&self) -> &Client {
+        self.object.as_deref().map_or_else(
+            || unreachable!("a connection is taken only when dropped"),
+            |it| &it.client,
+        )
+    }
+
+    /// The driver's client, for transactions.
+    pub fn client_mut(&mut self) -> &mut Client {
+        match self.object.as_deref_mut() {
+            Some(session) => &mut session.client,
+            None => unreachable!("a connection is taken only when dropped"),
+        }
+    }
+
+    /// From here on the session has state that no one else may meet, until [`Connection::mark_clean`].
+    pub fn mark_dirty(&mut self) {
+        self.clean = false;
+    }
+
+    /// The session is as it was when it came from the pool.
+    pub fn mark_clean(&mut self) {
+        self.clean = true;
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if !self.clean
+            && let Some(object) = self.object.take()
+        {
+            // Taken out of the pool and dropped: the socket closes, and Postgres rolls back what was open.
+            drop(Object::take(object));
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! A pgflight server inside the test process, on free loopback ports, stopped when dropped.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use pgflight::app::serve::{self, Running};
+use pgflight::config::Config;
+use serde_json::{Value, json};
+
+use super::database::Database;
+
+/// A running server.
+#[derive(Debug)]
+pub(crate) struct Server {
+    running: Option<Running>,
+    grpc: SocketAddr,
+    admin: SocketAddr,
+}
+
+impl Server {
+    /// A server with default settings over a test's database.
+    pub(crate) async fn start(database: &Database) -> Self {
+        Self::start_with(database.uri(), json!({})).await
+    }
+
+    /// A server with settings of its own; `connection_string`, `listen` and `admin_listen` are filled in.
+    pub(crate) async fn start_with(connection_string: &str, mut settings: Value) -> Self {
+        let fields = settings.as_object_mut().expect("settings are a JSON object");
+        for (key, value) in [
+            ("connection_string", connection_string),
+            ("listen", "127.0.0.1:0"),
+            ("admin_listen", "127.0.0.1:0"),
+        ] {
+            fields.entry(key).or_insert_with(|| json!(value));
+        }
+        let config = Config::from_json(&settings).unwrap_or_else(|error| panic!("{settings}: {error}"));
+        let running = serve::start(config, Arc::new(String::new))
+            .await
+            .expect("free ports can be bound");
+        let grpc = running.grpc().expect("a TCP address");
+        let admin = running.admin().expect("a TCP address");
+        Self {
+            running: Some(running),
+            grpc,
+            admin,
+        }
+    }
+
+    /// `grpc://127.0.0.1:port`, as pyarrow and `pgflight load` take it.
+    pub(crate) fn uri(&self) -> String {
+        format!("grpc://{}", self.grpc)
+    }
+
+    /// `http://127.0.0.1:port`, as tonic takes it.
+    pub(crate) fn http(&self) -> String {
+        format!("http://{}", self.grpc)
+    }
+
+    /// Address of the admin port.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// Drains and stops; running streams get `drain_timeout`.
+    pub(crate) async fn stop(mut self) {
+        let running = self.running.take().expect("stopped once");
+        running
+            .shutdown(std::future::pending())
+            .await
+            .expect("the server ends well");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Without a wait: what runs in the test's runtime ends with it.
+        drop(self.running.take());
+    }
+}
