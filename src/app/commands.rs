@@ -35,7 +35,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Check(check) => {
             loaded().map_or_else(|code| code, |loaded| super::check::run(&loaded.config, check.json))
         }
-        Command::Serve(_) | Command::Load(_) | Command::Plan(_) | Command::Health(_) | Command::Demo(_) => {
+        Command::Serve(_) => loaded().map_or_else(|code| code, |loaded| super::serve::run(loaded.config)),
+        Command::Health(health) => {
+            loaded().map_or_else(|code| code, |loaded| super::health::run(health, &loaded.config))
+        }
+        Command::Load(_) | Command::Plan(_) | Command::Demo(_) => {
             fail(EXIT_FAILURE, &"this command is not built in yet")
         }
     }

@@ -3,7 +3,6 @@
 mod check;
 mod commands;
 mod health;
-mod load;
 pub mod serve;
 
 pub use commands::run;

@@ -5,12 +5,16 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
+use super::commands::fail;
+use crate::cli::EXIT_FAILURE;
 use crate::config::{Config, ListenAddress, ProcessSource};
 use crate::ingest::budget::ByteBudget;
 use crate::ingest::ports::Destination;
@@ -20,9 +24,12 @@ use crate::server::admin::{self, Admin, RenderMetrics};
 use crate::server::flight::front::FlightFront;
 use crate::server::flight::put::{Life, PutContext};
 use crate::server::{GrpcError, GrpcSettings, Listener};
+use crate::telemetry::{self, TelemetryError};
 
 /// How long ended streams may take to tell their clients.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How often old histogram samples are folded.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
 /// Why a server does not start or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -46,9 +53,56 @@ pub enum ServeError {
     /// The admin server failed.
     #[error("the admin server failed: {0}")]
     Admin(#[source] std::io::Error),
+    /// Metrics cannot be recorded.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
     /// A task of ours ended unexpectedly.
     #[error("internal error: {0}")]
     Task(#[from] tokio::task::JoinError),
+}
+
+/// `serve`: exit code 0 after an orderly stop, 1 when the server could not start or failed.
+pub(super) fn run(config: Config) -> ExitCode {
+    if let Err(error) = telemetry::install_log(&config) {
+        return fail(EXIT_FAILURE, &error);
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(EXIT_FAILURE, &error),
+    };
+    match runtime.block_on(serve_until_signalled(config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(EXIT_FAILURE, &error),
+    }
+}
+
+async fn serve_until_signalled(config: Config) -> Result<(), ServeError> {
+    let metrics = telemetry::install_metrics()?;
+    let upkeep = metrics.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(METRICS_UPKEEP).await;
+            upkeep.run_upkeep();
+        }
+    });
+    let running = start(config, Arc::new(move || metrics.render())).await?;
+    tracing::info!(grpc = ?running.grpc(), admin = ?running.admin(), "serving");
+    running.until(signalled(), signalled()).await
+}
+
+/// Ready when SIGTERM or SIGINT comes.
+async fn signalled() {
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signals) => drop(signals.recv().await),
+            // Without the handler the signal ends the process, which is what it asks for.
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = terminated => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
 }
 
 /// A server that runs.

@@ -7,8 +7,6 @@
 pub mod catalog;
 pub mod check;
 pub mod connect;
-pub mod catalog;
-pub mod connect;
 pub mod copy;
 pub mod error;
 pub mod load;

@@ -93,13 +93,15 @@ pub async fn serve(
     match listener {
         Listener::Tcp(listener) => {
             let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-            router
+            Ok(router
                 .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
-                .await
+                .await?)
         }
         Listener::Unix(listener) => {
             let incoming = UnixListenerStream::new(listener);
-            Ok(router.serve_with_incoming_shutdown(incoming, stop.cancelled_owned()).await?)
+            Ok(router
+                .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
+                .await?)
         }
     }
 }

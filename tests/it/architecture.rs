@@ -20,7 +20,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("ingest", &["model", "telemetry::names"]),
     (
         "postgres",
-        &["model", "config", "ingest::ports", "ingest::error", "telemetry::names"],
+        &[
+            "model",
+            "config",
+            "ingest::ports",
+            "ingest::error",
+            "ingest::request",
+            "telemetry::names",
+        ],
     ),
     ("postgres::sql", &["model"]),
     ("postgres::sqlstate", &["model"]),
@@ -32,6 +39,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "model",
             "config",
             "ingest::ports",
+            "ingest::request",
             "ingest::error",
             "postgres",
             "telemetry::names",

@@ -3,12 +3,10 @@
 mod architecture;
 mod check;
 mod config;
-mod harness;
-mod migrate;
-mod packaging;
 mod flight_put;
 mod flight_refusals;
 mod harness;
 mod migrate;
+mod packaging;
 mod python_clients;
 mod support;
