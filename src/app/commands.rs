@@ -27,7 +27,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Err(error) => Err(fail(EXIT_USAGE, &error)),
     };
-    match &invocation.command {
+    match invocation.command {
         Command::Config(ConfigCommand::Schema) => print(&format!("{:#}\n", json_schema())),
         Command::Config(ConfigCommand::Print(_)) => {
             loaded().map_or_else(|code| code, |loaded| print(&loaded.to_yaml()))
@@ -37,11 +37,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Command::Serve(_) => loaded().map_or_else(|code| code, |loaded| super::serve::run(loaded.config)),
         Command::Health(health) => {
-            loaded().map_or_else(|code| code, |loaded| super::health::run(health, &loaded.config))
+            loaded().map_or_else(|code| code, |loaded| super::health::run(&health, &loaded.config))
         }
-        Command::Load(_) | Command::Plan(_) | Command::Demo(_) => {
-            fail(EXIT_FAILURE, &"this command is not built in yet")
+        Command::Load(load) => {
+            loaded().map_or_else(|code| code, |loaded| super::foreground::load(*load, &loaded.config))
         }
+        Command::Demo(demo) => super::foreground::demo(&demo),
+        Command::Plan(_) => fail(EXIT_FAILURE, &"this command is not built in yet"),
     }
 }
 

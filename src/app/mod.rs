@@ -2,7 +2,12 @@
 
 mod check;
 mod commands;
+pub mod demo;
+pub mod embedded;
+mod foreground;
 mod health;
+pub mod interrupt;
+pub mod load;
 pub mod serve;
 
 pub use commands::run;

@@ -69,7 +69,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 
 /// Crates that do I/O or speak a protocol, and the only modules that may name them.
 const ONLY_IN: &[(&str, &[&str])] = &[
-    ("tokio_postgres", &["postgres"]),
+    ("tokio_postgres", &["postgres", "app::demo"]),
     ("deadpool_postgres", &["postgres"]),
     ("tokio_postgres_rustls", &["postgres"]),
     ("postgres_types", &["postgres"]),

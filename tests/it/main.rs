@@ -6,6 +6,7 @@ mod config;
 mod flight_put;
 mod flight_refusals;
 mod harness;
+mod load;
 mod migrate;
 mod packaging;
 mod python_clients;
