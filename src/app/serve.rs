@@ -21,9 +21,10 @@ use crate::ingest::ports::Destination;
 use crate::postgres::error::Error as PgError;
 use crate::postgres::load::PgDestination;
 use crate::server::admin::{self, Admin, RenderMetrics};
+use crate::server::auth::Authenticator;
 use crate::server::flight::front::FlightFront;
 use crate::server::flight::put::{Life, PutContext};
-use crate::server::{GrpcError, GrpcSettings, Listener};
+use crate::server::{GrpcError, GrpcSettings, Listener, TlsFiles};
 use crate::telemetry::{self, TelemetryError};
 
 /// How long ended streams may take to tell their clients.
@@ -41,6 +42,16 @@ pub enum ServeError {
         key: &'static str,
         /// Its value.
         address: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A certificate or key cannot be read.
+    #[error("{key} is {}, which cannot be read: {source}", .path.display())]
+    Certificate {
+        /// Configuration key.
+        key: &'static str,
+        /// Its value.
+        path: PathBuf,
         /// What the system says.
         source: std::io::Error,
     },
@@ -146,10 +157,11 @@ pub async fn start_with(
         idle_timeout: limits.stream_idle_timeout.get(),
         life: life.clone(),
     };
-    let front = FlightFront::new(put);
+    let front = FlightFront::new(put, Authenticator::new(&config.raw().auth));
+    let tls = tls_files(&config)?;
     let (settings, stop) = (grpc_settings(&config), life.draining.clone());
     let mut tasks = vec![tokio::spawn(async move {
-        crate::server::serve(listener, settings, front, stop)
+        crate::server::serve(listener, settings, tls, front, stop)
             .await
             .map_err(ServeError::from)
     })];
@@ -176,6 +188,27 @@ pub async fn start_with(
         socket_file,
         tasks,
     })
+}
+
+/// Reads the certificates now, so that a wrong path stops the start and not the first client.
+fn tls_files(config: &Config) -> Result<Option<TlsFiles>, ServeError> {
+    let Some(tls) = &config.raw().tls else { return Ok(None) };
+    let read = |key: &'static str, path: &PathBuf| {
+        std::fs::read(path).map_err(|source| ServeError::Certificate {
+            key,
+            path: path.clone(),
+            source,
+        })
+    };
+    Ok(Some(TlsFiles {
+        cert: read("tls.cert", &tls.cert)?,
+        key: read("tls.key", &tls.key)?,
+        client_ca: tls
+            .client_ca
+            .as_ref()
+            .map(|path| read("tls.client_ca", path))
+            .transpose()?,
+    }))
 }
 
 fn grpc_settings(config: &Config) -> GrpcSettings {

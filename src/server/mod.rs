@@ -1,6 +1,7 @@
 //! The doors: protocols in, calls of the ingest core out. Never touches Postgres.
 
 pub mod admin;
+pub mod auth;
 pub mod flight;
 pub mod status;
 
@@ -10,8 +11,8 @@ use arrow_flight::flight_service_server::FlightServiceServer;
 use tokio::net::{TcpListener, UnixListener};
 use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 
 use flight::front::FlightFront;
 
@@ -50,6 +51,35 @@ impl Default for GrpcSettings {
 #[error("the gRPC server failed: {0}")]
 pub struct GrpcError(#[from] tonic::transport::Error);
 
+/// Certificates of the gRPC port, as PEM.
+#[derive(Clone)]
+pub struct TlsFiles {
+    /// Certificate and chain.
+    pub cert: Vec<u8>,
+    /// Private key.
+    pub key: Vec<u8>,
+    /// Authorities of client certificates; with them, clients must have one.
+    pub client_ca: Option<Vec<u8>>,
+}
+
+impl std::fmt::Debug for TlsFiles {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TlsFiles")
+            .field("client_ca", &self.client_ca.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+impl TlsFiles {
+    fn config(&self) -> ServerTlsConfig {
+        let config = ServerTlsConfig::new().identity(Identity::from_pem(&self.cert, &self.key));
+        match &self.client_ca {
+            Some(authority) => config.client_ca_root(Certificate::from_pem(authority)),
+            None => config,
+        }
+    }
+}
+
 /// A bound socket that doors are served on.
 #[derive(Debug)]
 pub enum Listener {
@@ -66,6 +96,7 @@ pub enum Listener {
 pub async fn serve(
     listener: Listener,
     settings: GrpcSettings,
+    tls: Option<TlsFiles>,
     front: FlightFront,
     stop: CancellationToken,
 ) -> Result<(), GrpcError> {
@@ -82,7 +113,11 @@ pub async fn serve(
             .set_service_status("", tonic_health::ServingStatus::NotServing)
             .await;
     });
-    let router = Server::builder()
+    let mut server = Server::builder();
+    if let Some(tls) = tls {
+        server = server.tls_config(tls.config())?;
+    }
+    let router = server
         .initial_stream_window_size(settings.stream_window_bytes)
         .initial_connection_window_size(settings.connection_window_bytes)
         .max_frame_size(MAX_FRAME_BYTES)

@@ -341,3 +341,28 @@ async fn a_silent_client_holds_no_transaction_beyond_the_idle_timeout() {
     }
     assert_eq!(tables(&database).await, Vec::<String>::new());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_tokens_every_put_needs_one_and_a_handshake_gives_it() {
+    let database = Database::create().await;
+    let auth = json!({"auth": {"tokens": [{"principal": "etl", "token": "s3cret"}]}});
+    let server = Server::start_with(database.uri(), auth).await;
+    let anonymous = Flight::connect(&server).await;
+    refused(
+        anonymous.clone().put(path(&["t"]), &[rows()]).await,
+        Code::Unauthenticated,
+        &["auth.tokens"],
+    );
+    let mut wrong = anonymous.clone().with_header("authorization", "Bearer nope");
+    refused(
+        wrong.put(path(&["t"]), &[rows()]).await,
+        Code::Unauthenticated,
+        &["auth.tokens"],
+    );
+    assert_eq!(tables(&database).await, Vec::<String>::new());
+    let mut known = anonymous.clone().with_header("authorization", "Bearer s3cret");
+    assert_eq!(known.put(path(&["t"]), &[rows()]).await.unwrap()["rows"], 2);
+    let mut shaken = arrow_flight::FlightClient::new_from_inner(anonymous.client.clone());
+    shaken.add_header("authorization", "Basic ZXRsOnMzY3JldA").unwrap();
+    shaken.handshake(Vec::new()).await.expect("Basic credentials are taken");
+}

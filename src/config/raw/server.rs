@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::secret::Secret;
 use crate::model::duration::GoDuration;
 
-/// TLS of the gRPC port. The files are PEM and are read again when they change.
+/// TLS of the gRPC port. The files are PEM and are read when the server starts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {

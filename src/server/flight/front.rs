@@ -1,6 +1,5 @@
 //! The FlightService that clients see. Plain descriptors are served here; everything that is not offered says so.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_flight::flight_service_server::FlightService;
@@ -10,33 +9,35 @@ use arrow_flight::{
 };
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use tonic::metadata::{Ascii, MetadataValue};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::descriptor::{self, Command};
 use super::put::{PutAnswers, PutCall, PutContext};
 use crate::ingest::error::{Error, RequestError, StreamError};
-use crate::model::caller::{Caller, Principal};
+use crate::model::caller::Caller;
+use crate::server::auth::{Authenticator, credentials};
 use crate::server::status::status;
 
 /// Flight service over the ingest core.
 #[derive(Clone, Debug)]
 pub struct FlightFront {
     put: PutContext,
+    authenticator: Authenticator,
 }
 
 type Answers<T> = BoxStream<'static, Result<T, Status>>;
 
 impl FlightFront {
     /// A front over the given core.
-    pub fn new(put: PutContext) -> Self {
-        Self { put }
+    pub fn new(put: PutContext, authenticator: Authenticator) -> Self {
+        Self { put, authenticator }
     }
 
-    async fn put(&self, request: Request<Streaming<FlightData>>) -> Result<PutAnswers, Error> {
+    async fn put(&self, caller: Caller, request: Request<Streaming<FlightData>>) -> Result<PutAnswers, Error> {
         if self.put.life.draining.is_cancelled() {
             return Err(Error::Draining);
         }
-        let caller = caller(&request);
         let (headers, _, mut rest) = request.into_parts();
         let first = first_message(&mut rest, self.put.idle_timeout).await?;
         let Some(wanted) = &first.flight_descriptor else {
@@ -53,20 +54,6 @@ impl FlightFront {
             ))
             .into()),
         }
-    }
-}
-
-/// Who calls, from the transport and the headers.
-fn caller<T>(request: &Request<T>) -> Caller {
-    let traceparent = request
-        .metadata()
-        .get("traceparent")
-        .and_then(|value| value.to_str().ok())
-        .map(Arc::from);
-    Caller {
-        principal: Principal::Anonymous,
-        peer: request.remote_addr(),
-        traceparent,
     }
 }
 
@@ -95,6 +82,12 @@ async fn first_message(rest: &mut Streaming<FlightData>, idle: Duration) -> Resu
     }
 }
 
+/// The token of a handshake as the header that its client shall send from now on.
+fn bearer(header: &[u8]) -> Option<MetadataValue<Ascii>> {
+    let (_, token) = credentials(header)?;
+    MetadataValue::try_from(format!("Bearer {token}")).ok()
+}
+
 /// A request that failed before it had an answer stream is logged here.
 fn refuse(error: &Error) -> Status {
     let status = status(error);
@@ -117,15 +110,31 @@ impl FlightService for FlightFront {
     type ListActionsStream = Answers<ActionType>;
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Result<Response<PutAnswers>, Status> {
-        let answers: Answers<PutResult> = self.put(request).await.map_err(|error| refuse(&error))?;
+        let caller = self.authenticator.caller(&request)?;
+        let answers: Answers<PutResult> = self.put(caller, request).await.map_err(|error| refuse(&error))?;
         Ok(Response::new(answers))
     }
 
     async fn handshake(
         &self,
-        _: Request<Streaming<HandshakeRequest>>,
+        request: Request<Streaming<HandshakeRequest>>,
     ) -> Result<Response<Self::HandshakeStream>, Status> {
-        not_offered("Handshake")
+        let caller = self.authenticator.caller(&request);
+        let token = request
+            .metadata()
+            .get("authorization")
+            .and_then(|header| bearer(header.as_bytes()));
+        // A client that is answered before it finished writing reports that, and not the refusal.
+        let mut rest = request.into_inner();
+        while let Ok(Some(Ok(_))) = tokio::time::timeout(self.put.idle_timeout, rest.next()).await {}
+        caller?;
+        // arrow-flight's Rust client insists on a message, the others do not mind one.
+        let mut response = Response::new(futures::stream::iter([Ok(HandshakeResponse::default())]).boxed());
+        // Without required tokens any handshake is welcome, and what it sent comes back as its token.
+        if let Some(token) = token {
+            response.metadata_mut().insert("authorization", token);
+        }
+        Ok(response)
     }
 
     async fn list_flights(&self, _: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {

@@ -1,0 +1,188 @@
+//! Who calls: bearer tokens from the configuration, sent as `Bearer <token>` or as `Basic` with the principal as user name
+//! and the token as password. Checked on every call, because a connection may be shared by what lies between.
+//!
+//! Tokens are kept as SHA-256 digests and compared in constant time; the answer to an unknown name and to a wrong token is
+//! the same.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::alphabet::STANDARD as ALPHABET;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use tonic::metadata::MetadataMap;
+use tonic::{Request, Status};
+
+use crate::config::Auth;
+use crate::model::caller::{Caller, Principal};
+
+/// Go's Flight client sends base64 without padding, the others with.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &ALPHABET,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+const REFUSED: &str = "the authorization header names no known token; send `authorization: Bearer <token>` with one of the \
+                       server's auth.tokens";
+const MISSING: &str =
+    "this server takes no anonymous calls; send `authorization: Bearer <token>` with one of the server's auth.tokens";
+
+/// Knows the tokens. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Authenticator {
+    tokens: Arc<[Known]>,
+}
+
+#[derive(Debug)]
+struct Known {
+    principal: Arc<str>,
+    digest: [u8; 32],
+}
+
+impl Authenticator {
+    /// Everybody is anonymous and welcome when the configuration holds no token.
+    pub fn new(auth: &Auth) -> Self {
+        let known = auth.tokens.iter().map(|token| Known {
+            principal: Arc::from(token.principal.as_str()),
+            digest: digest(token.token.expose()),
+        });
+        Self {
+            tokens: known.collect(),
+        }
+    }
+
+    /// Whether calls need a token.
+    pub fn is_required(&self) -> bool {
+        !self.tokens.is_empty()
+    }
+
+    /// Who sent this request.
+    ///
+    /// # Errors
+    /// UNAUTHENTICATED with what to send.
+    pub fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
+        let traceparent = request
+            .metadata()
+            .get("traceparent")
+            .and_then(|value| value.to_str().ok())
+            .map(Arc::from);
+        let principal = self.principal(request.metadata())?;
+        Ok(Caller {
+            principal,
+            peer: request.remote_addr(),
+            traceparent,
+        })
+    }
+
+    fn principal(&self, headers: &MetadataMap) -> Result<Principal, Status> {
+        if !self.is_required() {
+            return Ok(Principal::Anonymous);
+        }
+        let header = headers
+            .get("authorization")
+            .ok_or_else(|| Status::unauthenticated(MISSING))?;
+        let (user, token) = credentials(header.as_bytes()).ok_or_else(|| Status::unauthenticated(REFUSED))?;
+        let digest = digest(&token);
+        // All tokens are looked at, whichever matches, so that the time tells nothing.
+        let mut found = None;
+        for known in self.tokens.iter() {
+            let same_token = bool::from(known.digest.ct_eq(&digest));
+            let same_user = user.as_deref().is_none_or(|user| user == &*known.principal);
+            if same_token && same_user {
+                found = Some(Principal::Named(Arc::clone(&known.principal)));
+            }
+        }
+        found.ok_or_else(|| Status::unauthenticated(REFUSED))
+    }
+}
+
+fn digest(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+/// User name (of Basic) and token. A missing colon, bad base64 or another scheme is no credential.
+pub(super) fn credentials(header: &[u8]) -> Option<(Option<String>, String)> {
+    let header = std::str::from_utf8(header).ok()?;
+    let (scheme, value) = header.split_once(' ')?;
+    let value = value.trim();
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some((None, value.to_owned()));
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = String::from_utf8(BASE64.decode(value).ok()?).ok()?;
+    let (user, password) = decoded.split_once(':')?;
+    Some((Some(user.to_owned()), password.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{AuthToken, Secret};
+
+    fn authenticator() -> Authenticator {
+        let token = |principal: &str, token: &str| AuthToken {
+            principal: principal.into(),
+            token: Secret::new(token),
+        };
+        Authenticator::new(&Auth {
+            tokens: vec![token("etl", "s3cret"), token("bi", "other:1")],
+        })
+    }
+
+    fn ask(authenticator: &Authenticator, header: Option<&str>) -> Result<Principal, Status> {
+        let mut request = Request::new(());
+        if let Some(header) = header {
+            request.metadata_mut().insert("authorization", header.parse().unwrap());
+        }
+        authenticator.caller(&request).map(|caller| caller.principal)
+    }
+
+    #[test]
+    fn bearer_and_basic_with_and_without_padding_name_the_same_principal() {
+        let known = authenticator();
+        let etl = Principal::Named("etl".into());
+        assert_eq!(ask(&known, Some("Bearer s3cret")).unwrap(), etl);
+        assert_eq!(ask(&known, Some("bearer s3cret")).unwrap(), etl);
+        assert_eq!(ask(&known, Some("Basic ZXRsOnMzY3JldA==")).unwrap(), etl);
+        assert_eq!(ask(&known, Some("Basic ZXRsOnMzY3JldA")).unwrap(), etl);
+        assert_eq!(
+            ask(&known, Some("Basic Ymk6b3RoZXI6MQ==")).unwrap(),
+            Principal::Named("bi".into())
+        );
+    }
+
+    #[test]
+    fn wrong_or_missing_credentials_are_refused_alike() {
+        let known = authenticator();
+        let wrong = [
+            "Bearer nope",
+            "Bearer ",
+            "Basic ZXRsOm5vcGU=",
+            "Basic eA==",
+            "Basic !",
+            "Token s3cret",
+            "s3cret",
+        ];
+        // The right token under another's name (`x:s3cret`) is as wrong as any.
+        for header in wrong.into_iter().chain(["Basic eDpzM2NyZXQ="]) {
+            let status = ask(&known, Some(header)).unwrap_err();
+            assert_eq!(
+                (status.code(), status.message()),
+                (tonic::Code::Unauthenticated, REFUSED),
+                "{header}"
+            );
+        }
+        assert_eq!(ask(&known, None).unwrap_err().message(), MISSING);
+    }
+
+    #[test]
+    fn without_tokens_everybody_is_anonymous() {
+        assert_eq!(
+            ask(&Authenticator::default(), Some("Bearer x")).unwrap(),
+            Principal::Anonymous
+        );
+    }
+}
