@@ -3,6 +3,7 @@
 mod architecture;
 mod check;
 mod config;
+mod faults;
 mod flight_put;
 mod flight_refusals;
 mod harness;

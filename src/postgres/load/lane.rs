@@ -38,14 +38,11 @@ impl Lane {
     }
 
     /// Writes one chunk as a transaction. After an error the lane must be dropped.
+    ///
+    /// The transaction is always an explicit one. A COPY without it would be two round trips cheaper, but Postgres answers
+    /// such a COPY with its row count before it commits (at the Sync after it), and the driver takes that answer for the
+    /// end: what fails at commit would be acked, and a connection lost in between would be retried into doubled rows.
     pub(crate) async fn write_and_commit(&mut self, chunk: &Chunk) -> Result<u64, Error> {
-        // A COPY without a transaction around it is one by itself, two round trips cheaper.
-        if self.plan.merge.is_none() && self.plan.settings.is_empty() {
-            self.connection.mark_dirty();
-            let rows = self.copy(chunk).await?;
-            self.connection.mark_clean();
-            return Ok(rows);
-        }
         let copied = self.write(chunk).await?;
         let merged = self.merge().await?;
         self.commit().await?;

@@ -1,7 +1,11 @@
-//! What integration tests stand on: clusters, databases and peers in other languages. No assertions about pgflight live here.
+//! What integration tests stand on: clusters, databases and peers in other languages, faults and the oracle that judges
+//! what they left. No assertions about pgflight live here, the oracle's apart.
 
+pub(crate) mod chaos;
 pub(crate) mod cluster;
 pub(crate) mod database;
 pub(crate) mod flight;
+pub(crate) mod oracle;
 pub(crate) mod python;
+pub(crate) mod seed;
 pub(crate) mod server;
