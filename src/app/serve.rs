@@ -17,14 +17,15 @@ use super::commands::fail;
 use crate::cli::EXIT_FAILURE;
 use crate::config::{Config, ListenAddress, ProcessSource};
 use crate::ingest::budget::ByteBudget;
-use crate::ingest::ports::Destination;
+use crate::ingest::ports::{Destination, Destinations};
 use crate::postgres::error::Error as PgError;
-use crate::postgres::load::PgDestination;
+use crate::postgres::load::{PgDestination, PgDestinations};
 use crate::server::admin::{self, Admin, RenderMetrics};
 use crate::server::auth::Authenticator;
+use crate::server::cloudquery::CloudQueryFront;
 use crate::server::flight::front::FlightFront;
 use crate::server::flight::put::{Life, PutContext};
-use crate::server::{GrpcError, GrpcSettings, Listener, TlsFiles};
+use crate::server::{Doors, GrpcError, GrpcSettings, Listener, TlsFiles};
 use crate::telemetry::{self, TelemetryError};
 
 /// How long ended streams may take to tell their clients.
@@ -133,8 +134,10 @@ pub struct Running {
 /// # Errors
 /// An address that cannot be bound, or connection settings that are unusable.
 pub async fn start(config: Config, metrics: RenderMetrics) -> Result<Running, ServeError> {
-    let destination: Arc<dyn Destination> = Arc::new(PgDestination::new(&config, &ProcessSource)?);
-    start_with(config, destination, metrics).await
+    let config = Arc::new(config);
+    let destination = Arc::new(PgDestination::new(&config, &ProcessSource)?);
+    let destinations = PgDestinations::new(Box::new(ProcessSource), Arc::clone(&config), &destination);
+    start_with(config, destination, Arc::new(destinations), metrics).await
 }
 
 /// Starts a server over a given destination.
@@ -142,26 +145,31 @@ pub async fn start(config: Config, metrics: RenderMetrics) -> Result<Running, Se
 /// # Errors
 /// An address that cannot be bound.
 pub async fn start_with(
-    config: Config,
+    config: Arc<Config>,
     destination: Arc<dyn Destination>,
+    destinations: Arc<dyn Destinations<Config>>,
     metrics: RenderMetrics,
 ) -> Result<Running, ServeError> {
-    let config = Arc::new(config);
     let life = Life::default();
     let limits = &config.raw().limits;
     let (listener, grpc, socket_file) = bind(config.listen()).await?;
+    let budget = ByteBudget::new(usize::try_from(limits.max_inflight_bytes).unwrap_or(usize::MAX));
     let put = PutContext {
         destination: Arc::clone(&destination),
         config: Arc::clone(&config),
-        budget: ByteBudget::new(usize::try_from(limits.max_inflight_bytes).unwrap_or(usize::MAX)),
+        budget: budget.clone(),
         idle_timeout: limits.stream_idle_timeout.get(),
         life: life.clone(),
     };
-    let front = FlightFront::new(put, Authenticator::new(&config.raw().auth));
+    let authenticator = Authenticator::new(&config.raw().auth);
+    let doors = Doors {
+        flight: FlightFront::new(put, authenticator.clone()),
+        cloudquery: CloudQueryFront::new(Arc::clone(&config), destinations, authenticator, budget, life.clone()),
+    };
     let tls = tls_files(&config)?;
     let (settings, stop) = (grpc_settings(&config), life.draining.clone());
     let mut tasks = vec![tokio::spawn(async move {
-        crate::server::serve(listener, settings, tls, front, stop)
+        crate::server::serve(listener, settings, tls, doors, stop)
             .await
             .map_err(ServeError::from)
     })];

@@ -18,7 +18,7 @@ pub struct ByteBudget {
 /// A share of the budget; given back when the last clone of the batch that holds it is dropped.
 #[derive(Debug)]
 pub struct BytePermit {
-    _permit: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
     bytes: usize,
 }
 
@@ -26,6 +26,12 @@ impl BytePermit {
     /// How many bytes were asked for.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// One permit for what two were held for, as when small batches become one. Both must be of one budget.
+    pub fn merge(&mut self, other: Self) {
+        self.permit.merge(other.permit);
+        self.bytes += other.bytes;
     }
 }
 
@@ -47,7 +53,7 @@ impl ByteBudget {
         let permit = self.permits.clone().acquire_many_owned(units).await;
         // The semaphore is never closed, so the only way to get here without a permit does not exist.
         let permit = permit.unwrap_or_else(|_| unreachable!("the byte budget's semaphore is never closed"));
-        BytePermit { _permit: permit, bytes }
+        BytePermit { permit, bytes }
     }
 
     /// Bytes handed out at the moment.
@@ -69,6 +75,16 @@ mod tests {
         assert!(waiting.is_err(), "four units cannot fit beside eight of ten");
         drop(first);
         assert_eq!(budget.acquire(4 * UNIT).await.bytes(), 4 * UNIT);
+    }
+
+    #[tokio::test]
+    async fn merged_permits_are_given_back_together() {
+        let budget = ByteBudget::new(10 * UNIT);
+        let mut first = budget.acquire(2 * UNIT).await;
+        first.merge(budget.acquire(3 * UNIT).await);
+        assert_eq!((first.bytes(), budget.in_flight()), (5 * UNIT, 5 * UNIT));
+        drop(first);
+        assert_eq!(budget.in_flight(), 0);
     }
 
     #[tokio::test]

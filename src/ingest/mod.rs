@@ -5,6 +5,7 @@
 
 pub mod batcher;
 pub mod budget;
+pub mod connection;
 pub mod error;
 pub mod ports;
 pub mod request;

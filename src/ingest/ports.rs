@@ -13,6 +13,10 @@ use super::budget::BytePermit;
 use super::error::Error;
 use super::request::LoadRequest;
 use crate::model::caller::Caller;
+use crate::model::command::{DeleteRecords, DeleteStale, MigrateCommand};
+use crate::model::migration::MigrationReport;
+
+pub use super::connection::{ConnectionFailure, ConnectionFault, Destinations};
 
 /// A place that takes loads.
 #[async_trait]
@@ -23,6 +27,21 @@ pub trait Destination: Debug + Send + Sync {
 
     /// Whether loads would work now; the text says why not.
     async fn ready(&self) -> Result<(), Error>;
+
+    /// Connects and looks: login, database and schema; the failure is told apart for the person who configured it.
+    async fn test_connection(&self) -> Result<(), ConnectionFailure>;
+
+    /// Makes a table fit a schema, or says what that would take. Nothing is changed when it is refused.
+    async fn migrate(&self, caller: &Caller, command: MigrateCommand) -> Result<MigrationReport, Error>;
+
+    /// Deletes stale rows and returns their number. Done in slices: a failure may leave some deleted.
+    async fn delete_stale(&self, caller: &Caller, command: DeleteStale) -> Result<u64, Error>;
+
+    /// Deletes records and what hangs below them, all or nothing, and returns the number of rows in all tables.
+    async fn delete_records(&self, caller: &Caller, command: DeleteRecords) -> Result<u64, Error>;
+
+    /// How many connections it may hold at once; a door opens no more loads than that.
+    fn connections(&self) -> usize;
 }
 
 /// One load into one table. Dropping it before [`Load::finish`] returned rolls back what is not committed.

@@ -4,6 +4,7 @@
 
 pub mod caller;
 pub mod class;
+pub mod command;
 pub mod duration;
 pub mod extension;
 pub mod ident;

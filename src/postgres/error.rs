@@ -7,6 +7,7 @@ use tokio_postgres::error::DbError;
 
 use super::connect::ConnectError;
 use super::copy::{CellError, PlanError};
+use super::load::delete::DeletePlanError;
 use super::migrate::MigrateError;
 use super::sqlstate::{Remedy, verdict};
 use crate::ingest::error::{DestinationError, Error as IngestError, Facts};
@@ -72,6 +73,12 @@ pub enum Error {
     /// An overwrite has nothing to match rows by.
     #[error("{0}")]
     NoKey(String),
+    /// What a command names is not there.
+    #[error("{0}")]
+    NotFound(String),
+    /// Records cannot be deleted as asked.
+    #[error(transparent)]
+    Delete(#[from] DeletePlanError),
     /// Postgres counted other rows than were sent.
     #[error("Postgres took {stored} of {sent} rows into {table}; the chunk was rolled back")]
     RowsLost {
@@ -112,6 +119,8 @@ impl Error {
             Error::Statement { source, .. } => source.code().map_or(Class::Unavailable, |code| verdict(code.code()).0),
             Error::Cell { cell, .. } => cell.class(),
             Error::Plan { .. } | Error::Schema(_) | Error::NoKey(_) => Class::BadRequest,
+            Error::NotFound(_) => Class::NotFound,
+            Error::Delete(_) => Class::BadRequest,
             Error::Migrate(error) => error.class(),
             Error::RowsLost { .. } => Class::Internal,
             Error::CommitUnknown { .. } => Class::Unavailable,

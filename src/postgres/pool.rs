@@ -120,6 +120,11 @@ impl Connections {
         })
     }
 
+    /// Most connections at once.
+    pub fn max_size(&self) -> usize {
+        self.pool.status().max_size
+    }
+
     /// A connection for one transaction.
     ///
     /// # Errors

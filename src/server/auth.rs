@@ -16,6 +16,7 @@ use tonic::{Request, Status};
 
 use crate::config::Auth;
 use crate::model::caller::{Caller, Principal};
+use crate::server::connection::ConnectionInfo;
 
 /// Go's Flight client sends base64 without padding, the others with.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -70,7 +71,7 @@ impl Authenticator {
         let principal = self.principal(request.metadata())?;
         Ok(Caller {
             principal,
-            peer: request.remote_addr(),
+            peer: ConnectionInfo::of(request).and_then(|connection| connection.peer),
             traceparent,
         })
     }

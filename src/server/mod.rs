@@ -1,19 +1,28 @@
 //! The doors: protocols in, calls of the ingest core out. Never touches Postgres.
 
 pub mod admin;
+pub(crate) mod arrow_ipc;
 pub mod auth;
+pub mod cloudquery;
+pub mod connection;
 pub mod flight;
 pub mod status;
 
 use std::time::Duration;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
+use futures::TryStreamExt;
 use tokio::net::{TcpListener, UnixListener};
 use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 
+use cloudquery::CloudQueryFront;
+use cloudquery::discovery_v0::discovery_server::DiscoveryServer as DiscoveryV0Server;
+use cloudquery::discovery_v1::discovery_server::DiscoveryServer as DiscoveryV1Server;
+use cloudquery::pb::plugin_server::PluginServer;
+use connection::Tracked;
 use flight::front::FlightFront;
 
 /// Sizes and times of the gRPC server.
@@ -89,6 +98,15 @@ pub enum Listener {
     Unix(UnixListener),
 }
 
+/// What is served on the gRPC port.
+#[derive(Clone, Debug)]
+pub struct Doors {
+    /// Arrow Flight and Flight SQL.
+    pub flight: FlightFront,
+    /// CloudQuery's plugin protocol.
+    pub cloudquery: CloudQueryFront,
+}
+
 /// Serves all doors on one listener until `stop`, then waits for running calls.
 ///
 /// # Errors
@@ -97,12 +115,15 @@ pub async fn serve(
     listener: Listener,
     settings: GrpcSettings,
     tls: Option<TlsFiles>,
-    front: FlightFront,
+    doors: Doors,
     stop: CancellationToken,
 ) -> Result<(), GrpcError> {
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<FlightServiceServer<FlightFront>>().await;
-    let flight = FlightServiceServer::new(front)
+    let flight = FlightServiceServer::new(doors.flight)
+        .max_decoding_message_size(settings.max_message_bytes)
+        .max_encoding_message_size(settings.max_message_bytes);
+    let plugin = PluginServer::new(doors.cloudquery.clone())
         .max_decoding_message_size(settings.max_message_bytes)
         .max_encoding_message_size(settings.max_message_bytes);
     let stopping = stop.clone();
@@ -124,16 +145,22 @@ pub async fn serve(
         .max_concurrent_streams(settings.max_streams)
         .http2_keepalive_interval(Some(settings.keepalive))
         .add_service(health_service)
-        .add_service(flight);
+        .add_service(flight)
+        .add_service(plugin)
+        .add_service(DiscoveryV1Server::new(doors.cloudquery.clone()))
+        .add_service(DiscoveryV0Server::new(doors.cloudquery));
     match listener {
         Listener::Tcp(listener) => {
-            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).map_ok(|stream| {
+                let peer = stream.peer_addr().ok();
+                Tracked::new(stream, peer)
+            });
             Ok(router
                 .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
                 .await?)
         }
         Listener::Unix(listener) => {
-            let incoming = UnixListenerStream::new(listener);
+            let incoming = UnixListenerStream::new(listener).map_ok(|stream| Tracked::new(stream, None));
             Ok(router
                 .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
                 .await?)

@@ -2,6 +2,7 @@
 
 mod architecture;
 mod check;
+mod cloudquery;
 mod config;
 mod faults;
 mod flight_put;
@@ -11,5 +12,4 @@ mod load;
 mod migrate;
 mod packaging;
 mod python_clients;
-mod sql_files;
 mod support;

@@ -169,6 +169,9 @@ impl Default for Shutdown {
 pub struct Cloudquery {
     /// Whether the `connection_string` in a CloudQuery client's spec decides where its rows go.
     pub allow_client_connection_string: AllowClientConnectionString,
+    /// Keep the stale rows of tables that got no row in a sync, since their source may have failed; a client's spec may
+    /// say otherwise.
+    pub keep_tables_without_rows: bool,
 }
 
 words! {

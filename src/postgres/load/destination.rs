@@ -14,9 +14,10 @@ use super::merge::{Merge, copy_into};
 use super::{PgLoad, Plan};
 use crate::config::{Config, Source};
 use crate::ingest::error::Error as IngestError;
-use crate::ingest::ports::{Destination, Load};
+use crate::ingest::ports::{ConnectionFailure, Destination, Load};
 use crate::ingest::request::{LoadOptions, LoadRequest};
 use crate::model::caller::Caller;
+use crate::model::command::{DeleteRecords, DeleteStale, MigrateCommand};
 use crate::model::ident::Ident;
 use crate::model::migration::MigrationReport;
 use crate::model::options::{CommitMode, WriteMode};
@@ -35,10 +36,10 @@ use crate::postgres::pool::{Connection, Connections, PoolSettings};
 /// One Postgres database as a destination of loads.
 #[derive(Debug)]
 pub struct PgDestination {
-    connections: Connections,
-    default_schema: Option<Ident>,
-    retry_on_deadlock: u32,
-    performance_indexes: bool,
+    pub(super) connections: Connections,
+    pub(super) default_schema: Option<Ident>,
+    pub(super) retry_on_deadlock: u32,
+    pub(super) performance_indexes: bool,
     session: SessionLimits,
 }
 
@@ -172,6 +173,7 @@ impl PgDestination {
             profile: options.type_profile,
             needs_key: options.write_mode != WriteMode::Append,
             performance_indexes: self.performance_indexes,
+            moved_suffix: moved_suffix(),
             ..Policy::default()
         }
     }
@@ -211,6 +213,14 @@ fn lock_waits(options: &LoadOptions) -> LockWaits {
             .map_or(default.hold, |limit| limit.min(default.hold)),
         ..default
     }
+}
+
+/// Names tables that a forced migration moves aside after the second they were moved in (UTC, seconds since 1970).
+pub(super) fn moved_suffix() -> String {
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    now.as_secs().to_string()
 }
 
 /// Whether the encoder has an exact way from this field to a column of this type.
@@ -328,5 +338,25 @@ impl Destination for PgDestination {
             false => Ok(()),
             true => Err(Error::Standby.into()),
         }
+    }
+
+    async fn test_connection(&self) -> Result<(), ConnectionFailure> {
+        self.probe().await
+    }
+
+    async fn migrate(&self, _: &Caller, command: MigrateCommand) -> Result<MigrationReport, IngestError> {
+        Ok(self.migrate_table(&command).await?)
+    }
+
+    async fn delete_stale(&self, _: &Caller, command: DeleteStale) -> Result<u64, IngestError> {
+        Ok(self.delete_stale_rows(&command).await?)
+    }
+
+    async fn delete_records(&self, _: &Caller, command: DeleteRecords) -> Result<u64, IngestError> {
+        Ok(self.delete_record_rows(&command).await?)
+    }
+
+    fn connections(&self) -> usize {
+        self.connections.max_size()
     }
 }

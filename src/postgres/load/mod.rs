@@ -6,12 +6,17 @@
 //! A chunk is one COPY statement, because the driver shows a server error only at the end of a COPY. A connection whose
 //! COPY failed is closed: the driver and the server may disagree about what comes next on it.
 
+mod commands;
 mod copy_in;
+pub mod delete;
 mod destination;
+mod factory;
 mod lane;
 pub mod merge;
+mod probe;
 
 pub use destination::PgDestination;
+pub use factory::PgDestinations;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,27 +1,15 @@
 //! From Flight messages to Arrow: schema, dictionaries, record batches, metadata-only messages.
 //!
-//! IPC bodies come from strangers. Sizes and offsets are checked before the reader sees them (it would allocate whatever a
-//! compressed buffer's length prefix says), validation of the arrays stays on, and a panic of the reader is an error of
-//! this one stream. Format: Arrow columnar format, "Encapsulated message format" and "Compression".
+//! The checks that make hostile bytes harmless are in [`crate::server::arrow_ipc`].
 
-use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::RecordBatch;
 use arrow::buffer::Buffer;
-use arrow::datatypes::{Schema, SchemaRef};
-use arrow::ipc::convert::try_fb_to_schema;
-use arrow::ipc::reader::{read_dictionary, read_record_batch};
-use arrow::ipc::{MessageHeader, root_as_message};
+use arrow::datatypes::SchemaRef;
 use arrow_flight::FlightData;
 
-/// Most rows of one batch: a batch of nothing but NULL columns costs no bytes on the wire but a row each in Postgres.
-const MAX_BATCH_ROWS: i64 = 16 << 20;
-/// Most bytes that one batch's compressed buffers may unpack to.
-const MAX_UNPACKED_BYTES: i64 = 1 << 30;
-/// Postgres' own limit on columns.
-const MAX_COLUMNS: usize = 1600;
+use crate::server::arrow_ipc::{self, Dictionaries};
 
 /// What a Flight message after the first holds.
 #[derive(Debug)]
@@ -38,7 +26,7 @@ pub enum Message {
 #[derive(Debug)]
 pub struct Decoder {
     schema: SchemaRef,
-    dictionaries: HashMap<i64, ArrayRef>,
+    dictionaries: Dictionaries,
 }
 
 impl Decoder {
@@ -50,25 +38,10 @@ impl Decoder {
         if first.data_header.is_empty() {
             return Err("the first message carries no Arrow schema".to_owned());
         }
-        let schema = guarded(|| {
-            let message = root_as_message(&first.data_header).map_err(|error| error.to_string())?;
-            let schema = message.header_as_schema().ok_or_else(|| {
-                format!(
-                    "the first message is a {}, not an Arrow schema",
-                    header_name(message.header_type())
-                )
-            })?;
-            try_fb_to_schema(schema).map_err(|error| error.to_string())
-        })?;
-        if schema.fields().len() > MAX_COLUMNS {
-            return Err(format!(
-                "the schema has {} columns; Postgres takes at most {MAX_COLUMNS}",
-                schema.fields().len()
-            ));
-        }
+        let schema = arrow_ipc::read_schema(&first.data_header)?;
         Ok(Self {
             schema: Arc::new(schema),
-            dictionaries: HashMap::new(),
+            dictionaries: Dictionaries::new(),
         })
     }
 
@@ -88,129 +61,16 @@ impl Decoder {
                 false => Err("the message has a body but no header".to_owned()),
             };
         }
-        let schema = Arc::clone(&self.schema);
-        let dictionaries = &mut self.dictionaries;
-        guarded(|| read_message(&data, schema, dictionaries))
+        let body = Buffer::from(data.data_body);
+        let read = arrow_ipc::read_message(&data.data_header, body, &self.schema, &mut self.dictionaries)?;
+        Ok(read.map_or(Message::Dictionary, Message::Batch))
     }
-}
-
-fn read_message(
-    data: &FlightData,
-    schema: SchemaRef,
-    dictionaries: &mut HashMap<i64, ArrayRef>,
-) -> Result<Message, String> {
-    let message = root_as_message(&data.data_header).map_err(|error| error.to_string())?;
-    let body = Buffer::from(data.data_body.clone());
-    if let Some(batch) = message.header_as_record_batch() {
-        check_body(&batch, &body)?;
-        let batch = read_record_batch(
-            &body,
-            batch,
-            Arc::clone(&schema),
-            dictionaries,
-            None,
-            &message.version(),
-        )
-        .map_err(|error| mismatch(&schema, &error.to_string()))?;
-        return Ok(Message::Batch(batch));
-    }
-    if let Some(dictionary) = message.header_as_dictionary_batch() {
-        if let Some(values) = dictionary.data() {
-            check_body(&values, &body)?;
-        }
-        read_dictionary(&body, dictionary, &schema, dictionaries, &message.version())
-            .map_err(|error| error.to_string())?;
-        return Ok(Message::Dictionary);
-    }
-    Err(match message.header_type() {
-        MessageHeader::NONE => "the message has no content".to_owned(),
-        MessageHeader::Schema => "a second schema came; one stream has one schema".to_owned(),
-        other => format!("a {} may not stand in a stream of record batches", header_name(other)),
-    })
-}
-
-/// The reader's words say which buffer it missed, not which schema it read by.
-fn mismatch(schema: &Schema, reason: &str) -> String {
-    let names: Vec<&str> = schema
-        .fields()
-        .iter()
-        .map(|field| field.name().as_str())
-        .take(8)
-        .collect();
-    format!(
-        "the batch does not match the stream's schema ({} columns: {}): {reason}",
-        schema.fields().len(),
-        names.join(", ")
-    )
-}
-
-fn check_body(batch: &arrow::ipc::RecordBatch<'_>, body: &Buffer) -> Result<(), String> {
-    if !(0..=MAX_BATCH_ROWS).contains(&batch.length()) {
-        return Err(format!(
-            "the batch announces {} rows; at most {MAX_BATCH_ROWS} are taken, send smaller batches",
-            batch.length()
-        ));
-    }
-    for node in batch.nodes().into_iter().flatten() {
-        if node.length() < 0 || node.null_count() < 0 || node.null_count() > node.length() {
-            return Err(format!(
-                "a column announces {} values and {} nulls",
-                node.length(),
-                node.null_count()
-            ));
-        }
-    }
-    let size = body.len() as i64;
-    let mut unpacked = 0_i64;
-    for buffer in batch.buffers().into_iter().flatten() {
-        let (offset, length) = (buffer.offset(), buffer.length());
-        if offset < 0 || length < 0 || offset.checked_add(length).is_none_or(|end| end > size) {
-            return Err(format!(
-                "a buffer at {offset} of {length} bytes lies outside the body of {size} bytes"
-            ));
-        }
-        if batch.compression().is_some() && length > 0 {
-            unpacked = unpacked.saturating_add(unpacked_bytes(body, offset, length)?);
-        }
-    }
-    match unpacked > MAX_UNPACKED_BYTES {
-        true => Err(format!(
-            "the batch unpacks to {unpacked} bytes; at most {MAX_UNPACKED_BYTES} are taken, send smaller batches"
-        )),
-        false => Ok(()),
-    }
-}
-
-/// A compressed buffer starts with its unpacked length, or -1 when it is not compressed after all.
-fn unpacked_bytes(body: &Buffer, offset: i64, length: i64) -> Result<i64, String> {
-    let at = usize::try_from(offset).map_err(|error| error.to_string())?;
-    let prefix: Option<[u8; 8]> = body.as_slice().get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
-    match prefix.filter(|_| length >= 8).map(i64::from_le_bytes) {
-        Some(-1) => Ok(length),
-        Some(bytes) if bytes >= 0 => Ok(bytes),
-        Some(bytes) => Err(format!("a compressed buffer announces {bytes} bytes")),
-        None => Err(format!(
-            "a compressed buffer has {length} bytes, too few for its length prefix"
-        )),
-    }
-}
-
-fn header_name(header: MessageHeader) -> &'static str {
-    header.variant_name().unwrap_or("message of unknown kind")
-}
-
-/// Runs the reader; a panic becomes an error, because its asserts are reachable with malformed input.
-fn guarded<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(read))
-        .unwrap_or_else(|_| Err("the message is malformed in a way that the Arrow reader cannot name".to_owned()))
-        // The reader's own words may span lines.
-        .map_err(|reason| reason.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{DictionaryArray, Int32Array, StringArray};
+    use arrow::array::{ArrayRef, DictionaryArray, Int32Array, StringArray};
     use arrow::datatypes::Int32Type;
     use arrow_flight::encode::{DictionaryHandling, FlightDataEncoderBuilder};
     use futures::{StreamExt, TryStreamExt};

@@ -1,0 +1,203 @@
+//! What a destination does besides loads: migrate a table when asked, delete stale rows and records. The SQL of deletions
+//! is made in [`super::delete`]; this runs it.
+
+use arrow::array::RecordBatch;
+use bytes::{Buf, Bytes, BytesMut};
+use postgres_types::{IsNull, ToSql, Type, to_sql_checked};
+
+use super::delete;
+use super::destination::{PgDestination, moved_suffix};
+use super::retry;
+use crate::model::command::{DeleteRecords, DeleteStale, MigrateCommand, Predicate};
+use crate::model::ident::TableName;
+use crate::model::migration::MigrationReport;
+use crate::model::options::{NulBytes, TypeProfile};
+use crate::model::table::TargetColumn;
+use crate::model::type_map::default_type;
+use crate::model::wanted::{WantedOptions, wanted_table};
+use crate::postgres::catalog;
+use crate::postgres::copy::{CellError, CopyPlan, EncodeOptions};
+use crate::postgres::error::Error;
+use crate::postgres::migrate::LockWaits;
+use crate::postgres::migrate::apply::{self, MigrateRequest};
+use crate::postgres::migrate::found::FoundTable;
+use crate::postgres::migrate::policy::Policy;
+use crate::postgres::pool::Connection;
+
+/// Stale rows deleted in one transaction: some tens of milliseconds, so that no lock lasts and vacuum keeps up.
+const SLICE_ROWS: u32 = 10_000;
+
+impl PgDestination {
+    /// Brings a table to the shape of a schema, or says what that would take.
+    ///
+    /// Unlike a load, this does not ask what the encoder could squeeze into an existing column: a column that cannot hold
+    /// every value of the wanted type does not fit.
+    pub(super) async fn migrate_table(&self, command: &MigrateCommand) -> Result<MigrationReport, Error> {
+        let profile = command.profile;
+        let options = WantedOptions {
+            profile,
+            primary_key: command.primary_key.clone(),
+        };
+        let wanted = wanted_table(&command.schema, &options, &|field| default_type(field, profile))?;
+        let policy = Policy {
+            mode: command.mode,
+            profile,
+            needs_key: !wanted.primary_key.is_empty(),
+            performance_indexes: self.performance_indexes || command.performance_indexes,
+            moved_suffix: moved_suffix(),
+            ..Policy::default()
+        };
+        let request = MigrateRequest {
+            name: &command.table,
+            default_schema: self.default_schema.as_ref(),
+            wanted: &wanted,
+            policy: &policy,
+            accepts: None,
+            waits: LockWaits::default(),
+        };
+        let mut connection = self.connections.get().await?;
+        if command.dry_run {
+            return Ok(apply::plan_only(connection.client(), &request).await?);
+        }
+        Ok(apply::ensure(connection.client_mut(), &request).await?.1)
+    }
+
+    /// Deletes stale rows slice by slice, each a transaction of its own.
+    pub(super) async fn delete_stale_rows(&self, command: &DeleteStale) -> Result<u64, Error> {
+        let connection = self.connections.get().await?;
+        let (table, _) = self.existing(&connection, &command.table).await?;
+        drop(connection);
+        let sql = delete::stale_slice(&table, SLICE_ROWS);
+        let doing = format!("deleting stale rows of {table}");
+        let mut deleted = 0;
+        loop {
+            let slice = self
+                .count(&doing, &sql, &[&command.source_name, &command.sync_time])
+                .await?;
+            deleted += slice;
+            if slice < u64::from(SLICE_ROWS) {
+                return Ok(deleted);
+            }
+        }
+    }
+
+    /// Deletes records and what hangs below them in one statement.
+    pub(super) async fn delete_record_rows(&self, command: &DeleteRecords) -> Result<u64, Error> {
+        let connection = self.connections.get().await?;
+        let mut named = command.clone();
+        let found;
+        (named.table, found) = self.existing(&connection, &command.table).await?;
+        for relation in &mut named.relations {
+            relation.table = self.existing(&connection, &relation.table).await?.0;
+            relation.parent = self.existing(&connection, &relation.parent).await?.0;
+        }
+        drop(connection);
+        let sql = delete::records(&named)?;
+        let mut values = Vec::new();
+        for predicate in named.groups.iter().flat_map(|group| &group.predicates) {
+            values.push(value(&named.table, &found, predicate)?);
+        }
+        let parameters: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| value as &(dyn ToSql + Sync)).collect();
+        let doing = format!("deleting records of {}", named.table);
+        self.count(&doing, &sql, &parameters).await
+    }
+
+    /// The table under its full name, and what the catalog says about it.
+    async fn existing(&self, connection: &Connection, name: &TableName) -> Result<(TableName, FoundTable), Error> {
+        let found = catalog::read_table(connection.client(), name, self.default_schema.as_ref()).await;
+        let found = found.map_err(|error| Error::NotFound(format!("looking for table {name}: {error}")))?;
+        match found.table {
+            Some(table) => Ok((found.name, table)),
+            None => Err(Error::NotFound(format!(
+                "table {} does not exist (SQLSTATE 42P01)",
+                found.name
+            ))),
+        }
+    }
+
+    /// Runs one statement that is a transaction by itself and answers with a number; again when another was in the way.
+    async fn count(&self, doing: &str, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<u64, Error> {
+        let mut attempt = 0;
+        loop {
+            let connection = self.connections.get().await?;
+            let error = match connection.client().query_one(sql, parameters).await {
+                Ok(row) => return Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or(0)),
+                Err(error) => Error::statement(doing, error),
+            };
+            if !retry::worth_it(&error, attempt, self.retry_on_deadlock) {
+                return Err(error);
+            }
+            attempt += 1;
+            tracing::warn!(error = %error, attempt, "a deletion is tried again");
+            tokio::time::sleep(retry::pause(attempt)).await;
+        }
+    }
+}
+
+/// A predicate's value as the encoder writes it for the column, so that it equals what a load of it stored.
+fn value(table: &TableName, found: &FoundTable, predicate: &Predicate) -> Result<Encoded, Error> {
+    let Some(column) = found.column(&predicate.column) else {
+        return Err(Error::NotFound(format!(
+            "table {table} has no column {:?} to delete records by (SQLSTATE 42703)",
+            predicate.column.as_str()
+        )));
+    };
+    let target = TargetColumn {
+        name: column.name.clone(),
+        ty: column.ty.clone(),
+        nullable: true,
+    };
+    let options = EncodeOptions {
+        nul_bytes: NulBytes::Strip,
+        type_profile: TypeProfile::Cloudquery,
+    };
+    let plan = CopyPlan::new(&predicate.value.schema(), &[target], &options).map_err(|source| Error::Plan {
+        table: table.to_string(),
+        source,
+    })?;
+    encode(&plan, &predicate.value).map_err(|cell| Error::Cell {
+        table: table.to_string(),
+        row: 0,
+        cell: Box::new(cell),
+    })
+}
+
+/// The one field of a COPY tuple: a count of fields, then length and bytes, the length of NULL being -1.
+fn encode(plan: &CopyPlan, batch: &RecordBatch) -> Result<Encoded, CellError> {
+    let mut tuple = BytesMut::new();
+    plan.bind(batch)?.encode(0, usize::MAX, 0, &mut tuple)?;
+    let mut rest = tuple.freeze();
+    rest.advance(size_of::<i16>().min(rest.len()));
+    let length = if rest.len() >= size_of::<i32>() {
+        rest.get_i32()
+    } else {
+        -1
+    };
+    Ok(Encoded(
+        usize::try_from(length)
+            .ok()
+            .map(|length| rest.slice(..length.min(rest.len()))),
+    ))
+}
+
+/// A parameter in Postgres' binary form; the statement decides its type, and the encoder wrote it for that type.
+#[derive(Debug)]
+struct Encoded(Option<Bytes>);
+
+impl ToSql for Encoded {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        match &self.0 {
+            Some(bytes) => {
+                out.extend_from_slice(bytes);
+                Ok(IsNull::No)
+            }
+            None => Ok(IsNull::Yes),
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}

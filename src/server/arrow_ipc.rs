@@ -1,0 +1,221 @@
+//! Arrow IPC messages from strangers: the checks that both the Flight and the CloudQuery door make.
+//!
+//! Sizes and offsets are checked before the reader sees them (it would allocate whatever a compressed buffer's length
+//! prefix says), validation of the arrays stays on, and a panic of the reader is an error of this one stream. Format: Arrow
+//! columnar format, "Encapsulated message format", "IPC streaming format" and "Compression".
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::buffer::Buffer;
+use arrow::datatypes::{Schema, SchemaRef};
+use arrow::ipc::convert::try_fb_to_schema;
+use arrow::ipc::reader::{read_dictionary, read_record_batch};
+use arrow::ipc::{MessageHeader, root_as_message};
+use bytes::Bytes;
+
+/// Most rows of one batch: a batch of nothing but NULL columns costs no bytes on the wire but a row each in Postgres.
+const MAX_BATCH_ROWS: i64 = 16 << 20;
+/// Most bytes that one batch's compressed buffers may unpack to.
+const MAX_UNPACKED_BYTES: i64 = 1 << 30;
+/// Postgres' own limit on columns.
+const MAX_COLUMNS: usize = 1600;
+
+/// Marks the length of a message since Arrow 0.15; before, the length stood alone.
+const CONTINUATION: [u8; 4] = [0xff; 4];
+
+/// Dictionaries of a stream by their id.
+pub(crate) type Dictionaries = HashMap<i64, ArrayRef>;
+
+/// One encapsulated message of an IPC stream, still encoded.
+#[derive(Clone, Debug)]
+pub(crate) struct Encapsulated {
+    /// The flatbuffer.
+    pub(crate) header: Bytes,
+    /// The buffers.
+    pub(crate) body: Bytes,
+}
+
+/// Takes the next message off an IPC stream; `None` at its end.
+///
+/// # Errors
+/// A length that does not fit what is there.
+pub(crate) fn split_message(stream: &mut Bytes) -> Result<Option<Encapsulated>, String> {
+    if stream.is_empty() {
+        return Ok(None);
+    }
+    let mut length = take_word(stream)?;
+    if length == CONTINUATION {
+        length = take_word(stream)?;
+    }
+    let length = i32::from_le_bytes(length);
+    if length == 0 {
+        return Ok(None);
+    }
+    let header = take(stream, i64::from(length), "header")?;
+    let body_length = guarded(|| {
+        let message = root_as_message(&header).map_err(|error| error.to_string())?;
+        Ok(message.bodyLength())
+    })?;
+    let body = take(stream, body_length, "body")?;
+    Ok(Some(Encapsulated { header, body }))
+}
+
+fn take_word(stream: &mut Bytes) -> Result<[u8; 4], String> {
+    let word = take(stream, 4, "length")?;
+    word.as_ref()
+        .try_into()
+        .map_err(|_| "the length of a message is cut short".to_owned())
+}
+
+fn take(stream: &mut Bytes, length: i64, what: &str) -> Result<Bytes, String> {
+    match usize::try_from(length).ok().filter(|length| *length <= stream.len()) {
+        Some(length) => Ok(stream.split_to(length)),
+        None => Err(format!(
+            "the {what} of a message has {length} bytes, and {} bytes are left",
+            stream.len()
+        )),
+    }
+}
+
+/// Reads the schema out of a stream's first message.
+///
+/// # Errors
+/// Why the message holds no usable schema.
+pub(crate) fn read_schema(header: &[u8]) -> Result<Schema, String> {
+    let schema = guarded(|| {
+        let message = root_as_message(header).map_err(|error| error.to_string())?;
+        let schema = message.header_as_schema().ok_or_else(|| {
+            let found = header_name(message.header_type());
+            format!("the first message is a {found}, not an Arrow schema")
+        })?;
+        try_fb_to_schema(schema).map_err(|error| error.to_string())
+    })?;
+    match schema.fields().len() {
+        columns if columns > MAX_COLUMNS => Err(format!(
+            "the schema has {columns} columns; Postgres takes at most {MAX_COLUMNS}"
+        )),
+        _ => Ok(schema),
+    }
+}
+
+/// Reads one message after the schema; a batch comes back, a dictionary is kept.
+///
+/// # Errors
+/// Why the message cannot be read.
+pub(crate) fn read_message(
+    header: &[u8],
+    body: Buffer,
+    schema: &SchemaRef,
+    dictionaries: &mut Dictionaries,
+) -> Result<Option<RecordBatch>, String> {
+    guarded(|| read_unguarded(header, &body, schema, dictionaries))
+}
+
+fn read_unguarded(
+    header: &[u8],
+    body: &Buffer,
+    schema: &SchemaRef,
+    dictionaries: &mut Dictionaries,
+) -> Result<Option<RecordBatch>, String> {
+    let message = root_as_message(header).map_err(|error| error.to_string())?;
+    if let Some(batch) = message.header_as_record_batch() {
+        check_body(&batch, body)?;
+        let version = message.version();
+        let read = read_record_batch(body, batch, Arc::clone(schema), dictionaries, None, &version);
+        return read.map(Some).map_err(|error| mismatch(schema, &error.to_string()));
+    }
+    if let Some(dictionary) = message.header_as_dictionary_batch() {
+        if let Some(values) = dictionary.data() {
+            check_body(&values, body)?;
+        }
+        read_dictionary(body, dictionary, schema, dictionaries, &message.version())
+            .map_err(|error| error.to_string())?;
+        return Ok(None);
+    }
+    Err(match message.header_type() {
+        MessageHeader::NONE => "the message has no content".to_owned(),
+        MessageHeader::Schema => "a second schema came; one stream has one schema".to_owned(),
+        other => format!("a {} may not stand in a stream of record batches", header_name(other)),
+    })
+}
+
+/// The reader's words say which buffer it missed, not which schema it read by.
+fn mismatch(schema: &Schema, reason: &str) -> String {
+    let names: Vec<&str> = schema
+        .fields()
+        .iter()
+        .map(|field| field.name().as_str())
+        .take(8)
+        .collect();
+    format!(
+        "the batch does not match the stream's schema ({} columns: {}): {reason}",
+        schema.fields().len(),
+        names.join(", ")
+    )
+}
+
+fn check_body(batch: &arrow::ipc::RecordBatch<'_>, body: &Buffer) -> Result<(), String> {
+    if !(0..=MAX_BATCH_ROWS).contains(&batch.length()) {
+        return Err(format!(
+            "the batch announces {} rows; at most {MAX_BATCH_ROWS} are taken, send smaller batches",
+            batch.length()
+        ));
+    }
+    for node in batch.nodes().into_iter().flatten() {
+        if node.length() < 0 || node.null_count() < 0 || node.null_count() > node.length() {
+            return Err(format!(
+                "a column announces {} values and {} nulls",
+                node.length(),
+                node.null_count()
+            ));
+        }
+    }
+    let size = body.len() as i64;
+    let mut unpacked = 0_i64;
+    for buffer in batch.buffers().into_iter().flatten() {
+        let (offset, length) = (buffer.offset(), buffer.length());
+        if offset < 0 || length < 0 || offset.checked_add(length).is_none_or(|end| end > size) {
+            return Err(format!(
+                "a buffer at {offset} of {length} bytes lies outside the body of {size} bytes"
+            ));
+        }
+        if batch.compression().is_some() && length > 0 {
+            unpacked = unpacked.saturating_add(unpacked_bytes(body, offset, length)?);
+        }
+    }
+    match unpacked > MAX_UNPACKED_BYTES {
+        true => Err(format!(
+            "the batch unpacks to {unpacked} bytes; at most {MAX_UNPACKED_BYTES} are taken, send smaller batches"
+        )),
+        false => Ok(()),
+    }
+}
+
+/// A compressed buffer starts with its unpacked length, or -1 when it is not compressed after all.
+fn unpacked_bytes(body: &Buffer, offset: i64, length: i64) -> Result<i64, String> {
+    let at = usize::try_from(offset).map_err(|error| error.to_string())?;
+    let prefix: Option<[u8; 8]> = body.as_slice().get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
+    match prefix.filter(|_| length >= 8).map(i64::from_le_bytes) {
+        Some(-1) => Ok(length),
+        Some(bytes) if bytes >= 0 => Ok(bytes),
+        Some(bytes) => Err(format!("a compressed buffer announces {bytes} bytes")),
+        None => Err(format!(
+            "a compressed buffer has {length} bytes, too few for its length prefix"
+        )),
+    }
+}
+
+fn header_name(header: MessageHeader) -> &'static str {
+    header.variant_name().unwrap_or("message of unknown kind")
+}
+
+/// Runs the reader; a panic becomes an error, because its asserts are reachable with malformed input.
+fn guarded<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(read))
+        .unwrap_or_else(|_| Err("the message is malformed in a way that the Arrow reader cannot name".to_owned()))
+        // The reader's own words may span lines.
+        .map_err(|reason| reason.split_whitespace().collect::<Vec<_>>().join(" "))
+}

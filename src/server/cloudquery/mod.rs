@@ -1,0 +1,43 @@
+//! The CloudQuery door: plugin protocol v3 as a destination, on the same port as Flight.
+//!
+//! `service` answers the calls, `clients` knows who sent Init, `spec` reads what it sent, `message` decodes what Write
+//! brings, `write` turns it into loads of the core. Nothing here touches Postgres; the contract is in `proto/`.
+
+mod clients;
+mod message;
+mod service;
+mod spec;
+mod table;
+mod write;
+
+pub use service::CloudQueryFront;
+
+/// Messages of `cloudquery.plugin.v3`, and the service.
+#[expect(
+    missing_docs,
+    clippy::too_many_lines,
+    reason = "generated; the contract's documentation is proto/cloudquery/plugin/v3.proto"
+)]
+pub mod pb {
+    tonic::include_proto!("cloudquery.plugin.v3");
+}
+
+/// `cloudquery.discovery.v1`.
+#[expect(
+    missing_docs,
+    clippy::too_many_lines,
+    reason = "generated; the contract's documentation is proto/cloudquery/discovery/v1.proto"
+)]
+pub mod discovery_v1 {
+    tonic::include_proto!("cloudquery.discovery.v1");
+}
+
+/// `cloudquery.discovery.v0`.
+#[expect(
+    missing_docs,
+    clippy::too_many_lines,
+    reason = "generated; the contract's documentation is proto/cloudquery/discovery/v0.proto"
+)]
+pub mod discovery_v0 {
+    tonic::include_proto!("cloudquery.discovery.v0");
+}

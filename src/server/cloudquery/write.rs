@@ -1,0 +1,312 @@
+//! One Write call: messages in the client's order become migrations, loads and deletions of the core.
+//!
+//! What the protocol promises its clients: of one table, migrations happen before later inserts, inserts before later
+//! deletions, deletions before later inserts; of one key the last row wins; everything is durable before the answer.
+//! Different tables wait for each other only where a message names both. Memory is bounded: rows wait in chunks, chunks
+//! hold permits, and when those are used up nothing more is read from the client.
+
+mod migrations;
+mod tables;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::{Stream, StreamExt};
+use tokio::task::JoinSet;
+use tonic::Status;
+
+use super::clients::Client;
+use super::message::{Command, Decoder};
+use super::pb;
+use super::pb::write::request::Message;
+use crate::ingest::budget::{ByteBudget, BytePermit};
+use crate::ingest::error::{Error, Kept, RequestError, StreamError};
+use crate::ingest::ports::Destination;
+use crate::model::caller::Caller;
+use crate::model::command::{DeleteRecords, DeleteStale};
+use crate::model::ident::TableName;
+use migrations::Migrations;
+use tables::{Rows, Tables};
+
+/// How long a message waits for memory before the rows that are held back are written.
+const BUDGET_PATIENCE: Duration = Duration::from_millis(100);
+
+/// What a Write call works with.
+#[derive(Clone, Debug)]
+pub(super) struct WriteContext {
+    pub(super) client: Arc<Client>,
+    pub(super) destination: Arc<dyn Destination>,
+    pub(super) caller: Caller,
+    pub(super) budget: ByteBudget,
+}
+
+/// How many connections a Write call may hold for loads, and as many again for deletions.
+#[derive(Clone, Copy, Debug)]
+struct Width {
+    lanes: usize,
+    /// So few connections that loads must end before anything else gets one.
+    tight: bool,
+}
+
+impl Width {
+    /// A quarter for loads and a quarter for deletions leave room for another client, and for a state backend.
+    fn of(connections: usize) -> Self {
+        Self {
+            lanes: (connections / 4).clamp(1, 8),
+            tight: connections < 4,
+        }
+    }
+}
+
+/// Counts of a call, for the log.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    pub(super) messages: u64,
+    pub(super) rows: u64,
+    pub(super) deleted: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Writer {
+    context: WriteContext,
+    width: Width,
+    decoder: Decoder,
+    migrations: Migrations,
+    tables: Tables,
+    deletions: JoinSet<(TableName, Result<u64, Error>)>,
+    deleting: HashSet<TableName>,
+    /// Rows that came for each table.
+    received: HashMap<TableName, u64>,
+    counts: Counts,
+    /// After the first deletion of stale rows the client does not look for an error before it has sent all: an early status
+    /// would reach it as a bare EOF.
+    must_drain: bool,
+    failure: Option<Error>,
+}
+
+impl Writer {
+    pub(super) fn new(context: WriteContext) -> Self {
+        let width = Width::of(context.destination.connections());
+        Self {
+            width,
+            decoder: Decoder::default(),
+            migrations: Migrations::default(),
+            tables: Tables::new(context.clone(), width.lanes),
+            deletions: JoinSet::new(),
+            deleting: HashSet::new(),
+            received: HashMap::new(),
+            counts: Counts::default(),
+            must_drain: false,
+            failure: None,
+            context,
+        }
+    }
+
+    /// Carries out the whole call.
+    ///
+    /// # Errors
+    /// The first failure; what was committed before stays.
+    pub(super) async fn run<S>(mut self, mut messages: S) -> Result<Counts, Error>
+    where
+        S: Stream<Item = Result<pb::write::Request, Status>> + Unpin,
+    {
+        loop {
+            let due = [self.tables.due(), self.migrations.due()].into_iter().flatten().min();
+            let due_at = due.map(tokio::time::Instant::from_std);
+            let outcome = tokio::select! {
+                biased;
+                message = messages.next() => match message {
+                    None => break,
+                    Some(Err(status)) => return Err(self.failure.take().unwrap_or_else(|| self.broken(&status))),
+                    Some(Ok(_)) if self.failure.is_some() => Ok(()),
+                    Some(Ok(request)) => self.take(request.message).await,
+                },
+                () = tokio::time::sleep_until(due_at.unwrap_or_else(tokio::time::Instant::now)), if due.is_some() => {
+                    self.write_due().await
+                }
+            };
+            match outcome {
+                Err(error) if self.must_drain => drop(self.failure.get_or_insert(error)),
+                other => other?,
+            }
+        }
+        match self.failure.take() {
+            Some(error) => Err(error),
+            None => self.finish().await,
+        }
+    }
+
+    async fn finish(mut self) -> Result<Counts, Error> {
+        self.migrate().await?;
+        self.tables.settle_all().await?;
+        self.finish_deletions().await?;
+        Ok(self.counts)
+    }
+
+    async fn take(&mut self, message: Option<Message>) -> Result<(), Error> {
+        self.counts.messages += 1;
+        if matches!(message, Some(Message::Delete(_))) {
+            self.must_drain = true;
+        }
+        let permit = match &message {
+            Some(Message::Insert(insert)) => Some(self.permit(insert.record.len()).await?),
+            _ => None,
+        };
+        let command = self.decoder.read(message).map_err(|error| self.numbered(error))?;
+        match command {
+            Command::Migrate { table, force } => {
+                if self.migrations.add(table, force, Instant::now()) {
+                    self.migrate().await?;
+                }
+                Ok(())
+            }
+            Command::Insert { table, batch, bytes } => {
+                self.migrate().await?;
+                self.finish_deletions_of(&table.name).await?;
+                let rows = batch.num_rows() as u64;
+                *self.received.entry(table.name.clone()).or_default() += rows;
+                self.counts.rows += rows;
+                self.tables.insert(table, Rows { batch, bytes, permit }).await
+            }
+            Command::DeleteStale(command) => self.delete_stale(command).await,
+            Command::DeleteRecords(command) => self.delete_records(command).await,
+        }
+    }
+
+    /// Memory for a message; rows that are held back are written when there is none.
+    async fn permit(&mut self, bytes: usize) -> Result<BytePermit, Error> {
+        loop {
+            let budget = self.context.budget.clone();
+            match tokio::time::timeout(BUDGET_PATIENCE, budget.acquire(bytes)).await {
+                Ok(permit) => return Ok(permit),
+                Err(_) => self.tables.flush_all().await?,
+            }
+        }
+    }
+
+    async fn write_due(&mut self) -> Result<(), Error> {
+        let now = Instant::now();
+        if self.migrations.due().is_some_and(|due| due <= now) {
+            self.migrate().await?;
+        }
+        self.tables.flush_due(now).await
+    }
+
+    async fn migrate(&mut self) -> Result<(), Error> {
+        let batch = self.migrations.take();
+        if batch.is_empty() {
+            return Ok(());
+        }
+        for one in &batch {
+            self.finish_deletions_of(&one.table.name).await?;
+            self.tables.settle(&one.table.name).await?;
+        }
+        self.make_room().await?;
+        migrations::run(&self.context, batch, self.width.lanes).await
+    }
+
+    async fn delete_stale(&mut self, command: DeleteStale) -> Result<(), Error> {
+        self.migrate().await?;
+        self.tables.settle(&command.table).await?;
+        let empty = self.received.get(&command.table).copied().unwrap_or(0) == 0;
+        if empty && self.context.client.settings.keep_tables_without_rows {
+            tracing::warn!(table = %command.table, source = command.source_name, "no row came for this table, so its stale rows stay");
+            return Ok(());
+        }
+        self.finish_deletions_of(&command.table).await?;
+        self.make_room().await?;
+        while self.deletions.len() >= self.width.lanes {
+            self.join_deletion().await?;
+        }
+        let (destination, caller) = (Arc::clone(&self.context.destination), self.context.caller.clone());
+        self.deleting.insert(command.table.clone());
+        self.deletions.spawn(async move {
+            let deleted = destination.delete_stale(&caller, command.clone()).await;
+            (command.table, deleted)
+        });
+        if self.width.tight {
+            self.finish_deletions().await?;
+        }
+        Ok(())
+    }
+
+    async fn delete_records(&mut self, command: DeleteRecords) -> Result<(), Error> {
+        self.migrate().await?;
+        for table in command.tables() {
+            self.finish_deletions_of(&table).await?;
+            self.tables.settle(&table).await?;
+        }
+        self.make_room().await?;
+        let deleted = self
+            .context
+            .destination
+            .delete_records(&self.context.caller, command)
+            .await?;
+        self.counts.deleted += deleted;
+        Ok(())
+    }
+
+    /// Where connections are few, loads give theirs back before another statement needs one.
+    async fn make_room(&mut self) -> Result<(), Error> {
+        match self.width.tight {
+            true => self.tables.settle_all().await,
+            false => Ok(()),
+        }
+    }
+
+    async fn finish_deletions_of(&mut self, table: &TableName) -> Result<(), Error> {
+        while self.deleting.contains(table) {
+            self.join_deletion().await?;
+        }
+        Ok(())
+    }
+
+    async fn finish_deletions(&mut self) -> Result<(), Error> {
+        while !self.deletions.is_empty() {
+            self.join_deletion().await?;
+        }
+        Ok(())
+    }
+
+    async fn join_deletion(&mut self) -> Result<(), Error> {
+        match self.deletions.join_next().await {
+            None => self.deleting.clear(),
+            Some(Err(error)) => return Err(Error::Internal(format!("a deletion ended unexpectedly: {error}"))),
+            Some(Ok((table, deleted))) => {
+                self.deleting.remove(&table);
+                self.counts.deleted += deleted?;
+            }
+        }
+        Ok(())
+    }
+
+    fn numbered(&self, error: RequestError) -> Error {
+        let number = self.counts.messages;
+        RequestError::Malformed(format!("message {number} of Write: {error}")).into()
+    }
+
+    /// The transport's error: a message over the limit is the client's to mend, the rest is a client gone.
+    fn broken(&self, status: &Status) -> Error {
+        let next = self.counts.messages + 1;
+        if status.code() == tonic::Code::OutOfRange {
+            let text = format!(
+                "message {next} of Write: {} (limits.max_message_bytes); let the source send smaller records",
+                status.message()
+            );
+            return RequestError::Malformed(text).into();
+        }
+        StreamError::Broken {
+            received: self.counts.rows,
+            reason: status.message().to_owned(),
+            kept: self.kept(),
+        }
+        .into()
+    }
+
+    fn kept(&self) -> Kept {
+        Kept {
+            rows: self.tables.committed(),
+        }
+    }
+}
