@@ -6,7 +6,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use postgres_types::{IsNull, ToSql, Type, to_sql_checked};
 
 use super::delete;
-use super::destination::{PgDestination, moved_suffix};
+use super::destination::PgDestination;
 use super::retry;
 use crate::model::command::{DeleteRecords, DeleteStale, MigrateCommand, Predicate};
 use crate::model::ident::TableName;
@@ -44,7 +44,6 @@ impl PgDestination {
             profile,
             needs_key: !wanted.primary_key.is_empty(),
             performance_indexes: self.performance_indexes || command.performance_indexes,
-            moved_suffix: moved_suffix(),
             ..Policy::default()
         };
         let request = MigrateRequest {
