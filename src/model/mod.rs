@@ -10,6 +10,7 @@ pub mod extension;
 pub mod ident;
 pub mod migration;
 pub mod options;
+pub mod pg_name;
 pub mod pg_type;
 pub mod suggest;
 pub mod table;

@@ -8,6 +8,7 @@ use arrow::datatypes::{DataType, Field};
 
 use super::extension::Extension;
 use super::options::TypeProfile;
+use super::pg_name;
 use super::pg_type::{NumericMod, PgType, TypeHome};
 
 /// An Arrow type that no column is created for.
@@ -51,7 +52,10 @@ fn native(field: &Field) -> Mapped {
 fn native_extension(extension: &Extension, field: &Field) -> Mapped {
     Ok(match extension {
         Extension::Uuid => PgType::Uuid,
-        Extension::Json | Extension::Variant => PgType::Jsonb,
+        Extension::Json => PgType::Jsonb,
+        Extension::Variant => {
+            return Err(": Parquet variants are not decoded; cast the column to JSON text before sending it");
+        }
         Extension::Bool8 => PgType::Bool,
         Extension::TimestampWithOffset => PgType::TimestampTz(None),
         Extension::Inet => PgType::Inet,
@@ -59,6 +63,13 @@ fn native_extension(extension: &Extension, field: &Field) -> Mapped {
         Extension::Wkb => PgType::Bytea,
         Extension::Wkt => PgType::Text,
         Extension::VariableShapeTensor => PgType::Jsonb,
+        Extension::Opaque { type_name, vendor_name } if vendor_name == "PostgreSQL" => {
+            match pg_name::builtin(type_name) {
+                // The text of money is one of a locale.
+                Some(PgType::Money) | None => return native_storage(field.data_type()),
+                Some(ty) => ty,
+            }
+        }
         Extension::Opaque { .. } | Extension::FixedShapeTensor { .. } => return native_storage(field.data_type()),
     })
 }

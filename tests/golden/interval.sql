@@ -1,6 +1,6 @@
 -- interval
 select
-  '0'::interval as interval_zero,
+  '00:00:00'::interval as interval_zero,
   '90 seconds'::interval as interval_second,
   '-1.5 seconds'::interval as interval_milli,
   '0.000001 seconds'::interval as interval_micro,

@@ -11,7 +11,6 @@ select
   'abcde'::char(5) as bpchar_limit,
   'pg_class'::name as name_some,
   repeat('n', 63)::name as name_longest,
-  '<a>b</a>'::xml as xml_some,
   '{"a": [1, null]}'::json as json_some,
   '12'::jsonb as jsonb_number,
   '"x"'::jsonb as jsonb_string,

@@ -12,5 +12,5 @@ mod load;
 mod migrate;
 mod packaging;
 mod python_clients;
-mod sql_files;
+mod roundtrip;
 mod support;

@@ -8,6 +8,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{ArrowNativeType, ByteArrayType, ByteViewType};
 
+use super::column::{Planned, rendered};
 use super::error::{CellReason, WrongArray};
 
 /// An array of texts or bytes.
@@ -141,6 +142,18 @@ impl Strings {
             Self::View(array) => array.value(row),
         }
     }
+}
+
+/// A plan that reads texts of any layout as values of a type; `read` appends the payload.
+pub(crate) fn from_text<F>(read: F) -> Planned
+where
+    F: Fn(&str, &mut Vec<u8>) -> Result<(), CellReason> + Send + Sync + Clone + 'static,
+{
+    Ok(Box::new(move |array| {
+        let texts = Strings::of(array)?;
+        let read = read.clone();
+        Ok(rendered(array.nulls(), move |row, out| read(texts.get(row), out)))
+    }))
 }
 
 /// Binaries of any layout, for rules that read cell by cell.

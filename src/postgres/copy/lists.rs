@@ -1,6 +1,6 @@
-//! Lists of every layout as one: the rows' ranges in a child array that holds nothing else.
+//! Lists of every layout as one: the rows' ranges in a child array that holds nothing else; and children of structs.
 
-use arrow::array::{Array, ArrayRef, AsArray, UInt64Array};
+use arrow::array::{Array, ArrayRef, AsArray, StructArray, UInt64Array};
 use arrow::buffer::NullBuffer;
 use arrow::compute::take;
 use arrow::datatypes::{DataType, FieldRef};
@@ -110,6 +110,19 @@ impl Lists {
             elements,
         })
     }
+}
+
+/// A struct's child that is NULL also where the struct is.
+pub(crate) fn child_under(parent: &StructArray, at: usize) -> Result<ArrayRef, WrongArray> {
+    let child = parent.column(at);
+    let Some(nulls) = parent.nulls().filter(|nulls| nulls.null_count() > 0) else {
+        return Ok(child.clone());
+    };
+    // Layouts without a null buffer of their own (unions, runs) are gathered with NULL positions instead.
+    let positions: UInt64Array = (0..parent.len())
+        .map(|row| nulls.is_valid(row).then_some(row as u64))
+        .collect();
+    take(child, &positions, None).map_err(|_| WrongArray(child.data_type().clone()))
 }
 
 fn pairs(offsets: impl Iterator<Item = usize> + Clone) -> Vec<(usize, usize)> {

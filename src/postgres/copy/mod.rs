@@ -12,12 +12,15 @@
 //! `tests/golden/` captured from Postgres.
 
 mod batch;
+mod calendar;
 mod cells;
 mod column;
 mod error;
 mod lists;
+mod parse;
 mod plan;
 mod registry;
+mod render;
 mod source;
 mod types;
 

@@ -7,6 +7,7 @@ use super::column::Planned;
 use super::error::Refused;
 use super::source::Source;
 use super::types;
+use crate::model::extension::Extension;
 use crate::model::pg_type::PgType;
 
 /// Plans one column, list element or attribute.
@@ -17,6 +18,17 @@ pub(crate) fn plan(source: &Source<'_>, target: &PgType, options: &EncodeOptions
             return types::indexed::plan(source, target, options);
         }
         _ => {}
+    }
+    if let Some(Extension::TimestampWithOffset) = source.extension
+        && matches!(target, PgType::Timestamp(_) | PgType::TimestampTz(_))
+    {
+        return types::timestamp::plan_with_offset(source, target, options);
+    }
+    if source.extension == Some(Extension::Variant) {
+        return Err(Refused::Because("Parquet variants are not decoded".to_owned()));
+    }
+    if let Some(planned) = types::opaque::plan(source, target) {
+        return planned;
     }
     match target {
         PgType::Bool => types::bool::plan(source),
@@ -33,8 +45,19 @@ pub(crate) fn plan(source: &Source<'_>, target: &PgType, options: &EncodeOptions
         PgType::Uuid => types::uuid::plan(source),
         PgType::Date => types::date::plan(source),
         PgType::Time(digits) => types::time::plan(source, *digits, options),
+        PgType::TimeTz(digits) => types::timetz::plan(source, *digits, options),
         PgType::Timestamp(digits) | PgType::TimestampTz(digits) => types::timestamp::plan(source, *digits, options),
         PgType::Interval => types::interval::plan(source, options),
+        PgType::Inet | PgType::Cidr | PgType::MacAddr | PgType::MacAddr8 => types::network::plan(source, target),
+        PgType::Bit(_) | PgType::VarBit(_) => types::bits::plan(source, target),
+        PgType::Vector(_, _) | PgType::HalfVec(_, _) | PgType::SparseVec(_, _) => types::vector::plan(source, target),
+        PgType::Hstore(_) => types::hstore::plan(source, options),
+        PgType::Geometry(_, _) | PgType::Geography(_, _) => types::geometry::plan(source),
+        PgType::Point | PgType::Line | PgType::Lseg | PgType::Box | PgType::Path | PgType::Polygon | PgType::Circle => {
+            types::geometric::plan(source, target)
+        }
+        PgType::Range(range) => types::range::plan(source, range, options),
+        PgType::Composite(composite) => types::composite::plan(source, composite, options),
         PgType::Array(element) => types::array::plan(source, element, options),
         PgType::Domain(domain) => plan(source, &domain.base, options),
         _ => Err(Refused::NoRule),

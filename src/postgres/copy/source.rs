@@ -4,7 +4,7 @@ use std::fmt;
 
 use arrow::datatypes::{DataType, Field};
 
-use crate::model::extension::Extension;
+use crate::model::extension::{Extension, is_text};
 
 /// An Arrow type with its meaning.
 #[derive(Clone, Debug)]
@@ -13,6 +13,7 @@ pub(crate) struct Source<'a> {
     pub(crate) data_type: &'a DataType,
     /// Meaning, where the field has one.
     pub(crate) extension: Option<Extension>,
+    field: &'a Field,
 }
 
 impl<'a> Source<'a> {
@@ -21,7 +22,18 @@ impl<'a> Source<'a> {
         Self {
             data_type: field.data_type(),
             extension: Extension::of(field),
+            field,
         }
+    }
+
+    /// Whether this is text in any layout.
+    pub(crate) fn is_text(&self) -> bool {
+        is_text(self.data_type)
+    }
+
+    /// A field of this type with the metadata that gives it its meaning.
+    pub(crate) fn field(&self) -> Field {
+        self.field.clone().with_data_type(self.data_type.clone())
     }
 
     /// The same meaning on another storage: the values of a dictionary or of runs.
@@ -29,6 +41,7 @@ impl<'a> Source<'a> {
         Self {
             data_type,
             extension: self.extension.clone(),
+            field: self.field,
         }
     }
 }

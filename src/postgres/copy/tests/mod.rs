@@ -3,10 +3,14 @@
 //! [`check`] encodes an array in every form that must not matter (NULLs between, all NULL, sliced, empty, several
 //! batches, dictionary and run-end encoded, one row per call) and compares whole rows. No expected byte is made here.
 
+mod docs;
+mod documents;
+mod literals;
 mod nested;
 mod numeric;
 mod refusals;
 mod scalars;
+mod structured;
 mod temporal;
 
 use std::collections::HashMap;

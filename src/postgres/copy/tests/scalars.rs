@@ -240,7 +240,13 @@ fn texts_are_copied_from_every_layout_into_every_text_type() {
         &[Some("pg_class"), Some(&"n".repeat(63))],
         &["name_some", "name_longest"],
     );
-    texts(&PgType::Xml, &[Some("<a>b</a>")], &["xml_some"]);
+    check(
+        "xml",
+        &PgType::Xml,
+        &field(DataType::Utf8),
+        StringArray::from(vec!["<a>b</a>"]),
+        &["xml_some"],
+    );
     texts(&PgType::SingleChar, &[Some("a")], &["char_a"]);
     let labels = vec!["one".to_owned(), "zwei".to_owned()];
     let name = Ident::new("golden_enum").unwrap();

@@ -1,4 +1,4 @@
-//! One-dimensional arrays: a header, then the elements as fields of the element type's own rule.
+//! Arrays of one dimension (more are `matrix.rs`): a header, then the elements as fields of the element type's own rule.
 //!
 //! Payload: `i32` dimensions, `i32` whether there are NULLs, `u32` element OID, per dimension `i32` length and `i32`
 //! lower bound, the elements row-major. An empty array has no dimensions. The elements of all rows are one column to the
@@ -9,6 +9,7 @@ use std::ops::Range;
 use arrow::array::Array;
 use arrow::buffer::NullBuffer;
 
+use crate::model::extension::Extension;
 use crate::model::pg_type::PgType;
 use crate::postgres::copy::EncodeOptions;
 use crate::postgres::copy::column::{
@@ -26,6 +27,10 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, element: &PgType, opt
     let Some(field) = element_field(source.data_type) else {
         return Err(Refused::NoRule);
     };
+    let deep_tensor = matches!(&source.extension, Some(Extension::FixedShapeTensor { shape }) if shape.len() != 1);
+    if deep_tensor || element_field(field.data_type()).is_some() {
+        return super::matrix::plan(source, element, options);
+    }
     let bind_elements = registry::plan(&Source::of(field), element, options)?;
     let oid = element.oid();
     Ok(Box::new(move |array| {

@@ -4,8 +4,10 @@ use arrow::array::{Array, BooleanArray, Int8Array};
 use arrow::datatypes::DataType;
 
 use crate::model::extension::Extension;
+use crate::postgres::copy::cells::from_text;
 use crate::postgres::copy::column::{Planned, bind_as, fixed_any};
-use crate::postgres::copy::error::Refused;
+use crate::postgres::copy::error::{CellReason, Refused};
+use crate::postgres::copy::parse;
 use crate::postgres::copy::source::Source;
 
 pub(in crate::postgres::copy) fn plan(source: &Source<'_>) -> Planned {
@@ -17,6 +19,10 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>) -> Planned {
         (DataType::Int8, Some(Extension::Bool8)) => bind_as(|array: Int8Array| {
             let values = array.values().clone();
             fixed_any(array.nulls(), move |row| [u8::from(values[row] != 0)])
+        }),
+        _ if source.is_text() => from_text(|text, out| {
+            out.push(u8::from(parse::boolean(text).ok_or(CellReason::NotA("a boolean"))?));
+            Ok(())
         }),
         _ => Err(Refused::NoRule),
     }

@@ -4,9 +4,10 @@ use arrow::array::{BinaryArray, BinaryViewArray, FixedSizeBinaryArray, LargeBina
 use arrow::datatypes::DataType;
 
 use super::text::copied;
-use crate::postgres::copy::cells::AnyBytes;
+use crate::postgres::copy::cells::{AnyBytes, from_text};
 use crate::postgres::copy::column::Planned;
-use crate::postgres::copy::error::Refused;
+use crate::postgres::copy::error::{CellReason, Refused};
+use crate::postgres::copy::parse;
 use crate::postgres::copy::source::Source;
 
 pub(in crate::postgres::copy) fn plan(source: &Source<'_>) -> Planned {
@@ -15,6 +16,14 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>) -> Planned {
         DataType::LargeBinary => copied::<LargeBinaryArray, _>(None, AnyBytes),
         DataType::BinaryView => copied::<BinaryViewArray, _>(None, AnyBytes),
         DataType::FixedSizeBinary(_) => copied::<FixedSizeBinaryArray, _>(None, AnyBytes),
+        _ if source.is_text() => from_text(|text, out| {
+            const FORM: CellReason = CellReason::NotA(r"\x and hexadecimal digits");
+            match text.strip_prefix("\\x") {
+                Some(digits) => parse::hexadecimal(digits, out).ok_or(FORM),
+                None if text.is_empty() => Ok(()),
+                None => Err(FORM),
+            }
+        }),
         _ => Err(Refused::NoRule),
     }
 }

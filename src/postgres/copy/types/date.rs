@@ -3,8 +3,10 @@
 use arrow::array::{Array, Date32Array, Date64Array};
 use arrow::datatypes::DataType;
 
+use crate::postgres::copy::cells::from_text;
 use crate::postgres::copy::column::{Planned, bind_as, fixed};
 use crate::postgres::copy::error::{CellReason, Refused};
+use crate::postgres::copy::parse;
 use crate::postgres::copy::source::Source;
 
 /// Days from 1970-01-01 to 2000-01-01.
@@ -22,6 +24,11 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>) -> Planned {
         DataType::Date64 => bind_as(|array: Date64Array| {
             let values = array.values().clone();
             fixed(array.nulls(), move |row| days(values[row]).and_then(payload))
+        }),
+        _ if source.is_text() => from_text(|text, out| {
+            let days = parse::date(text).ok_or(CellReason::NotA("a date in the form YYYY-MM-DD"))?;
+            out.extend_from_slice(&payload(days)?);
+            Ok(())
         }),
         _ => Err(Refused::NoRule),
     }

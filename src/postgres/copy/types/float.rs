@@ -9,8 +9,10 @@ use arrow::datatypes::{
 };
 
 use crate::model::pg_type::PgType;
+use crate::postgres::copy::cells::from_text;
 use crate::postgres::copy::column::{Planned, bind_as, fixed, fixed_any};
 use crate::postgres::copy::error::{CellReason, Refused};
+use crate::postgres::copy::parse;
 use crate::postgres::copy::source::Source;
 
 pub(in crate::postgres::copy) fn plan(source: &Source<'_>, target: &PgType) -> Planned {
@@ -32,6 +34,17 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, target: &PgType) -> P
         (DataType::UInt16, _) => integer::<UInt16Type>(target),
         (DataType::UInt32, _) => integer::<UInt32Type>(target),
         (DataType::UInt64, _) => integer::<UInt64Type>(target),
+        // Decimal text becomes the nearest float, as Postgres reads it; a float has no other exact text.
+        (_, PgType::Float4) if source.is_text() => from_text(|text, out| {
+            let value: f32 = parse::float(text).ok_or(CellReason::NotA("a number"))?;
+            out.extend_from_slice(&value.to_be_bytes());
+            Ok(())
+        }),
+        (_, PgType::Float8) if source.is_text() => from_text(|text, out| {
+            let value: f64 = parse::float(text).ok_or(CellReason::NotA("a number"))?;
+            out.extend_from_slice(&value.to_be_bytes());
+            Ok(())
+        }),
         _ => Err(Refused::NoRule),
     }
 }

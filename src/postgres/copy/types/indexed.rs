@@ -39,7 +39,7 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, target: &PgType, opti
 }
 
 /// The value index of each row, and the values.
-fn split(array: &ArrayRef) -> Option<(Vec<usize>, ArrayRef)> {
+pub(in crate::postgres::copy) fn split(array: &ArrayRef) -> Option<(Vec<usize>, ArrayRef)> {
     match array.data_type() {
         DataType::Dictionary(_, _) => {
             let dictionary = array.as_any_dictionary_opt()?;

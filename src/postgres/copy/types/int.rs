@@ -1,16 +1,20 @@
 //! `smallint`, `integer`, `bigint` and the unsigned system types: two's complement of 2, 4 or 8 bytes.
 //!
-//! Any Arrow integer goes into any of them; a pair that can overflow is checked cell by cell.
+//! Any Arrow integer goes into any of them; a pair that can overflow is checked cell by cell. Whole floats and decimals
+//! and integers written as text are taken too.
 
-use arrow::array::{Array, ArrowPrimitiveType, PrimitiveArray};
+use arrow::array::{Array, ArrowPrimitiveType, AsArray, PrimitiveArray};
+use arrow::compute::cast;
 use arrow::datatypes::{
-    ArrowNativeTypeOp, DataType, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type,
-    UInt64Type,
+    ArrowNativeTypeOp, DataType, Decimal128Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type,
+    UInt16Type, UInt32Type, UInt64Type,
 };
 
 use crate::model::pg_type::PgType;
-use crate::postgres::copy::column::{Planned, bind_as, fixed, fixed_any};
-use crate::postgres::copy::error::{CellReason, Refused};
+use crate::postgres::copy::cells::from_text;
+use crate::postgres::copy::column::{Planned, bind_as, fixed, fixed_any, rendered};
+use crate::postgres::copy::error::{CellReason, Refused, WrongArray};
+use crate::postgres::copy::parse;
 use crate::postgres::copy::source::Source;
 
 pub(in crate::postgres::copy) fn plan(source: &Source<'_>, target: &PgType) -> Planned {
@@ -23,8 +27,88 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, target: &PgType) -> P
         DataType::UInt16 => from::<UInt16Type>(target),
         DataType::UInt32 => from::<UInt32Type>(target),
         DataType::UInt64 => from::<UInt64Type>(target),
+        DataType::Float16 | DataType::Float32 | DataType::Float64 => float(source, target),
+        DataType::Decimal32(_, _) | DataType::Decimal64(_, _) | DataType::Decimal128(_, _) => decimal(source, target),
+        // Money's text has a currency of the server's locale.
+        _ if source.is_text() && target != &PgType::Money => {
+            let target = target.clone();
+            from_text(move |text, out| {
+                let value = parse::integer(text).ok_or(CellReason::NotA("an integer"))?;
+                payload(value, &target, out)
+            })
+        }
         _ => Err(Refused::NoRule),
     }
+}
+
+/// Appends the payload of `value`.
+fn payload(value: i128, target: &PgType, out: &mut Vec<u8>) -> Result<(), CellReason> {
+    fn narrow<I: TryFrom<i128>>(value: i128) -> Result<I, CellReason> {
+        I::try_from(value).map_err(|_| CellReason::OutOfRange)
+    }
+    match target {
+        PgType::Int2 => out.extend_from_slice(&narrow::<i16>(value)?.to_be_bytes()),
+        PgType::Int4 => out.extend_from_slice(&narrow::<i32>(value)?.to_be_bytes()),
+        PgType::Oid | PgType::Xid | PgType::Cid => out.extend_from_slice(&narrow::<u32>(value)?.to_be_bytes()),
+        PgType::Xid8 | PgType::PgLsn => out.extend_from_slice(&narrow::<u64>(value)?.to_be_bytes()),
+        _ => out.extend_from_slice(&narrow::<i64>(value)?.to_be_bytes()),
+    }
+    Ok(())
+}
+
+/// Whole numbers in floats, as table tools store integers with gaps.
+fn float(source: &Source<'_>, target: &PgType) -> Planned {
+    if !matches!(target, PgType::Int2 | PgType::Int4 | PgType::Int8) {
+        return Err(Refused::NoRule);
+    }
+    let (target, source) = (target.clone(), source.data_type.clone());
+    Ok(Box::new(move |array| {
+        let wrong = || WrongArray(array.data_type().clone());
+        if array.data_type() != &source {
+            return Err(wrong());
+        }
+        let wide = cast(array, &DataType::Float64).map_err(|_| wrong())?;
+        let values = wide.as_primitive::<Float64Type>().values().clone();
+        let target = target.clone();
+        Ok(rendered(array.nulls(), move |row, out| {
+            let value = values[row];
+            if value.fract() != 0.0 || !value.is_finite() {
+                return Err(CellReason::Inexact("the number is not whole"));
+            }
+            // Out of i128's range the conversion saturates, which no target holds either.
+            payload(value as i128, &target, out)
+        }))
+    }))
+}
+
+/// Whole decimals.
+fn decimal(source: &Source<'_>, target: &PgType) -> Planned {
+    let (DataType::Decimal32(_, scale) | DataType::Decimal64(_, scale) | DataType::Decimal128(_, scale)) =
+        source.data_type
+    else {
+        return Err(Refused::NoRule);
+    };
+    let (target, source, scale) = (target.clone(), source.data_type.clone(), *scale);
+    Ok(Box::new(move |array| {
+        let wrong = || WrongArray(array.data_type().clone());
+        if array.data_type() != &source {
+            return Err(wrong());
+        }
+        let wide = cast(array, &DataType::Decimal128(38, scale)).map_err(|_| wrong())?;
+        let values = wide.as_primitive::<Decimal128Type>().values().clone();
+        let target = target.clone();
+        let power = 10i128.checked_pow(scale.unsigned_abs().into()).unwrap_or(i128::MAX);
+        Ok(rendered(array.nulls(), move |row, out| {
+            let value = values[row];
+            if scale <= 0 {
+                return payload(value.checked_mul(power).ok_or(CellReason::OutOfRange)?, &target, out);
+            }
+            if value % power != 0 {
+                return Err(CellReason::Inexact("the number is not whole"));
+            }
+            payload(value / power, &target, out)
+        }))
+    }))
 }
 
 fn from<T: ArrowPrimitiveType>(target: &PgType) -> Planned

@@ -8,10 +8,12 @@ use arrow::datatypes::{
     IntervalUnit, TimeUnit,
 };
 
-use super::timestamp::micros;
+use super::timestamp::{TOO_FINE, micros};
 use crate::postgres::copy::EncodeOptions;
+use crate::postgres::copy::cells::from_text;
 use crate::postgres::copy::column::{Planned, bind_as, fixed, fixed_any};
 use crate::postgres::copy::error::{CellReason, Refused};
+use crate::postgres::copy::parse;
 use crate::postgres::copy::source::Source;
 
 pub(in crate::postgres::copy) fn plan(source: &Source<'_>, options: &EncodeOptions) -> Planned {
@@ -42,6 +44,15 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, options: &EncodeOptio
                     value.months,
                 ))
             })
+        }),
+        _ if source.is_text() => from_text(move |text, out| {
+            let read = parse::interval(text).ok_or(CellReason::NotA("an interval"))?;
+            if !floor && read.nanoseconds % 1_000 != 0 {
+                return Err(TOO_FINE);
+            }
+            let micros = i64::try_from(read.nanoseconds.div_euclid(1_000)).map_err(|_| CellReason::OutOfRange)?;
+            out.extend_from_slice(&payload(micros, read.days, read.months));
+            Ok(())
         }),
         _ => Err(Refused::NoRule),
     }

@@ -1,41 +1,144 @@
-//! `json` and `jsonpath`-like texts, and `jsonb`: a version byte 1 before the same text.
+//! `json`, and `jsonb` and `jsonpath`: a version byte 1 before the same text.
+//!
+//! JSON text is copied; whether it is JSON is left to Postgres, which names the row. Any other value is written as JSON,
+//! nested ones included. The escape `\u0000`, which `jsonb` cannot hold, follows the option `nul_bytes`.
 
 use arrow::array::{BinaryArray, BinaryViewArray, LargeBinaryArray};
 use arrow::datatypes::DataType;
+use memchr::memmem;
 
 use super::text::{copied, layouts};
-use crate::model::extension::Extension;
+use crate::model::extension::{Extension, is_text};
+use crate::model::options::{NulBytes, TypeProfile};
 use crate::model::pg_type::PgType;
 use crate::postgres::copy::EncodeOptions;
-use crate::postgres::copy::cells::{ByteCheck, NoNul, NoNulAnd};
-use crate::postgres::copy::column::Planned;
+use crate::postgres::copy::cells::{ByteCheck, NoNul, NoNulAnd, Strings};
+use crate::postgres::copy::column::{Planned, rendered};
 use crate::postgres::copy::error::{CellReason, Refused};
+use crate::postgres::copy::render::{Style, json, refuse_unclear};
 use crate::postgres::copy::source::Source;
 
 /// First byte of a `jsonb` and of a `jsonpath` payload.
 const VERSION: u8 = 1;
+/// What `jsonb` refuses inside strings.
+const NUL_ESCAPE: &[u8] = b"\\u0000";
 
 pub(in crate::postgres::copy) fn plan(source: &Source<'_>, target: &PgType, options: &EncodeOptions) -> Planned {
-    let prefix = match target {
-        PgType::Jsonb | PgType::JsonPath => Some(VERSION),
-        _ => None,
-    };
-    match (source.data_type, &source.extension) {
-        (DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View, _) => {
-            layouts(source.data_type, prefix, NoNul, options)
-        }
+    let ty = source.data_type;
+    let is_json = matches!(source.extension, Some(Extension::Json));
+    match target {
+        PgType::JsonPath => layouts(ty, Some(VERSION), NoNul, options),
+        PgType::Json if is_text(ty) => layouts(ty, None, NoNul, options),
+        PgType::Jsonb if is_text(ty) => jsonb_text(ty, options),
         // CloudQuery keeps JSON in binary arrays, whose bytes nobody has checked to be UTF-8.
-        (DataType::Binary, Some(Extension::Json)) => copied::<BinaryArray, _>(prefix, utf8()),
-        (DataType::LargeBinary, Some(Extension::Json)) => copied::<LargeBinaryArray, _>(prefix, utf8()),
-        (DataType::BinaryView, Some(Extension::Json)) => copied::<BinaryViewArray, _>(prefix, utf8()),
+        PgType::Json if is_json => binaries(ty, None, NoNulAnd(utf8)),
+        PgType::Jsonb if is_json => binaries(
+            ty,
+            Some(VERSION),
+            NoNulAnd(|json: &[u8]| utf8(json).and_then(|()| no_escape(json))),
+        ),
+        PgType::Json => values(source, None, NulBytes::Error, options.type_profile),
+        _ => values(source, Some(VERSION), options.nul_bytes, options.type_profile),
+    }
+}
+
+fn binaries<C: ByteCheck>(data_type: &DataType, prefix: Option<u8>, check: C) -> Planned {
+    match data_type {
+        DataType::Binary => copied::<BinaryArray, _>(prefix, check),
+        DataType::LargeBinary => copied::<LargeBinaryArray, _>(prefix, check),
+        DataType::BinaryView => copied::<BinaryViewArray, _>(prefix, check),
         _ => Err(Refused::NoRule),
     }
 }
 
-fn utf8() -> impl ByteCheck {
-    NoNulAnd(|bytes: &[u8]| {
-        std::str::from_utf8(bytes)
-            .map(|_| ())
-            .map_err(|_| CellReason::NotA("UTF-8"))
-    })
+fn jsonb_text(data_type: &DataType, options: &EncodeOptions) -> Planned {
+    if options.nul_bytes == NulBytes::Error {
+        return layouts(data_type, Some(VERSION), JsonbText, options);
+    }
+    let nul_bytes = options.nul_bytes;
+    Ok(Box::new(move |array| {
+        let texts = Strings::of(array)?;
+        Ok(rendered(array.nulls(), move |row, out| {
+            out.push(VERSION);
+            let start = out.len();
+            out.extend(texts.get(row).bytes().filter(|byte| *byte != 0));
+            clean(out, start, nul_bytes)
+        }))
+    }))
+}
+
+/// A plan that writes values of any type as JSON.
+fn values(source: &Source<'_>, prefix: Option<u8>, nul_bytes: NulBytes, profile: TypeProfile) -> Planned {
+    refuse_unclear(source.data_type).map_err(Refused::Because)?;
+    let field = source.field();
+    let style = Style::from(profile);
+    Ok(Box::new(move |array| {
+        let write = json(&field, array, style)?;
+        Ok(rendered(array.logical_nulls().as_ref(), move |row, out| {
+            out.extend(prefix);
+            let start = out.len();
+            write(row, out)?;
+            if prefix.is_some() {
+                clean(out, start, nul_bytes)
+            } else {
+                Ok(())
+            }
+        }))
+    }))
+}
+
+/// Text that `jsonb` may hold as far as NUL goes.
+#[derive(Clone)]
+struct JsonbText;
+
+impl ByteCheck for JsonbText {
+    fn cell(&self, bytes: &[u8]) -> Result<(), CellReason> {
+        NoNul.cell(bytes)?;
+        no_escape(bytes)
+    }
+    fn passes_whole(&self, run: &[u8]) -> bool {
+        NoNul.passes_whole(run) && memmem::find(run, NUL_ESCAPE).is_none()
+    }
+}
+
+fn utf8(bytes: &[u8]) -> Result<(), CellReason> {
+    std::str::from_utf8(bytes)
+        .map(|_| ())
+        .map_err(|_| CellReason::NotA("UTF-8"))
+}
+
+fn no_escape(json: &[u8]) -> Result<(), CellReason> {
+    match next_escape(json, 0) {
+        Some(_) => Err(CellReason::NulByte),
+        None => Ok(()),
+    }
+}
+
+/// The next `\u0000` from `from` on whose backslash is not itself escaped.
+fn next_escape(json: &[u8], from: usize) -> Option<usize> {
+    let mut from = from;
+    while let Some(found) = memmem::find(json.get(from..)?, NUL_ESCAPE) {
+        let at = from + found;
+        let backslashes = json[..at].iter().rev().take_while(|byte| **byte == b'\\').count();
+        if backslashes % 2 == 0 {
+            return Some(at);
+        }
+        from = at + 1;
+    }
+    None
+}
+
+/// Applies `nul_bytes` to the escapes in the document that starts at `start`.
+fn clean(out: &mut Vec<u8>, start: usize, nul_bytes: NulBytes) -> Result<(), CellReason> {
+    let mut from = start;
+    while let Some(at) = next_escape(&out[start..], from - start).map(|at| at + start) {
+        let substitute: &[u8] = match nul_bytes {
+            NulBytes::Error => return Err(CellReason::NulByte),
+            NulBytes::Strip => b"",
+            NulBytes::Replace => b"\\ufffd",
+        };
+        out.splice(at..at + NUL_ESCAPE.len(), substitute.iter().copied());
+        from = at + substitute.len();
+    }
+    Ok(())
 }

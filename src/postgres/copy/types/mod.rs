@@ -2,18 +2,30 @@
 //! checked and which bytes it becomes; nothing else in pgflight knows a payload.
 
 pub(super) mod array;
+pub(super) mod bits;
 pub(super) mod bool;
 pub(super) mod bytea;
+pub(super) mod composite;
 pub(super) mod date;
 pub(super) mod float;
+pub(super) mod geometric;
+pub(super) mod geometry;
+pub(super) mod hstore;
 pub(super) mod indexed;
 pub(super) mod int;
 pub(super) mod interval;
 pub(super) mod json;
+pub(super) mod matrix;
+pub(super) mod network;
 pub(super) mod null;
 pub(super) mod numeric;
 pub(super) mod numeric_shape;
+pub(super) mod numeric_text;
+pub(super) mod opaque;
+pub(super) mod range;
 pub(super) mod text;
 pub(super) mod time;
 pub(super) mod timestamp;
+pub(super) mod timetz;
 pub(super) mod uuid;
+pub(super) mod vector;

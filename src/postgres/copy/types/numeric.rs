@@ -6,13 +6,15 @@
 
 use arrow::array::{Array, ArrowPrimitiveType, PrimitiveArray};
 use arrow::datatypes::{
-    DataType, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type, Int8Type, Int16Type, Int32Type, Int64Type,
-    UInt8Type, UInt16Type, UInt32Type, UInt64Type, i256,
+    DataType, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type, Float16Type, Float32Type, Float64Type,
+    Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type, i256,
 };
 
 use super::numeric_shape::{Magnitude, NumericShape};
+use super::numeric_text::decimal_text;
 use crate::model::pg_type::NumericMod;
-use crate::postgres::copy::column::{Measured, Planned, bind_as, measured};
+use crate::postgres::copy::cells::from_text;
+use crate::postgres::copy::column::{Measured, Planned, bind_as, measured, rendered};
 use crate::postgres::copy::error::{CellReason, Refused};
 use crate::postgres::copy::source::Source;
 
@@ -33,8 +35,22 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, modifier: Option<Nume
         DataType::UInt16 => from::<UInt16Type>(scaled(0), |v| small(false, v.into())),
         DataType::UInt32 => from::<UInt32Type>(scaled(0), |v| small(false, v.into())),
         DataType::UInt64 => from::<UInt64Type>(scaled(0), |v| small(false, v)),
+        DataType::Float16 => float::<Float16Type>(modifier, |v| v.to_f32().to_string()),
+        DataType::Float32 => float::<Float32Type>(modifier, |v| v.to_string()),
+        DataType::Float64 => float::<Float64Type>(modifier, |v| v.to_string()),
+        _ if source.is_text() => from_text(move |text, out| decimal_text(text, modifier, out)),
         _ => Err(Refused::NoRule),
     }
+}
+
+/// A float as the shortest decimal that reads back as the same float, which is also how Postgres prints it.
+fn float<T: ArrowPrimitiveType>(modifier: Option<NumericMod>, text: fn(T::Native) -> String) -> Planned {
+    bind_as(move |array: PrimitiveArray<T>| {
+        let values = array.values().clone();
+        rendered(array.nulls(), move |row, out| {
+            decimal_text(&text(values[row]), modifier, out)
+        })
+    })
 }
 
 /// Sign and magnitude of an unscaled value.

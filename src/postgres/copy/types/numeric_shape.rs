@@ -6,7 +6,8 @@
 use crate::model::pg_type::NumericMod;
 use crate::postgres::copy::error::CellReason;
 
-const NEGATIVE: u16 = 0x4000;
+/// Sign word of a negative number; 0 is positive.
+pub(super) const NEGATIVE: u16 = 0x4000;
 /// Groups of the widest magnitude: 2^256 x 1000 has 81 digits.
 const MAX_GROUPS: usize = 21;
 const SMALL_MAX: u64 = u64::MAX / 1000;
@@ -128,6 +129,14 @@ impl NumericShape {
         }
         8 + 2 * kept.len()
     }
+}
+
+/// Appends the four words that open every payload.
+pub(super) fn put_header(out: &mut Vec<u8>, groups: u16, weight: i16, sign: u16, display_scale: u16) {
+    out.extend_from_slice(&groups.to_be_bytes());
+    out.extend_from_slice(&weight.to_be_bytes());
+    out.extend_from_slice(&sign.to_be_bytes());
+    out.extend_from_slice(&display_scale.to_be_bytes());
 }
 
 /// Number of groups without leading and trailing zero groups.

@@ -11,14 +11,16 @@ use arrow::array::{Array, ArrayRef, LargeStringArray, StringArray, StringViewArr
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::DataType;
 
+use crate::model::extension::{is_binary, is_text};
 use crate::model::options::NulBytes;
 use crate::model::pg_type::PgType;
 use crate::postgres::copy::EncodeOptions;
 use crate::postgres::copy::cells::{ByteCells, ByteCheck, NoNul, NoNulAnd, Strings};
 use crate::postgres::copy::column::{
-    Bind, ColumnEncoder, Encoder, Faults, Planned, Scratch, bind_as, fits, length_word, put_null, some_nulls,
+    Bind, ColumnEncoder, Encoder, Faults, Planned, Scratch, bind_as, fits, length_word, put_null, rendered, some_nulls,
 };
 use crate::postgres::copy::error::{CellReason, Refused};
+use crate::postgres::copy::render::{Style, refuse_unclear, text};
 use crate::postgres::copy::source::Source;
 
 /// Longest `name` in bytes.
@@ -28,7 +30,7 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, target: &PgType, opti
     let ty = source.data_type;
     match target {
         PgType::Text | PgType::Varchar(None) | PgType::Bpchar(None) | PgType::Xml | PgType::Citext(_) => {
-            layouts(ty, None, NoNul, options)
+            text_or_rendered(source, NoNul, options)
         }
         PgType::Varchar(Some(limit)) | PgType::Bpchar(Some(limit)) => {
             let limit = *limit as usize;
@@ -61,6 +63,37 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, target: &PgType, opti
         }
         _ => Err(Refused::NoRule),
     }
+}
+
+/// Texts are copied, other values written as text: numbers, dates and nested values in their JSON form.
+fn text_or_rendered<C: ByteCheck>(source: &Source<'_>, check: C, options: &EncodeOptions) -> Planned {
+    if is_text(source.data_type) {
+        return layouts(source.data_type, None, check, options);
+    }
+    let style = Style::from(options.type_profile);
+    // Bytes have no text of their own: hexadecimal and base64 are both guesses, the second is the Go plugin's.
+    if is_binary(source.data_type) && source.extension.is_none() && style == Style::Native {
+        return Err(Refused::NoRule);
+    }
+    rendered_text(source, style, move |text| check.cell(text))
+}
+
+/// A plan that writes the text of any value and checks it.
+fn rendered_text<C>(source: &Source<'_>, style: Style, check: C) -> Planned
+where
+    C: Fn(&[u8]) -> Result<(), CellReason> + Send + Sync + Clone + 'static,
+{
+    refuse_unclear(source.data_type).map_err(Refused::Because)?;
+    let field = source.field();
+    Ok(Box::new(move |array| {
+        let write = text(&field, array, style)?;
+        let check = check.clone();
+        Ok(rendered(array.logical_nulls().as_ref(), move |row, out| {
+            let start = out.len();
+            write(row, out)?;
+            check(&out[start..])
+        }))
+    }))
 }
 
 /// A plan that copies texts of any layout behind an optional version byte.

@@ -7,8 +7,10 @@ use arrow::datatypes::{
 
 use super::timestamp::{fraction, micros};
 use crate::postgres::copy::EncodeOptions;
+use crate::postgres::copy::cells::from_text;
 use crate::postgres::copy::column::{Planned, bind_as, fixed};
 use crate::postgres::copy::error::{CellReason, Refused};
+use crate::postgres::copy::parse;
 use crate::postgres::copy::source::Source;
 
 const DAY_MICROS: i64 = 86_400_000_000;
@@ -20,6 +22,11 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, digits: Option<u8>, o
         DataType::Time32(TimeUnit::Millisecond) => from::<Time32MillisecondType>(TimeUnit::Millisecond, digits, floor),
         DataType::Time64(TimeUnit::Microsecond) => from::<Time64MicrosecondType>(TimeUnit::Microsecond, digits, floor),
         DataType::Time64(TimeUnit::Nanosecond) => from::<Time64NanosecondType>(TimeUnit::Nanosecond, digits, floor),
+        _ if source.is_text() => from_text(move |text, out| {
+            let count = parse::time(text).ok_or(CellReason::NotA("a time in the form HH:MM:SS"))?;
+            out.extend_from_slice(&payload(micros(count, TimeUnit::Nanosecond, floor)?, digits)?);
+            Ok(())
+        }),
         _ => Err(Refused::NoRule),
     }
 }

@@ -3,19 +3,26 @@
 //! A zoned instant in a `timestamp` column is its UTC wall clock and a zoneless one in a `timestamptz` column is read as
 //! UTC: what Postgres' own casts do in our sessions, whose time zone is UTC.
 
-use arrow::array::{Array, ArrowPrimitiveType, Date32Array, Date64Array, PrimitiveArray};
+use arrow::array::{Array, ArrowPrimitiveType, AsArray, Date32Array, Date64Array, PrimitiveArray};
 use arrow::datatypes::{
     DataType, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
     TimestampSecondType,
 };
 
+use crate::model::pg_type::PgType;
 use crate::postgres::copy::EncodeOptions;
+use crate::postgres::copy::cells::from_text;
 use crate::postgres::copy::column::{Planned, bind_as, fixed};
-use crate::postgres::copy::error::{CellReason, Refused};
+use crate::postgres::copy::error::{CellReason, Refused, WrongArray};
+use crate::postgres::copy::lists::child_under;
+use crate::postgres::copy::parse;
+use crate::postgres::copy::registry;
 use crate::postgres::copy::source::Source;
 
 /// Seconds from 1970-01-01 to 2000-01-01.
 const EPOCH_SECONDS: i64 = 946_684_800;
+/// What is finer than a microsecond.
+pub(super) const TOO_FINE: CellReason = CellReason::Inexact("the value has nanoseconds, Postgres keeps microseconds");
 const FIRST: i64 = -211_813_488_000_000_000;
 const END: i64 = 9_223_371_331_200_000_000;
 
@@ -47,8 +54,37 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, digits: Option<u8>, o
                 payload(since_2000(values[row], TimeUnit::Millisecond, false)?, digits)
             })
         }),
+        _ if source.is_text() => from_text(move |text, out| {
+            const FORM: &str = "a timestamp in the form YYYY-MM-DD HH:MM:SS";
+            let instant = parse::timestamp(text).ok_or(CellReason::NotA(FORM))?;
+            let seconds = since_2000(instant.seconds, TimeUnit::Second, floor)?;
+            let below = micros(instant.nanoseconds, TimeUnit::Nanosecond, floor)?;
+            out.extend_from_slice(&payload(
+                seconds.checked_add(below).ok_or(CellReason::OutOfRange)?,
+                digits,
+            )?);
+            Ok(())
+        }),
         _ => Err(Refused::NoRule),
     }
+}
+
+/// `arrow.timestamp_with_offset`: the instant; the offset is not kept, as `timestamptz` keeps none.
+pub(in crate::postgres::copy) fn plan_with_offset(
+    source: &Source<'_>,
+    target: &PgType,
+    options: &EncodeOptions,
+) -> Planned {
+    let DataType::Struct(fields) = source.data_type else {
+        return Err(Refused::NoRule);
+    };
+    let bind = registry::plan(&Source::of(&fields[0]), target, options)?;
+    Ok(Box::new(move |array| {
+        let parent = array
+            .as_struct_opt()
+            .ok_or_else(|| WrongArray(array.data_type().clone()))?;
+        bind(&child_under(parent, 0)?)
+    }))
 }
 
 fn from<T: ArrowPrimitiveType<Native = i64>>(unit: TimeUnit, digits: Option<u8>, floor: bool) -> Planned {
@@ -67,9 +103,7 @@ pub(in crate::postgres::copy) fn micros(count: i64, unit: TimeUnit, floor: bool)
         TimeUnit::Millisecond => count.checked_mul(1_000).ok_or(CellReason::OutOfRange),
         TimeUnit::Microsecond => Ok(count),
         TimeUnit::Nanosecond if floor || count % 1_000 == 0 => Ok(count.div_euclid(1_000)),
-        TimeUnit::Nanosecond => Err(CellReason::Inexact(
-            "the value has nanoseconds, Postgres keeps microseconds",
-        )),
+        TimeUnit::Nanosecond => Err(TOO_FINE),
     }
 }
 

@@ -1,0 +1,232 @@
+//! JSON documents from Arrow values: structs, maps, unions and lists of any depth.
+//!
+//! What JSON could not hold without loss is refused: a struct with two fields of one name and unsupported map keys when
+//! planning, a map with one key twice when the row is met.
+
+use std::collections::HashSet;
+
+use arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
+use arrow::compute::take;
+use arrow::datatypes::{DataType, Field, FieldRef, UnionMode};
+
+use super::scalar::{Place, scalar};
+use super::{Quoting, Style, Write, or_null};
+use crate::postgres::copy::error::{CellReason, WrongArray};
+use crate::postgres::copy::lists::{Lists, element_field};
+
+/// Writes the values of `array` as JSON, NULL as `null`.
+///
+/// # Errors
+/// An array that is not of the field's type.
+pub(crate) fn json(field: &Field, array: &ArrayRef, style: Style) -> Result<Write, WrongArray> {
+    if let Some((quoting, write)) = scalar(field, array, style, Place::Json)? {
+        let escape = style == Style::Cloudquery;
+        let quoted: Write = match quoting {
+            Quoting::Bare => write,
+            Quoting::Plain | Quoting::Escaped => Box::new(move |row, out| {
+                let start = out.len();
+                write(row, out)?;
+                let text = out.split_off(start);
+                put_string(out, &String::from_utf8_lossy(&text), escape);
+                Ok(())
+            }),
+        };
+        return Ok(or_null(array, quoted));
+    }
+    let write = match array.data_type() {
+        DataType::Struct(fields) => object(fields, array, style)?,
+        DataType::Map(entries, _) => map(entries, array, style)?,
+        DataType::Union(_, _) => union(array, style)?,
+        DataType::Dictionary(_, _) | DataType::RunEndEncoded(_, _) => return unfolded(field, array, style),
+        other => match element_field(other) {
+            Some(element) => list(element, array, style)?,
+            None => return Err(WrongArray(other.clone())),
+        },
+    };
+    Ok(or_null(array, write))
+}
+
+/// Why values of a type have no JSON of their own: two struct fields of one name.
+pub(crate) fn refuse_unclear(data_type: &DataType) -> Result<(), String> {
+    match data_type {
+        DataType::Struct(fields) => {
+            let mut names = HashSet::new();
+            for field in fields {
+                if !names.insert(field.name()) {
+                    return Err(format!("the struct has two fields named {:?}", field.name()));
+                }
+                refuse_unclear(field.data_type())?;
+            }
+            Ok(())
+        }
+        DataType::Map(entries, _) => match entries.data_type() {
+            DataType::Struct(fields) => fields.iter().try_for_each(|field| refuse_unclear(field.data_type())),
+            _ => Ok(()),
+        },
+        DataType::Union(fields, _) => fields
+            .iter()
+            .try_for_each(|(_, field)| refuse_unclear(field.data_type())),
+        DataType::Dictionary(_, values) => refuse_unclear(values),
+        DataType::RunEndEncoded(_, values) => refuse_unclear(values.data_type()),
+        other => element_field(other).map_or(Ok(()), |element| refuse_unclear(element.data_type())),
+    }
+}
+
+fn object(fields: &arrow::datatypes::Fields, array: &ArrayRef, style: Style) -> Result<Write, WrongArray> {
+    let columns = array
+        .as_struct_opt()
+        .ok_or_else(|| WrongArray(array.data_type().clone()))?
+        .columns();
+    let mut members = Vec::with_capacity(fields.len());
+    for (field, column) in fields.iter().zip(columns) {
+        let mut key = Vec::new();
+        put_string(&mut key, field.name(), style == Style::Cloudquery);
+        key.push(b':');
+        members.push((field.name().clone(), key, json(field, column, style)?));
+    }
+    if style == Style::Cloudquery {
+        members.sort_by(|left, right| left.0.cmp(&right.0));
+    }
+    Ok(Box::new(move |row, out| {
+        out.push(b'{');
+        for (at, (_, key, write)) in members.iter().enumerate() {
+            if at > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(key);
+            write(row, out)?;
+        }
+        out.push(b'}');
+        Ok(())
+    }))
+}
+
+fn list(element: &FieldRef, array: &ArrayRef, style: Style) -> Result<Write, WrongArray> {
+    let lists = Lists::of(array)?;
+    let write = json(element, &lists.elements, style)?;
+    Ok(Box::new(move |row, out| {
+        out.push(b'[');
+        for (at, element) in (lists.starts[row]..lists.starts[row + 1]).enumerate() {
+            if at > 0 {
+                out.push(b',');
+            }
+            write(element, out)?;
+        }
+        out.push(b']');
+        Ok(())
+    }))
+}
+
+/// An object where keys are scalars; the Go plugin, and keys that are nested, have an array of key and value.
+fn map(entries: &FieldRef, array: &ArrayRef, style: Style) -> Result<Write, WrongArray> {
+    let map = array
+        .as_map_opt()
+        .ok_or_else(|| WrongArray(array.data_type().clone()))?
+        .clone();
+    let DataType::Struct(fields) = entries.data_type() else {
+        return Err(WrongArray(array.data_type().clone()));
+    };
+    let value = json(&fields[1], map.values(), style)?;
+    let offsets = map.offsets().clone();
+    let range = move |row: usize| offsets[row] as usize..offsets[row + 1] as usize;
+    let key_text = match style {
+        Style::Native => scalar(&fields[0], map.keys(), style, Place::Column)?,
+        Style::Cloudquery => None,
+    };
+    let Some((_, key_text)) = key_text else {
+        let key = json(&fields[0], map.keys(), style)?;
+        return Ok(Box::new(move |row, out| {
+            out.push(b'[');
+            for (at, entry) in range(row).enumerate() {
+                out.extend_from_slice(if at > 0 { b",{\"key\":" } else { b"{\"key\":" });
+                key(entry, out)?;
+                out.extend_from_slice(b",\"value\":");
+                value(entry, out)?;
+                out.push(b'}');
+            }
+            out.push(b']');
+            Ok(())
+        }));
+    };
+    Ok(Box::new(move |row, out| {
+        let mut seen = HashSet::new();
+        out.push(b'{');
+        for (at, entry) in range(row).enumerate() {
+            if at > 0 {
+                out.push(b',');
+            }
+            let mut text = Vec::new();
+            key_text(entry, &mut text)?;
+            put_string(out, &String::from_utf8_lossy(&text), false);
+            out.push(b':');
+            value(entry, out)?;
+            if !seen.insert(text) {
+                return Err(CellReason::NotA("a map of distinct keys"));
+            }
+        }
+        out.push(b'}');
+        Ok(())
+    }))
+}
+
+/// The active child's value; the Go plugin writes `[typecode,value]`.
+fn union(array: &ArrayRef, style: Style) -> Result<Write, WrongArray> {
+    let wrong = || WrongArray(array.data_type().clone());
+    let union = array.as_union_opt().ok_or_else(wrong)?.clone();
+    let DataType::Union(fields, mode) = array.data_type() else {
+        return Err(wrong());
+    };
+    let mut writers: Vec<(i8, Write)> = Vec::new();
+    for (code, field) in fields.iter() {
+        writers.push((code, json(field, union.child(code), style)?));
+    }
+    let dense = *mode == UnionMode::Dense;
+    Ok(Box::new(move |row, out| {
+        let code = union.type_id(row);
+        let child_row = if dense { union.value_offset(row) } else { row };
+        let writer = writers
+            .iter()
+            .find(|(known, _)| *known == code)
+            .ok_or(CellReason::NotA("a known union type"))?;
+        if style == Style::Native {
+            return writer.1(child_row, out);
+        }
+        out.push(b'[');
+        out.extend_from_slice(code.to_string().as_bytes());
+        out.push(b',');
+        writer.1(child_row, out)?;
+        out.push(b']');
+        Ok(())
+    }))
+}
+
+/// Dictionaries and runs, through the value of each row.
+fn unfolded(field: &Field, array: &ArrayRef, style: Style) -> Result<Write, WrongArray> {
+    let wrong = || WrongArray(array.data_type().clone());
+    let (indexes, values) = crate::postgres::copy::types::indexed::split(array).ok_or_else(wrong)?;
+    let positions: UInt32Array = indexes.iter().map(|index| u32::try_from(*index).ok()).collect();
+    let flat = take(&values, &positions, None).map_err(|_| wrong())?;
+    json(&field.clone().with_data_type(flat.data_type().clone()), &flat, style)
+}
+
+/// Writes a JSON string; `html` escapes what Go's encoder escapes besides.
+fn put_string(out: &mut Vec<u8>, text: &str, html: bool) {
+    out.push(b'"');
+    for c in text.chars() {
+        match c {
+            '"' => out.extend_from_slice(b"\\\""),
+            '\\' => out.extend_from_slice(b"\\\\"),
+            '\n' => out.extend_from_slice(b"\\n"),
+            '\r' => out.extend_from_slice(b"\\r"),
+            '\t' => out.extend_from_slice(b"\\t"),
+            '\u{8}' => out.extend_from_slice(b"\\b"),
+            '\u{c}' => out.extend_from_slice(b"\\f"),
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' if html => {
+                crate::postgres::copy::calendar::put(out, format_args!("\\u{:04x}", u32::from(c)));
+            }
+            c if c < ' ' => crate::postgres::copy::calendar::put(out, format_args!("\\u{:04x}", u32::from(c))),
+            c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+    out.push(b'"');
+}

@@ -1,0 +1,190 @@
+//! The texts of dates, times, timestamps, durations and intervals, in both styles.
+
+use arrow::array::{Array, ArrayRef};
+use arrow::datatypes::{
+    DataType, Int64Type, IntervalDayTime, IntervalDayTimeType, IntervalMonthDayNano, IntervalMonthDayNanoType,
+    IntervalUnit, IntervalYearMonthType, TimeUnit,
+};
+
+use super::scalar::{Place, Scalar, of, primitive};
+use super::{Quoting, Style, Write};
+use crate::postgres::copy::calendar::{put, put_date, put_fraction, put_time};
+use crate::postgres::copy::error::WrongArray;
+
+/// A count of 1/10^`digits` seconds, taken apart into days, seconds of the day and the rest.
+fn apart(count: i64, digits: u32) -> (i64, i64, i64) {
+    let per_second = 10i64.pow(digits);
+    let (seconds, sub) = (count.div_euclid(per_second), count.rem_euclid(per_second));
+    (seconds.div_euclid(86_400), seconds.rem_euclid(86_400), sub)
+}
+
+/// Fraction digits of a second in a unit.
+fn digits(unit: TimeUnit) -> u32 {
+    match unit {
+        TimeUnit::Second => 0,
+        TimeUnit::Millisecond => 3,
+        TimeUnit::Microsecond => 6,
+        TimeUnit::Nanosecond => 9,
+    }
+}
+
+/// The counts of a temporal array as 64-bit integers.
+pub(crate) fn counts(array: &ArrayRef) -> Result<impl Fn(usize) -> i64 + Send + Sync + use<>, WrongArray> {
+    let wrong = || WrongArray(array.data_type().clone());
+    let target = match array.data_type().primitive_width() {
+        Some(4) => DataType::Int32,
+        _ => DataType::Int64,
+    };
+    let data = array
+        .to_data()
+        .into_builder()
+        .data_type(target)
+        .build()
+        .map_err(|_| wrong())?;
+    let wide = arrow::compute::cast(&arrow::array::make_array(data), &DataType::Int64).map_err(|_| wrong())?;
+    let values = primitive::<Int64Type>(&wide)?.values().clone();
+    Ok(move |row: usize| values[row])
+}
+
+pub(super) fn temporal(array: &ArrayRef, style: Style, place: Place) -> Scalar {
+    // Postgres prints a timestamp one way as text and the ISO way in JSON.
+    let as_text = style == Style::Native && place == Place::Column;
+    Ok(Some(match array.data_type().clone() {
+        DataType::Date32 | DataType::Date64 => {
+            let count = counts(array)?;
+            let per_day = if array.data_type() == &DataType::Date64 {
+                86_400_000
+            } else {
+                1
+            };
+            of(Quoting::Plain, move |row, out| {
+                let before = put_date(out, count(row).div_euclid(per_day));
+                out.extend_from_slice(if before { b" BC" } else { b"" });
+                Ok(())
+            })
+        }
+        DataType::Time32(unit) | DataType::Time64(unit) => {
+            let count = counts(array)?;
+            of(Quoting::Plain, move |row, out| {
+                let per_second = 10i64.pow(digits(unit));
+                let count = count(row);
+                put_time(
+                    out,
+                    count.div_euclid(per_second),
+                    count.rem_euclid(per_second),
+                    digits(unit) as usize,
+                );
+                Ok(())
+            })
+        }
+        DataType::Timestamp(unit, zone) => {
+            let count = counts(array)?;
+            let suffix = match (style, zone) {
+                (Style::Cloudquery, _) => "Z",
+                (Style::Native, Some(_)) if as_text => "+00",
+                (Style::Native, Some(_)) => "+00:00",
+                (Style::Native, None) => "",
+            };
+            of(Quoting::Plain, move |row, out| {
+                let (day, seconds, sub) = apart(count(row), digits(unit));
+                let before = put_date(out, day);
+                out.push(if as_text { b' ' } else { b'T' });
+                put_time(out, seconds, sub, digits(unit) as usize);
+                put(out, format_args!("{suffix}{}", if before { " BC" } else { "" }));
+                Ok(())
+            })
+        }
+        DataType::Duration(unit) => {
+            let count = counts(array)?;
+            of(Quoting::Plain, move |row, out| {
+                put_iso(out, 0, 0, i128::from(count(row)) * 10i128.pow(9 - digits(unit)));
+                Ok(())
+            })
+        }
+        _ => return Ok(None),
+    }))
+}
+
+pub(super) fn go_duration(array: &ArrayRef) -> Result<(Quoting, Write), WrongArray> {
+    let count = counts(array)?;
+    let unit = match array.data_type() {
+        DataType::Duration(TimeUnit::Second) => "s",
+        DataType::Duration(TimeUnit::Millisecond) => "ms",
+        DataType::Duration(TimeUnit::Microsecond) => "us",
+        _ => "ns",
+    };
+    Ok(of(Quoting::Plain, move |row, out| {
+        put(out, format_args!("{}{unit}", count(row)));
+        Ok(())
+    }))
+}
+
+/// ISO 8601 with months, days and seconds, each with its own sign, as Postgres reads it.
+fn put_iso(out: &mut Vec<u8>, months: i32, days: i32, nanoseconds: i128) {
+    out.push(b'P');
+    if months != 0 {
+        put(out, format_args!("{months}M"));
+    }
+    if days != 0 {
+        put(out, format_args!("{days}D"));
+    }
+    if nanoseconds != 0 || (months == 0 && days == 0) {
+        let sign = if nanoseconds < 0 { "-" } else { "" };
+        let (seconds, sub) = (
+            nanoseconds.unsigned_abs() / 1_000_000_000,
+            nanoseconds.unsigned_abs() % 1_000_000_000,
+        );
+        put(out, format_args!("T{sign}{seconds}"));
+        put_fraction(out, sub as i64, 9);
+        out.push(b'S');
+    }
+}
+
+pub(super) fn interval(array: &ArrayRef, style: Style, place: Place) -> Result<(Quoting, Write), WrongArray> {
+    let native = style == Style::Native;
+    let quoting = if native { Quoting::Plain } else { Quoting::Bare };
+    Ok(match array.data_type() {
+        DataType::Interval(IntervalUnit::YearMonth) => {
+            let values = primitive::<IntervalYearMonthType>(array)?.values().clone();
+            of(quoting, move |row, out| {
+                match (style, place) {
+                    (Style::Native, _) => put_iso(out, values[row], 0, 0),
+                    (Style::Cloudquery, Place::Column) => put(out, format_args!("{}", values[row])),
+                    (Style::Cloudquery, Place::Json) => put(out, format_args!("{{\"months\":{}}}", values[row])),
+                }
+                Ok(())
+            })
+        }
+        DataType::Interval(IntervalUnit::DayTime) => {
+            let values = primitive::<IntervalDayTimeType>(array)?.values().clone();
+            of(quoting, move |row, out| {
+                let IntervalDayTime { days, milliseconds } = values[row];
+                if native {
+                    put_iso(out, 0, days, i128::from(milliseconds) * 1_000_000);
+                } else {
+                    put(out, format_args!("{{\"days\":{days},\"milliseconds\":{milliseconds}}}"));
+                }
+                Ok(())
+            })
+        }
+        _ => {
+            let values = primitive::<IntervalMonthDayNanoType>(array)?.values().clone();
+            of(quoting, move |row, out| {
+                let IntervalMonthDayNano {
+                    months,
+                    days,
+                    nanoseconds,
+                } = values[row];
+                if native {
+                    put_iso(out, months, days, i128::from(nanoseconds));
+                } else {
+                    put(
+                        out,
+                        format_args!("{{\"months\":{months},\"days\":{days},\"nanoseconds\":{nanoseconds}}}"),
+                    );
+                }
+                Ok(())
+            })
+        }
+    })
+}

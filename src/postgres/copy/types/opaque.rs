@@ -1,0 +1,26 @@
+//! Values of Postgres types that another Postgres client handed on as they were: `arrow.opaque` with the vendor
+//! `PostgreSQL`. Bytes are the type's own binary form and pass through where the target has that very type; text is
+//! read like any text.
+
+use crate::model::extension::{Extension, is_binary};
+use crate::model::pg_name;
+use crate::model::pg_type::PgType;
+use crate::postgres::copy::column::Planned;
+use crate::postgres::copy::error::Refused;
+use crate::postgres::copy::source::Source;
+
+/// The plan for raw bytes of the target's own type, where that is what the source is.
+pub(in crate::postgres::copy) fn plan(source: &Source<'_>, target: &PgType) -> Option<Planned> {
+    let Some(Extension::Opaque { type_name, vendor_name }) = &source.extension else {
+        return None;
+    };
+    if vendor_name != "PostgreSQL" || !is_binary(source.data_type) || target == &PgType::Bytea {
+        return None;
+    }
+    if pg_name::names(type_name, target) {
+        return Some(super::bytea::plan(source));
+    }
+    Some(Err(Refused::Because(format!(
+        "the bytes are those of the Postgres type {type_name:?}"
+    ))))
+}

@@ -1,0 +1,153 @@
+//! Range types: `u8` flags (1 empty, 2 lower inclusive, 4 upper inclusive, 8 no lower bound, 16 no upper bound), then
+//! the bounds that there are as fields of the subtype's own rule.
+//!
+//! Taken from structs with fields `lower` and `upper`, optionally `bounds` (`[)`, `[]`, `()`, `(]`; `[)` where missing)
+//! and `empty`. A NULL bound is an infinite one.
+
+use arrow::array::{Array, AsArray, BooleanArray};
+use arrow::buffer::NullBuffer;
+use arrow::datatypes::{DataType, Fields};
+
+use crate::model::pg_type::RangeType;
+use crate::postgres::copy::EncodeOptions;
+use crate::postgres::copy::cells::Strings;
+use crate::postgres::copy::column::{Encoder, Faults, Planned, Scratch, rendered};
+use crate::postgres::copy::error::{CellReason, Refused, WrongArray};
+use crate::postgres::copy::registry;
+use crate::postgres::copy::source::Source;
+
+const EMPTY: u8 = 0x01;
+const LOWER_INCLUSIVE: u8 = 0x02;
+const UPPER_INCLUSIVE: u8 = 0x04;
+const LOWER_INFINITE: u8 = 0x08;
+const UPPER_INFINITE: u8 = 0x10;
+
+pub(in crate::postgres::copy) fn plan(source: &Source<'_>, range: &RangeType, options: &EncodeOptions) -> Planned {
+    let DataType::Struct(fields) = source.data_type else {
+        return Err(Refused::NoRule);
+    };
+    let lower_at = position(fields, "lower")?;
+    let upper_at = position(fields, "upper")?;
+    let bind_lower = registry::plan(&Source::of(&fields[lower_at]), &range.subtype, options)?;
+    let bind_upper = registry::plan(&Source::of(&fields[upper_at]), &range.subtype, options)?;
+    let bounds_at = position(fields, "bounds").ok();
+    let empty_at = position(fields, "empty")
+        .ok()
+        .filter(|at| fields[*at].data_type() == &DataType::Boolean);
+    let known = [Some(lower_at), Some(upper_at), bounds_at, empty_at]
+        .iter()
+        .flatten()
+        .count();
+    if known != fields.len() {
+        return Err(Refused::Because(
+            "a range is a struct of lower, upper, and optionally bounds and empty".to_owned(),
+        ));
+    }
+    Ok(Box::new(move |array| {
+        let parent = array
+            .as_struct_opt()
+            .ok_or_else(|| WrongArray(array.data_type().clone()))?;
+        let cells = Ranges {
+            lower: Bound::of(
+                parent.column(lower_at).logical_nulls(),
+                bind_lower(parent.column(lower_at))?,
+            ),
+            upper: Bound::of(
+                parent.column(upper_at).logical_nulls(),
+                bind_upper(parent.column(upper_at))?,
+            ),
+            bounds: match bounds_at {
+                Some(at) => Some((Strings::of(parent.column(at))?, parent.column(at).logical_nulls())),
+                None => None,
+            },
+            empty: empty_at.map(|at| parent.column(at).as_boolean().clone()),
+        };
+        Ok(rendered(parent.nulls(), move |row, out| cells.put(row, out)))
+    }))
+}
+
+fn position(fields: &Fields, name: &str) -> Result<usize, Refused> {
+    fields
+        .iter()
+        .position(|field| field.name() == name)
+        .ok_or_else(|| Refused::Because(format!("a range is a struct with a field {name:?}")))
+}
+
+struct Bound {
+    nulls: Option<NullBuffer>,
+    encoder: Encoder,
+}
+
+impl Bound {
+    fn of(nulls: Option<NullBuffer>, encoder: Encoder) -> Self {
+        Self { nulls, encoder }
+    }
+
+    fn is_infinite(&self, row: usize) -> bool {
+        self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row))
+    }
+
+    /// Appends the bound as a field.
+    fn put(&self, row: usize, out: &mut Vec<u8>) -> Result<(), CellReason> {
+        let mut scratch = Scratch::default();
+        let mut faults = Faults::new(1);
+        let mut length = [0];
+        self.encoder
+            .measure(row..row + 1, &mut length, &mut scratch, &mut faults);
+        if let Some((_, reason)) = faults.found().first() {
+            return Err(reason.clone());
+        }
+        let mut cursor = [out.len()];
+        out.resize(out.len() + length[0], 0);
+        self.encoder.write(row..row + 1, &mut cursor, &mut scratch, out);
+        Ok(())
+    }
+}
+
+struct Ranges {
+    lower: Bound,
+    upper: Bound,
+    bounds: Option<(Strings, Option<NullBuffer>)>,
+    empty: Option<BooleanArray>,
+}
+
+impl Ranges {
+    fn put(&self, row: usize, out: &mut Vec<u8>) -> Result<(), CellReason> {
+        let bounds = match &self.bounds {
+            Some((_, Some(nulls))) if nulls.is_null(row) => "[)",
+            Some((bounds, _)) => bounds.get(row),
+            None => "[)",
+        };
+        if bounds == "empty"
+            || self
+                .empty
+                .as_ref()
+                .is_some_and(|empty| empty.is_valid(row) && empty.value(row))
+        {
+            out.push(EMPTY);
+            return Ok(());
+        }
+        let mut flags = match bounds {
+            "[)" => LOWER_INCLUSIVE,
+            "[]" => LOWER_INCLUSIVE | UPPER_INCLUSIVE,
+            "(]" => UPPER_INCLUSIVE,
+            "()" => 0,
+            _ => return Err(CellReason::NotA("one of [) [] (] () for the bounds of a range")),
+        };
+        // An infinite bound includes nothing.
+        if self.lower.is_infinite(row) {
+            flags = flags & !LOWER_INCLUSIVE | LOWER_INFINITE;
+        }
+        if self.upper.is_infinite(row) {
+            flags = flags & !UPPER_INCLUSIVE | UPPER_INFINITE;
+        }
+        out.push(flags);
+        if flags & LOWER_INFINITE == 0 {
+            self.lower.put(row, out)?;
+        }
+        if flags & UPPER_INFINITE == 0 {
+            self.upper.put(row, out)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,21 @@
+-- values as Postgres writes them in JSON (text payload)
+select
+  (select to_json(r) from (select 1 as a, 'x'::text as b, null::int4 as c) r) as struct_simple,
+  (select to_json(r) from (select null::int4 as a, null::text as b, null::int4 as c) r) as struct_all_null,
+  (select to_json(r) from (select (select x from (select true as p, array[1,null,3] as q) x) as inner_row) r) as struct_nested,
+  (select to_json(r) from (select E'a"b\\c\n\t<&>\u0001é' as "k""ey") r) as struct_escapes,
+  to_json(array[1,2,3]) as list_ints,
+  to_json('[[1,2],[3]]'::json) as list_lists,
+  to_json(array[0.1, 1e15, 123456, 1e-5, -2.5e-300, 'NaN', 'Infinity', '-Infinity', 0, '-0', 999999999999999, 0.0001]::float8[]) as float8s,
+  to_json(array[0.1, 1e6, 123456, 1e-5, 16777216, 3.4e38]::float4[]) as float4s,
+  to_json(array[1.00005, -0.50, 12000]::numeric[]) as numerics,
+  to_json(array['2024-02-29','0001-01-01','10000-01-01']::date[]) as dates,
+  to_json(array['12:34:56.789','00:00:00','23:59:59.000001']::time[]) as times,
+  to_json(array['2024-02-29 12:34:56.789012','1969-12-31 23:59:59']::timestamp[]) as timestamps,
+  to_json(array['2024-02-29 12:34:56.789+00']::timestamptz[]) as timestamptzs,
+  to_json(array['\x00ff','\x']::bytea[]) as byteas,
+  to_json(array['00010203-0405-0607-0809-0a0b0c0d0e0f']::uuid[]) as uuids,
+  to_json(array[true,false,null]) as bools,
+  '{"a":1,"b":null}'::json as map_object,
+  '5'::json as number,
+  '"x"'::json as string

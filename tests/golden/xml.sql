@@ -1,0 +1,3 @@
+-- xml, from a server that is built with libxml
+select
+  '<a>b</a>'::xml as xml_some
