@@ -47,6 +47,7 @@ select pg_catalog.json_build_object(
     'role', current_user,
     'current_schema', pg_catalog.current_schema(),
     'time_zone', pg_catalog.current_setting('TimeZone'),
+    'today', pg_catalog.to_char(pg_catalog.timezone('UTC', pg_catalog.now()), 'YYYY-MM-DD'),
     'in_recovery', pg_catalog.pg_is_in_recovery(),
     'can_create_schema', pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE')),
   'schema', (select w.schema from wanted w),
@@ -65,6 +66,9 @@ select pg_catalog.json_build_object(
     'partition_columns', (select pg_catalog.json_agg(p.attnum) from pg_catalog.pg_partitioned_table t,
                           lateral pg_catalog.unnest(t.partattrs::pg_catalog.int2[]) as p (attnum)
                           where t.partrelid operator(pg_catalog.=) rel.oid),
+    'partitions', (select pg_catalog.json_agg(pc.relname order by pc.relname) from pg_catalog.pg_inherits i
+                   join pg_catalog.pg_class pc on pc.oid operator(pg_catalog.=) i.inhrelid
+                   where rel.relkind operator(pg_catalog.=) 'p' and i.inhparent operator(pg_catalog.=) rel.oid),
     'has_children', exists (select from pg_catalog.pg_inherits i where i.inhparent operator(pg_catalog.=) rel.oid),
     'comment', pg_catalog.obj_description(rel.oid, 'pg_class'),
     'owner', pg_catalog.pg_get_userbyid(rel.relowner),
@@ -113,7 +117,9 @@ select pg_catalog.json_build_object(
       left join pg_catalog.pg_constraint k on k.conindid operator(pg_catalog.=) i.indexrelid
         and k.conrelid operator(pg_catalog.=) rel.oid and k.contype in ('p', 'u')
       where i.indrelid operator(pg_catalog.=) rel.oid and i.indisunique),
-    'indexes', (select pg_catalog.json_agg(pg_catalog.json_build_object('name', ic.relname, 'valid', i.indisvalid)
+    -- an index that another session is building right now is not an invalid leftover
+    'indexes', (select pg_catalog.json_agg(pg_catalog.json_build_object('name', ic.relname, 'valid', i.indisvalid or exists (
+          select from pg_catalog.pg_stat_progress_create_index b where b.index_relid operator(pg_catalog.=) i.indexrelid))
         order by ic.relname)
       from pg_catalog.pg_index i
       join pg_catalog.pg_class ic on ic.oid operator(pg_catalog.=) i.indexrelid

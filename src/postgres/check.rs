@@ -8,11 +8,11 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 
 use super::connect::{ConnectError, ConnectPlan, Connected, Connector};
+use super::queries;
 use crate::config::{Config, Pooler, Source};
 
 pub use report::{CheckReport, PoolerFound};
 
-const CHECK_SERVER: &str = include_str!("../../sql/check/server.sql");
 /// Older servers are not tested against.
 const OLDEST_TESTED: i32 = 140_000;
 
@@ -74,7 +74,10 @@ async fn look_around(
     let state_schema = config.state_schema().as_str();
     // Unnamed statements with stated types work through a transaction pooler.
     let rows = client
-        .query_typed(CHECK_SERVER, &[(&schema, Type::TEXT), (&state_schema, Type::TEXT)])
+        .query_typed(
+            queries::CHECK_SERVER,
+            &[(&schema, Type::TEXT), (&state_schema, Type::TEXT)],
+        )
         .await?;
     let pooler = match config.raw().pool.pooler {
         Pooler::Auto => find_pooler(connector, client).await?,

@@ -14,3 +14,6 @@ pub const MIGRATE_SET_LOCK_TIMEOUT: &str = include_str!("../../sql/migrate/set_l
 
 /// Who holds the locks that a migration waited for.
 pub const MIGRATE_BLOCKERS: &str = include_str!("../../sql/migrate/blockers.sql");
+
+/// What `check` reports about the server, the login and the target schema.
+pub const CHECK_SERVER: &str = include_str!("../../sql/check/server.sql");

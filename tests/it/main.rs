@@ -13,4 +13,5 @@ mod migrate;
 mod packaging;
 mod python_clients;
 mod roundtrip;
+mod sql_files;
 mod support;

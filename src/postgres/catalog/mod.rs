@@ -1,5 +1,6 @@
 //! Reads one table from `pg_catalog` in one round trip. Runs `sql/catalog`; decides nothing.
 
+mod depth;
 mod raw;
 mod types;
 
@@ -14,6 +15,8 @@ use super::migrate::found::{
 };
 use super::queries;
 use crate::model::ident::{Ident, TableName};
+
+pub use self::depth::read_depth;
 
 /// Why the catalog could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +63,7 @@ fn found(raw: &RawFound, name: &Ident) -> Result<Found, CatalogError> {
         role: raw.server.role.clone(),
         current_schema: raw.server.current_schema.as_deref().map(ident).transpose()?,
         time_zone: raw.server.time_zone.clone(),
+        today: raw.server.today.clone(),
         in_recovery: raw.server.in_recovery,
         can_create_schema: raw.server.can_create_schema,
     };
@@ -105,17 +109,7 @@ fn found_table(raw: &RawTable, name: &Ident, types: &Types<'_>) -> Result<FoundT
         oid: raw.oid,
         kind: kind(raw.kind),
         keys,
-        indexes: raw
-            .indexes
-            .iter()
-            .flatten()
-            .map(|index| {
-                Ok(FoundIndex {
-                    name: ident(&index.name)?,
-                    valid: index.valid,
-                })
-            })
-            .collect::<Result<_, CatalogError>>()?,
+        indexes: indexes(raw)?,
         exclusions: raw
             .exclusions
             .iter()
@@ -129,6 +123,12 @@ fn found_table(raw: &RawTable, name: &Ident, types: &Types<'_>) -> Result<FoundT
         is_unlogged: raw.persistence == 'u',
         partition_key: raw.partition_key.clone(),
         partition_columns,
+        partitions: raw
+            .partitions
+            .iter()
+            .flatten()
+            .map(|name| ident(name))
+            .collect::<Result<_, _>>()?,
         comment: raw.comment.clone(),
         owner: raw.owner.clone(),
         rights: rights(raw),
@@ -160,6 +160,16 @@ fn rights(raw: &RawTable) -> Rights {
         delete: raw.can_delete,
         truncate: raw.can_truncate,
     }
+}
+
+fn indexes(raw: &RawTable) -> Result<Vec<FoundIndex>, CatalogError> {
+    let index = |index: &raw::RawIndex| {
+        Ok(FoundIndex {
+            name: ident(&index.name)?,
+            valid: index.valid,
+        })
+    };
+    raw.indexes.iter().flatten().map(index).collect()
 }
 
 fn found_triggers(raw: &RawTable) -> Result<Vec<FoundTrigger>, CatalogError> {

@@ -20,6 +20,7 @@ pub(super) struct RawServer {
     pub(super) role: String,
     pub(super) current_schema: Option<String>,
     pub(super) time_zone: String,
+    pub(super) today: String,
     pub(super) in_recovery: bool,
     pub(super) can_create_schema: bool,
 }
@@ -35,6 +36,7 @@ pub(super) struct RawTable {
     pub(super) typed: bool,
     pub(super) partition_key: Option<String>,
     pub(super) partition_columns: Option<Vec<i16>>,
+    pub(super) partitions: Option<Vec<String>>,
     pub(super) has_children: bool,
     pub(super) comment: Option<String>,
     pub(super) owner: String,

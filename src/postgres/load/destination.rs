@@ -173,7 +173,6 @@ impl PgDestination {
             profile: options.type_profile,
             needs_key: options.write_mode != WriteMode::Append,
             performance_indexes: self.performance_indexes,
-            moved_suffix: moved_suffix(),
             ..Policy::default()
         }
     }
@@ -213,14 +212,6 @@ fn lock_waits(options: &LoadOptions) -> LockWaits {
             .map_or(default.hold, |limit| limit.min(default.hold)),
         ..default
     }
-}
-
-/// Names tables that a forced migration moves aside after the second they were moved in (UTC, seconds since 1970).
-fn moved_suffix() -> String {
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
-    now.as_secs().to_string()
 }
 
 /// Whether the encoder has an exact way from this field to a column of this type.

@@ -3,6 +3,7 @@
 
 use super::found::{Found, FoundColumn, FoundKey, FoundTable, RelationKind};
 use super::names;
+use super::partition::{self, Partition};
 use super::policy::Policy;
 use super::rules::{self, Fit};
 use crate::model::ident::Ident;
@@ -56,6 +57,8 @@ pub enum Change {
         /// The text.
         comment: String,
     },
+    /// A partition that should be ready is not there.
+    NoPartition(Partition),
     /// CloudQuery's index for deleting stale rows is missing, or a failed build left it invalid.
     NoPerformanceIndex {
         /// Name it should have.
@@ -85,6 +88,7 @@ pub fn diff(wanted: &TableShape, found: &Found, policy: &Policy, accepts: Option
     let Some(table) = &found.table else {
         let schema = (!found.schema.exists).then_some(Change::CreateSchema);
         let mut changes: Vec<Change> = schema.into_iter().chain([Change::CreateTable]).collect();
+        changes.extend(partitions(found, policy));
         changes.extend(performance_index(wanted, found, policy));
         return changes;
     };
@@ -99,6 +103,7 @@ pub fn diff(wanted: &TableShape, found: &Found, policy: &Policy, accepts: Option
     changes.extend(key_change(wanted, table, policy));
     changes.extend(unique_changes(wanted, table, policy));
     changes.extend(comments(wanted, table));
+    changes.extend(partitions(found, policy));
     changes.extend(performance_index(wanted, found, policy));
     changes
 }
@@ -151,9 +156,13 @@ fn column_changes(
 
 fn key_change(wanted: &TableShape, table: &FoundTable, policy: &Policy) -> Option<Change> {
     let key = &wanted.primary_key;
-    // Without a need for it, a key is a wish for new tables only; the Go plugin's move to `_cq_id` is the exception.
-    let moves = policy.is_cq_id_key(key) && table.primary_key().is_some();
-    if key.is_empty() || !(policy.needs_key || moves) || table.conflict_key(key).is_some() {
+    let there = table.primary_key();
+    // The Go plugin's move: a unique index over `_cq_id` is not enough, because the old key would still refuse rows.
+    let moves =
+        policy.is_cq_id_key(key) && there.is_some_and(|old| !old.columns.iter().flatten().any(|c| key.contains(c)));
+    // Without a need for it, a key is a wish for new tables only.
+    let lacks = !key.is_empty() && policy.needs_key && table.conflict_key(key).is_none();
+    if !moves && !lacks {
         return None;
     }
     Some(Change::NoKey {
@@ -177,7 +186,8 @@ fn unique_changes(wanted: &TableShape, table: &FoundTable, policy: &Policy) -> V
             changes.push(Change::NotUnique(column.name.clone()));
         }
         // Only CloudQuery declares uniqueness on every column; elsewhere silence says nothing about a user's constraint.
-        if !column.unique && policy.profile == TypeProfile::Cloudquery {
+        // (A constraint over the wanted key itself stays: rows may be matched by it.)
+        if !column.unique && policy.profile == TypeProfile::Cloudquery && wanted.primary_key != alone {
             let ours = names::object_name(&table.name, Some(&column.name), "key");
             let dropped = table
                 .keys
@@ -212,15 +222,37 @@ fn comments(wanted: &TableShape, table: &FoundTable) -> Vec<Change> {
     changes
 }
 
+/// Partitions to create: all of a new table's, and of a table partitioned as asked for those not there by name.
+fn partitions(found: &Found, policy: &Policy) -> Vec<Change> {
+    let Some(by) = &policy.create.partition_by else {
+        return Vec::new();
+    };
+    let there: &[Ident] = match &found.table {
+        None => &[],
+        Some(table) if matches!(&table.partition_columns[..], [only] if only.as_str() == by.column) => {
+            &table.partitions
+        }
+        Some(_) => return Vec::new(),
+    };
+    partition::wanted(&found.name.name, by, &found.server.today, policy.create.fillfactor)
+        .into_iter()
+        .filter(|partition| !there.contains(&partition.name))
+        .map(Change::NoPartition)
+        .collect()
+}
+
 /// The columns of CloudQuery's index for deleting stale rows.
 pub(super) const STALE_COLUMNS: [&str; 2] = ["_cq_source_name", "_cq_sync_time"];
 
-fn performance_index(wanted: &TableShape, found: &Found, policy: &Policy) -> Option<Change> {
+/// The name of CloudQuery's index for deleting stale rows, where the stream wants it.
+pub(super) fn wants_performance_index(wanted: &TableShape, table: &Ident, policy: &Policy) -> Option<Ident> {
     let has = |name: &&str| wanted.columns.iter().any(|column| column.name.as_str() == *name);
-    if !policy.performance_indexes || wanted.primary_key.is_empty() || !STALE_COLUMNS.iter().all(has) {
-        return None;
-    }
-    let name = names::performance_index(&found.name.name)?;
+    let wants = policy.performance_indexes && !wanted.primary_key.is_empty() && STALE_COLUMNS.iter().all(has);
+    wants.then(|| names::performance_index(table)).flatten()
+}
+
+fn performance_index(wanted: &TableShape, found: &Found, policy: &Policy) -> Option<Change> {
+    let name = wants_performance_index(wanted, &found.name.name, policy)?;
     let there = found
         .table
         .as_ref()

@@ -44,6 +44,8 @@ pub struct ServerFacts {
     pub current_schema: Option<Ident>,
     /// Setting `TimeZone` of the session.
     pub time_zone: String,
+    /// The server's date in UTC as `2026-01-02`, for partitions made ahead.
+    pub today: String,
     /// Whether the server is a standby, which takes no writes.
     pub in_recovery: bool,
     /// Whether our role may create schemas.
@@ -115,6 +117,8 @@ pub struct FoundTable {
     pub partition_key: Option<String>,
     /// Columns of the partition key (expressions are not among them).
     pub partition_columns: Vec<Ident>,
+    /// Names of its direct partitions.
+    pub partitions: Vec<Ident>,
     /// Comment.
     pub comment: Option<String>,
     /// Owner.

@@ -20,9 +20,11 @@
 //! must not last as long as a load. A column added for a load that then fails stays; it is empty and harmless. So is a schema.
 
 pub mod ddl;
+pub mod depth;
 pub mod diff;
 pub mod found;
 pub mod names;
+pub mod partition;
 pub mod plan;
 pub mod policy;
 pub mod refusal;

@@ -1,10 +1,11 @@
 //! What stands in the way of writing to a relation, or of changing it, whatever the mode. Pure.
 
 use super::found::{Found, FoundTable, RelationKind};
-use super::plan::is_alterable;
-use super::policy::Policy;
+use super::policy::{CreateOptions, Policy};
 use super::refusal::Reason;
 use super::step::{Action, Step};
+use crate::model::ident::Ident;
+use crate::model::pg_type::PgType;
 use crate::model::table::TableShape;
 
 /// Why rows of that shape cannot be written there at all.
@@ -91,7 +92,7 @@ pub(super) fn to_changing(found: &Found, steps: &[Step]) -> Vec<Reason> {
         return vec![Reason::denied(problem, remedy)];
     };
     let mut reasons = Vec::new();
-    if !is_alterable(table.kind) {
+    if !matches!(table.kind, RelationKind::Table | RelationKind::Partitioned) {
         let problem = format!("it is {} and would have to be changed", table.kind.words());
         reasons.push(Reason::table(
             problem,
@@ -116,6 +117,59 @@ pub(super) fn to_changing(found: &Found, steps: &[Step]) -> Vec<Reason> {
         reasons.push(Reason::table(
             "it is a typed table, whose columns are those of its type",
             "alter the type",
+        ));
+    }
+    reasons
+}
+
+/// Why a table cannot be created with these options.
+pub(super) fn to_creating(wanted: &TableShape, options: &CreateOptions) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    if options.fillfactor.is_some_and(|percent| !(10..=100).contains(&percent)) {
+        reasons.push(Reason::table(
+            "fillfactor is not between 10 and 100",
+            "choose a percentage in that range",
+        ));
+    }
+    if let Some(Err(error)) = options.tablespace.as_deref().map(Ident::new) {
+        reasons.push(Reason::table(
+            format!("tablespace: {error}"),
+            "name an existing tablespace",
+        ));
+    }
+    let Some(by) = &options.partition_by else {
+        return reasons;
+    };
+    match wanted.columns.iter().find(|column| column.name.as_str() == by.column) {
+        None => {
+            let problem = format!("partition_by names {:?}, which the stream does not carry", by.column);
+            reasons.push(Reason::table(problem, "name a date or timestamp column of the stream"));
+        }
+        Some(column) if !matches!(column.ty, PgType::Date | PgType::Timestamp(_) | PgType::TimestampTz(_)) => {
+            let problem = format!("it is {} and partition_by takes dates and timestamps", column.ty);
+            reasons.push(Reason::column(&column.name, problem, "name a date or timestamp column"));
+        }
+        Some(column) => {
+            let unique = wanted
+                .columns
+                .iter()
+                .any(|other| other.unique && other.name != column.name);
+            let key_lacks_it = !wanted.primary_key.is_empty() && !wanted.primary_key.contains(&column.name);
+            if unique || key_lacks_it {
+                let problem =
+                    "partition_by is not part of the primary key or of a unique column, which Postgres demands";
+                reasons.push(Reason::column(
+                    &column.name,
+                    problem,
+                    "add it to the key, or partition by a key column",
+                ));
+            }
+        }
+    }
+    if options.unlogged {
+        reasons.push(Reason::table(
+            "a partitioned table cannot be unlogged",
+            "choose one of unlogged and partition_by",
         ));
     }
     reasons

@@ -1,34 +1,40 @@
 //! From differences to steps, or to a refusal that names every reason at once. Pure: the same input, the same plan.
 
-use super::diff::{Accepts, Change, TypeChange, diff};
-use super::found::{Found, FoundTable, RelationKind};
+mod columns;
+mod keys;
+mod recreate;
+
+use super::depth::Depth;
+use super::diff::{Accepts, Change, diff};
+use super::found::{Found, FoundTable};
 use super::obstacles;
-use super::policy::Policy;
+use super::policy::{ForcedStrategy, Policy};
 use super::refusal::{Reason, Refusal};
-use super::rules::Fit;
 use super::step::{Action, NewTable, Step};
 use crate::model::ident::{Ident, TableName};
 use crate::model::options::MigrateMode;
-use crate::model::table::{ColumnShape, TableShape};
+use crate::model::table::TableShape;
 
 /// What a migration is to do.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// The table, schema-qualified.
     pub table: TableName,
-    /// Steps in order; empty when the table fits.
+    /// Steps of one transaction, in order.
     pub steps: Vec<Step>,
+    /// Steps that follow it, each on its own, because Postgres demands so or others must not be held up.
+    pub after: Vec<Step>,
     /// What was noticed and left as it is, one sentence each.
     pub notes: Vec<String>,
+    /// Size of the table, where the plan depends on it.
+    pub bytes: Option<u64>,
 }
 
-/// Facts that only some changes need, because finding them out costs a look at the relation itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Depth {
-    /// Whether the table has no row.
-    pub is_empty: bool,
-    /// Size with indexes and TOAST, of all partitions.
-    pub bytes: u64,
+impl Plan {
+    /// Whether the table fits as it is.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty() && self.after.is_empty()
+    }
 }
 
 /// Why there is no plan.
@@ -47,8 +53,8 @@ pub struct Input<'a> {
     pub wanted: &'a TableShape,
     /// What there is.
     pub found: &'a Found,
-    /// Closer facts, once asked for.
-    pub depth: Option<Depth>,
+    /// The closer look, once asked for.
+    pub depth: Option<&'a Depth>,
     /// What is allowed.
     pub policy: &'a Policy,
     /// What the encoder can write.
@@ -69,56 +75,85 @@ impl std::fmt::Debug for Input<'_> {
 /// # Errors
 /// [`NoPlan::NeedsDepth`] when asked without depth and it matters; else a refusal with every reason.
 pub fn plan(input: &Input<'_>) -> Result<Plan, NoPlan> {
-    let mut planner = Planner {
-        input,
-        steps: Vec::new(),
-        notes: Vec::new(),
-        reasons: Vec::new(),
-        needs_depth: false,
-    };
+    let mut planner = Planner::new(input);
     planner
         .reasons
         .extend(obstacles::to_writing(input.wanted, input.found, input.policy));
-    let changes = diff(input.wanted, input.found, input.policy, input.accepts);
-    for change in &changes {
+    for change in &diff(input.wanted, input.found, input.policy, input.accepts) {
         planner.change(change);
     }
-    if !planner.steps.is_empty() {
+    if !planner.beyond_safe.is_empty() {
+        planner.recreate();
+    }
+    planner.frame_views();
+    if !(planner.steps.is_empty() && planner.after.is_empty()) {
         planner
             .reasons
             .extend(obstacles::to_changing(input.found, &planner.steps));
     }
-    if !planner.reasons.is_empty() {
-        let refusal = Refusal {
-            table: input.found.name.clone(),
-            reasons: planner.reasons,
-        };
-        return Err(NoPlan::Refused(refusal));
-    }
+    // Facts that were not there yet may have caused reasons, or hidden some.
     if planner.needs_depth {
         return Err(NoPlan::NeedsDepth);
     }
+    if !planner.reasons.is_empty() {
+        return Err(NoPlan::Refused(Refusal {
+            table: input.found.name.clone(),
+            reasons: planner.reasons,
+        }));
+    }
+    let Planner {
+        steps, after, notes, ..
+    } = planner;
     Ok(Plan {
         table: input.found.name.clone(),
-        steps: planner.steps,
-        notes: planner.notes,
+        steps,
+        after,
+        notes,
+        bytes: input.depth.map(|depth| depth.bytes),
     })
 }
 
 struct Planner<'a> {
     input: &'a Input<'a>,
     steps: Vec<Step>,
+    after: Vec<Step>,
     notes: Vec<String>,
     reasons: Vec<Reason>,
+    /// Reasons that `forced` answers with a new table.
+    beyond_safe: Vec<Reason>,
+    /// Whether views are to be dropped before the steps and created again after them.
+    recreates_views: bool,
     needs_depth: bool,
 }
 
-impl Planner<'_> {
-    fn off(&self) -> bool {
-        self.input.policy.mode == MigrateMode::Off
+impl<'a> Planner<'a> {
+    fn new(input: &'a Input<'a>) -> Self {
+        Self {
+            input,
+            steps: Vec::new(),
+            after: Vec::new(),
+            notes: Vec::new(),
+            reasons: Vec::new(),
+            beyond_safe: Vec::new(),
+            recreates_views: false,
+            needs_depth: false,
+        }
     }
 
-    fn table(&self) -> Option<&FoundTable> {
+    fn mode(&self) -> MigrateMode {
+        self.input.policy.mode
+    }
+
+    fn off(&self) -> bool {
+        self.mode() == MigrateMode::Off
+    }
+
+    /// Whether values may be converted in place.
+    fn converts(&self) -> bool {
+        self.mode() == MigrateMode::Forced && self.input.policy.forced_strategy() == ForcedStrategy::Convert
+    }
+
+    fn table(&self) -> Option<&'a FoundTable> {
         self.input.found.table.as_ref()
     }
 
@@ -129,13 +164,28 @@ impl Planner<'_> {
         });
     }
 
-    /// The facts from a closer look; without them every answer is provisional and the plan is asked for again.
+    fn note(&mut self, note: impl Into<String>) {
+        self.notes.push(note.into());
+    }
+
+    /// A reason that `forced` may answer with a new table, and every other mode with a refusal.
+    fn impossible(&mut self, reason: Reason) {
+        if self.mode() == MigrateMode::Forced {
+            self.beyond_safe.push(reason);
+        } else {
+            self.reasons.push(reason);
+        }
+    }
+
+    /// The closer look. Where it was not given, answers are provisional and the plan is asked for again with it.
     fn depth(&mut self) -> Depth {
         self.needs_depth |= self.input.depth.is_none();
-        self.input.depth.unwrap_or(Depth {
-            is_empty: true,
-            bytes: 0,
-        })
+        self.input.depth.cloned().unwrap_or_default()
+    }
+
+    /// Whether the table has no rows, or does not exist.
+    fn is_empty(&mut self) -> bool {
+        self.table().is_none() || self.depth().is_empty
     }
 
     fn change(&mut self, change: &Change) {
@@ -145,7 +195,7 @@ impl Planner<'_> {
             Change::AddColumn(column) => self.add_column(column),
             Change::ForbidsNull { column, absent } => self.forbids_null(column, *absent),
             Change::Type(change) => self.change_type(change),
-            Change::NoKey { wanted, .. } => self.no_key(wanted),
+            Change::NoKey { wanted, found } => self.no_key(wanted, found.as_ref()),
             Change::NotUnique(column) => self.not_unique(column),
             Change::UniqueNoMore { column, constraint } => {
                 if !self.off() {
@@ -155,6 +205,12 @@ impl Planner<'_> {
             }
             Change::NoComment(comment) => self.comment(None, comment),
             Change::NoColumnComment { column, comment } => self.comment(Some(column), comment),
+            Change::NoPartition(partition) => {
+                if !self.off() {
+                    let reason = "a partition for the rows of that time should be ready";
+                    self.step(Action::CreatePartition(partition.clone()), reason);
+                }
+            }
             Change::NoPerformanceIndex { name, invalid } => self.performance_index(name, *invalid),
         }
     }
@@ -181,14 +237,21 @@ impl Planner<'_> {
             ));
             return;
         }
+        self.reasons
+            .extend(obstacles::to_creating(self.input.wanted, &self.input.policy.create));
+        self.create("the table does not exist");
+    }
+
+    fn create(&mut self, reason: &str) {
         let shape = self.input.wanted;
-        let table = NewTable {
+        let new = NewTable {
             shape: shape.clone(),
             options: self.input.policy.create.clone(),
         };
-        self.step(Action::CreateTable(Box::new(table)), "the table does not exist");
+        self.step(Action::CreateTable(Box::new(new)), reason);
+        const BROUGHT: &str = "the stream brings a comment";
         if let Some(comment) = &shape.comment {
-            self.step(Action::CommentTable(comment.clone()), "the stream brings a comment");
+            self.step(Action::CommentTable(comment.clone()), BROUGHT);
         }
         for column in &shape.columns {
             if let Some(comment) = &column.comment {
@@ -196,131 +259,14 @@ impl Planner<'_> {
                     column: column.name.clone(),
                     comment: comment.clone(),
                 };
-                self.step(action, "the stream brings a comment");
-            }
-        }
-    }
-
-    fn add_column(&mut self, column: &ColumnShape) {
-        if self.off() {
-            let remedy = "add it, leave it out of the stream, or use migrate_mode safe";
-            self.reasons
-                .push(Reason::column(&column.name, "the table has no such column", remedy));
-            return;
-        }
-        if !column.nullable && !self.depth().is_empty {
-            let problem = format!("new column of type {} is NOT NULL and the table has rows", column.ty);
-            let remedy =
-                "send the field as nullable, add the column with a default yourself, or use migrate_mode forced";
-            self.reasons.push(Reason::column(&column.name, problem, remedy));
-            return;
-        }
-        self.step(Action::AddColumn(column.clone()), "the table has no such column");
-        if let Some(comment) = &column.comment {
-            let action = Action::CommentColumn {
-                column: column.name.clone(),
-                comment: comment.clone(),
-            };
-            self.step(action, "the stream brings a comment");
-        }
-    }
-
-    fn forbids_null(&mut self, column: &Ident, absent: bool) {
-        let relaxes = absent || self.input.policy.relaxes_not_null();
-        let own = self
-            .table()
-            .and_then(|table| table.column(column))
-            .is_some_and(|there| there.not_null);
-        let in_key = self.table().is_some_and(|table| table.in_primary_key(column));
-        if !relaxes {
-            let note = format!(
-                "column {column} is NOT NULL and the stream's field is nullable: a row with NULL there will be refused"
-            );
-            self.notes.push(note);
-        } else if own && !in_key && !self.off() {
-            let why = if absent {
-                "the stream does not carry it and nothing fills it"
-            } else {
-                "the stream declares it nullable"
-            };
-            self.step(Action::DropNotNull(column.clone()), why);
-        } else if absent {
-            let problem = "it takes no NULL, has no default, and the stream does not carry it";
-            let remedy = if in_key {
-                "send the column, or give it a default"
-            } else {
-                "send the column, give it a default, or use migrate_mode safe"
-            };
-            self.reasons.push(Reason::column(column, problem, remedy));
-        } else {
-            self.notes.push(format!(
-                "column {column} takes no NULL: a row with NULL there will be refused"
-            ));
-        }
-    }
-
-    fn change_type(&mut self, change: &TypeChange) {
-        let (from, column) = (&change.from, &change.column);
-        let widening = match &change.fit {
-            _ if self.off() => None,
-            Fit::Widen(widening) => Some(widening.clone()),
-            Fit::AddLabels(labels) => {
-                for label in labels {
-                    let action = Action::AddEnumLabel {
-                        ty: change.from.clone(),
-                        label: label.clone(),
-                    };
-                    self.step(action, format!("enum of column {column} lacks the label"));
-                }
-                return;
-            }
-            Fit::Holds | Fit::Differs => None,
-        };
-        if let Some(widening) = widening {
-            let bytes = if widening.rewrites { self.depth().bytes } else { 0 };
-            if self.input.policy.allows_rewrite(bytes) {
-                let reason = format!(
-                    "the stream brings {}, the column is {from}; {} holds both",
-                    change.wanted, widening.to
-                );
-                let action = Action::SetType {
-                    column: column.clone(),
-                    from: from.clone(),
-                    to: widening.to,
-                    rewrites: widening.rewrites,
-                };
-                self.step(action, reason);
-            } else {
-                let problem = format!(
-                    "widening {from} to {} rewrites the table ({bytes} bytes) under an exclusive lock",
-                    widening.to
-                );
-                let remedy = "set migrate_rewrite: allow, use migrate_mode forced, or widen it yourself";
-                self.reasons.push(Reason::column(column, problem, remedy));
-            }
-            return;
-        }
-        match &change.as_it_is {
-            Ok(()) => self.notes.push(format!(
-                "column {column} stays {from}: each value of type {} is checked",
-                change.wanted
-            )),
-            Err(why) => {
-                let problem = format!("the stream brings {}, the column is {from}: {why}", change.wanted);
-                let remedy = if self.off() {
-                    "send a type that fits, or use migrate_mode safe"
-                } else {
-                    "send a type that fits, or use migrate_mode forced"
-                };
-                self.reasons.push(Reason::column(column, problem, remedy));
+                self.step(action, BROUGHT);
             }
         }
     }
 
     fn comment(&mut self, column: Option<&Ident>, comment: &str) {
         // A comment is not worth a refusal, nor an attempt that our role's rights forbid.
-        let alone = self.steps.is_empty() && !self.table().is_some_and(|table| table.rights.owner);
-        if self.off() || alone {
+        if self.off() || !self.table().is_some_and(|table| table.rights.owner) {
             return;
         }
         let action = match column {
@@ -332,30 +278,8 @@ impl Planner<'_> {
         };
         self.step(action, "the stream brings a comment");
     }
-
-    fn no_key(&mut self, wanted: &[Ident]) {
-        let list = names_of(wanted);
-        let problem = format!("no unique index is exactly over the key ({list})");
-        let remedy = format!("create unique index concurrently on it over ({list}), or name a key that has one");
-        self.reasons.push(Reason::table(problem, remedy));
-    }
-
-    fn not_unique(&mut self, column: &Ident) {
-        self.notes.push(format!(
-            "column {column} is unique to the stream, the table has no such constraint"
-        ));
-    }
-
-    fn performance_index(&mut self, _name: &Ident, _invalid: bool) {
-        self.notes.push("performance indexes are not built yet".to_owned());
-    }
 }
 
-fn names_of(columns: &[Ident]) -> String {
-    columns.iter().map(Ident::as_str).collect::<Vec<_>>().join(", ")
-}
-
-/// Whether DDL can change a relation of that kind.
-pub(super) fn is_alterable(kind: RelationKind) -> bool {
-    matches!(kind, RelationKind::Table | RelationKind::Partitioned)
+fn names_of<'a>(columns: impl IntoIterator<Item = &'a Ident>) -> String {
+    columns.into_iter().map(Ident::as_str).collect::<Vec<_>>().join(", ")
 }

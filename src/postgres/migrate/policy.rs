@@ -24,8 +24,6 @@ pub struct Policy {
     pub create: CreateOptions,
     /// Whether CloudQuery's index over `_cq_source_name, _cq_sync_time` is wanted.
     pub performance_indexes: bool,
-    /// Suffix for the name of a table that is moved aside, e.g. `20260102T030405`; the caller owns the clock.
-    pub moved_suffix: String,
 }
 
 /// What the stream's nullable flags mean for columns that the table has already.

@@ -114,10 +114,8 @@ fn widening(wanted: &PgType, found: &PgType) -> Option<Widening> {
         (PgType::Inet, PgType::Cidr) => widen(PgType::Inet, false),
         (PgType::MacAddr8, PgType::MacAddr) => widen(PgType::MacAddr8, true),
         (PgType::Array(wanted), PgType::Array(found)) => {
-            let element = widening(wanted, found)?;
-            // Only an element change without any coercion of its own makes the array binary-coercible.
-            let elided = !element.rewrites && matches!((&element.to, &**found), (PgType::Text, PgType::Varchar(_)));
-            widen(PgType::Array(Box::new(element.to)), !elided)
+            // Postgres rebuilds every array, also where the elements are binary-coercible.
+            widen(PgType::Array(Box::new(widening(wanted, found)?.to)), true)
         }
         _ => None,
     }

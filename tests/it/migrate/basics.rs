@@ -5,16 +5,9 @@ use pgflight::model::options::MigrateMode;
 use pgflight::model::pg_type::PgType;
 use pgflight::postgres::migrate::{ensure_in, plan_only, prepare};
 
-use super::fixture::{column, ident, keyed, migrate, mode, not_null, request, safe, shape, statements, table};
+use super::fixture::{column, columns, ident, keyed, migrate, mode, not_null, request, safe, shape, statements, table};
 use crate::support::cluster::{self, Cluster};
 use crate::support::database::Database;
-
-const COLUMNS: &str = "select attname, format_type(atttypid, atttypmod), attnotnull from pg_attribute
-    where attrelid = $$%$$::regclass and attnum > 0 and not attisdropped order by attnum";
-
-async fn columns(database: &Database, name: &str) -> Vec<String> {
-    database.lines(&COLUMNS.replace('%', name)).await
-}
 
 #[tokio::test]
 async fn a_new_table_in_a_new_schema_is_created_once_on_every_version() {

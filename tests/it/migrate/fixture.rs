@@ -2,12 +2,14 @@
 
 use pgflight::model::ident::{Ident, TableName};
 use pgflight::model::migration::MigrationReport;
-use pgflight::model::options::MigrateMode;
+use pgflight::model::options::{MigrateMode, TypeProfile};
 use pgflight::model::pg_type::PgType;
 use pgflight::model::table::{ColumnShape, TableShape};
 use pgflight::postgres::migrate::policy::Policy;
 use pgflight::postgres::migrate::{LockWaits, MigrateError, MigrateRequest, VerifiedTable, ensure};
 use tokio_postgres::Client;
+
+use crate::support::database::Database;
 
 pub(super) fn ident(name: &str) -> Ident {
     Ident::new(name).expect("a name that Postgres takes")
@@ -64,6 +66,15 @@ pub(super) fn mode(mode: MigrateMode) -> Policy {
     }
 }
 
+pub(super) fn cloudquery(mode: MigrateMode) -> Policy {
+    Policy {
+        mode,
+        profile: TypeProfile::Cloudquery,
+        needs_key: true,
+        ..Policy::default()
+    }
+}
+
 pub(super) fn request<'a>(name: &'a TableName, wanted: &'a TableShape, policy: &'a Policy) -> MigrateRequest<'a> {
     MigrateRequest {
         name,
@@ -84,4 +95,12 @@ pub(super) async fn migrate(client: &mut Client, name: &str, wanted: &TableShape
 /// The statements of a report.
 pub(super) fn statements(report: &MigrationReport) -> Vec<&str> {
     report.steps.iter().map(|step| step.sql.as_str()).collect()
+}
+
+const COLUMNS: &str = "select attname, format_type(atttypid, atttypmod), attnotnull from pg_attribute
+    where attrelid = $$%$$::regclass and attnum > 0 and not attisdropped order by attnum";
+
+/// Columns of a table as `name|type|not null`.
+pub(super) async fn columns(database: &Database, name: &str) -> Vec<String> {
+    database.lines(&COLUMNS.replace('%', name)).await
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::model::class::Class;
-use crate::model::ident::TableName;
+use crate::model::ident::{Ident, TableName};
 use crate::postgres::catalog::CatalogError;
 use crate::postgres::migrate::refusal::Refusal;
 
@@ -34,14 +34,15 @@ pub enum MigrateError {
         /// Who holds the migration lock.
         blockers: Vec<Blocker>,
     },
-    /// Others changed the table under us, several times over.
-    #[error("table {table} kept changing while it was migrated; try again")]
-    Raced {
+    /// Some value would not survive the change of its column's type; nothing was changed.
+    #[error("table {table}, column {column:?}: not every value survives becoming {to}")]
+    Unconvertible {
         /// The table.
         table: TableName,
-        /// The last conflict.
-        #[source]
-        source: tokio_postgres::Error,
+        /// The column.
+        column: Ident,
+        /// The type.
+        to: String,
     },
     /// A migration did not bring about what it was planned for.
     #[error("the migration of table {table} did not bring the planned shape: {detail}")]
@@ -115,7 +116,7 @@ impl fmt::Display for Blockers<'_> {
     }
 }
 
-fn message(error: &tokio_postgres::Error) -> String {
+pub(super) fn message(error: &tokio_postgres::Error) -> String {
     error.as_db_error().map_or_else(
         || error.to_string(),
         |db| format!("{} (SQLSTATE {})", db.message(), db.code().code()),
@@ -123,12 +124,28 @@ fn message(error: &tokio_postgres::Error) -> String {
 }
 
 impl MigrateError {
+    pub(super) fn step(table: &TableName, doing: &str, source: tokio_postgres::Error) -> Self {
+        Self::Step {
+            table: table.clone(),
+            doing: doing.to_owned(),
+            source,
+        }
+    }
+
+    pub(super) fn not_effective(table: &TableName, detail: &str) -> Self {
+        Self::NotEffective {
+            table: table.clone(),
+            detail: detail.to_owned(),
+        }
+    }
+
     /// The kind of failure.
     pub fn class(&self) -> Class {
         match self {
             Self::Refused(refusal) if refusal.is_denied() => Class::Denied,
             Self::Refused(_) => Class::Refused,
-            Self::LockTimeout { .. } | Self::Busy { .. } | Self::Raced { .. } => Class::Conflict,
+            Self::LockTimeout { .. } | Self::Busy { .. } => Class::Conflict,
+            Self::Unconvertible { .. } => Class::Refused,
             Self::NotEffective { .. } | Self::Catalog(CatalogError::Shape(_)) => Class::Internal,
             Self::Catalog(CatalogError::NoSchema) => Class::NotFound,
             Self::Catalog(CatalogError::Db(source)) | Self::Step { source, .. } => class_of(source),
@@ -138,9 +155,7 @@ impl MigrateError {
     /// What Postgres said, where it said something.
     pub fn postgres(&self) -> Option<&tokio_postgres::Error> {
         match self {
-            Self::Catalog(CatalogError::Db(source)) | Self::Step { source, .. } | Self::Raced { source, .. } => {
-                Some(source)
-            }
+            Self::Catalog(CatalogError::Db(source)) | Self::Step { source, .. } => Some(source),
             _ => None,
         }
     }

@@ -1,6 +1,9 @@
 //! The effect half of migrations: what a stream asks for, and the four ways to ask.
 
+mod after;
 mod error;
+mod locks;
+mod report;
 mod run;
 
 use tokio_postgres::{Client, GenericClient};
@@ -76,7 +79,7 @@ pub async fn ensure_in(
     tx: &impl GenericClient,
     request: &MigrateRequest<'_>,
 ) -> Result<(VerifiedTable, MigrationReport), MigrateError> {
-    run::ensure_in(tx, request, request.waits.hold).await
+    run::ensure_in(tx, request).await
 }
 
 /// What [`ensure`] would do now. Changes nothing.
@@ -85,5 +88,5 @@ pub async fn ensure_in(
 /// A refusal, or a failure to read the catalog.
 pub async fn plan_only(client: &Client, request: &MigrateRequest<'_>) -> Result<MigrationReport, MigrateError> {
     let planned = run::look(client, request).await?;
-    Ok(run::report(&planned, false))
+    Ok(report::of(&planned, false))
 }

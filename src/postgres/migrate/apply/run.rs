@@ -2,113 +2,102 @@
 
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::Type;
 use tokio_postgres::{Client, GenericClient};
 
 use super::MigrateRequest;
-use super::error::{self, Blocker, MigrateError};
-use crate::model::ident::TableName;
-use crate::model::migration::{MigrationReport, StepReport};
+use super::error::{self, MigrateError};
+use super::locks::{blockers, is_lock_timeout, jitter, set_lock_timeout, take_turn, turn_key};
+use super::{after, report};
+use crate::model::migration::MigrationReport;
 use crate::postgres::catalog;
 use crate::postgres::migrate::ddl;
 use crate::postgres::migrate::found::Found;
-use crate::postgres::migrate::plan::{Depth, Input, NoPlan, Plan, plan};
-use crate::postgres::migrate::step::Step;
+use crate::postgres::migrate::plan::{Input, NoPlan, Plan, plan};
+use crate::postgres::migrate::policy::{ForcedStrategy, Policy};
+use crate::postgres::migrate::step::{Action, Step};
 use crate::postgres::migrate::verified::VerifiedTable;
 use crate::postgres::migrate::waits::{LockWaits, setting};
-use crate::postgres::queries;
-use crate::postgres::sql::Sql;
 
 /// How often a migration starts over because others changed the same table.
 const RACES: usize = 8;
 
+type Done = (VerifiedTable, MigrationReport);
+
 /// A plan together with what it was made from.
+#[derive(Debug)]
 pub(super) struct Planned {
     pub(super) found: Found,
     pub(super) plan: Plan,
-    pub(super) depth: Option<Depth>,
 }
 
-/// Reads the catalog and plans; asks for depth only where the plan depends on it.
+/// Reads the catalog and plans; looks closer only where the plan depends on it.
 pub(super) async fn look(client: &impl GenericClient, request: &MigrateRequest<'_>) -> Result<Planned, MigrateError> {
     let found = catalog::read_table(client, request.name, request.default_schema).await?;
     let mut depth = None;
     loop {
+        let MigrateRequest {
+            wanted,
+            policy,
+            accepts,
+            ..
+        } = *request;
         let input = Input {
-            wanted: request.wanted,
+            wanted,
             found: &found,
-            depth,
-            policy: request.policy,
-            accepts: request.accepts,
+            depth: depth.as_ref(),
+            policy,
+            accepts,
         };
         match plan(&input) {
-            Ok(plan) => return Ok(Planned { found, plan, depth }),
+            Ok(plan) => return Ok(Planned { found, plan }),
             Err(NoPlan::Refused(refusal)) => return Err(refusal.into()),
-            Err(NoPlan::NeedsDepth) => depth = Some(read_depth(client, &found).await?),
+            Err(NoPlan::NeedsDepth) => {
+                let table = found.table.as_ref().filter(|_| depth.is_none());
+                let detail = || MigrateError::not_effective(&found.name, "the plan asked twice for a closer look");
+                depth = Some(catalog::read_depth(client, &found.name, table.ok_or_else(detail)?).await?);
+            }
         }
     }
 }
 
-async fn read_depth(client: &impl GenericClient, found: &Found) -> Result<Depth, MigrateError> {
-    let Some(table) = &found.table else {
-        return Ok(Depth {
-            is_empty: true,
-            bytes: 0,
-        });
-    };
-    let db = |source| step_error(&found.name, "measuring it", source);
-    let sql = Sql::new("SELECT NOT EXISTS (SELECT FROM ").table(&found.name).then(")");
-    let row = client.query_typed(sql.as_str(), &[]).await.map_err(db)?;
-    let is_empty = row.first().is_some_and(|row| row.get(0));
-    let rows = client
-        .query_typed(queries::CATALOG_DEPTH, &[(&table.oid, Type::OID)])
-        .await
-        .map_err(db)?;
-    let bytes: i64 = rows.first().map_or(0, |row| row.get("bytes"));
-    Ok(Depth {
-        is_empty,
-        bytes: u64::try_from(bytes).unwrap_or(0),
-    })
-}
-
 /// Makes the table fit in a transaction of its own.
-pub(super) async fn ensure(
-    client: &mut Client,
-    request: &MigrateRequest<'_>,
-) -> Result<(VerifiedTable, MigrationReport), MigrateError> {
+pub(super) async fn ensure(client: &mut Client, request: &MigrateRequest<'_>) -> Result<Done, MigrateError> {
     let first = look(client, request).await?;
-    if first.plan.steps.is_empty() {
+    if first.plan.is_empty() {
         return fits(request, first);
     }
+    let oid = first.found.table.as_ref().map_or(0, |table| table.oid);
     let ladder = request.waits.ladder();
+    let mut policy = request.policy.clone();
     let (mut rung, mut races, mut waited) = (0, 0, Duration::ZERO);
     loop {
+        let request = MigrateRequest {
+            policy: &policy,
+            ..*request
+        };
         let Some(hold) = ladder.get(rung).copied() else {
-            let blockers = blockers(client, first.found.table.as_ref().map_or(0, |table| table.oid), 0).await;
+            let blockers = blockers(client, oid, 0).await;
             return Err(MigrateError::LockTimeout {
                 table: first.found.name,
                 waited,
                 blockers,
             });
         };
-        match attempt(client, request, hold).await {
-            Err(MigrateError::Step { source, table, .. }) if is_lock_timeout(&source) => {
-                let oid = first.found.table.as_ref().map_or(0, |table| table.oid);
+        match attempt(client, &request, hold).await {
+            Err(error) if is_unconvertible(&error) && converts(&policy) => policy.forced = ForcedStrategy::KeepOld,
+            Err(error) if error.postgres().is_some_and(is_lock_timeout) => {
                 let blockers = blockers(client, oid, 0).await;
-                tracing::warn!(%table, ?hold, blockers = %error::describe(&blockers), "migration waits for a lock");
+                let (table, blockers) = (&first.found.name, error::describe(&blockers));
+                tracing::warn!(%table, ?hold, %blockers, "migration waits for a lock");
                 waited += hold;
                 rung += 1;
                 if rung < ladder.len() {
                     tokio::time::sleep(jitter(LockWaits::pause(hold))).await;
                 }
             }
-            Err(MigrateError::Step { source, table, .. }) if is_race(&source) => {
+            Err(error) if error.postgres().is_some_and(is_race) && races < RACES => {
                 races += 1;
-                if races > RACES {
-                    return Err(MigrateError::Raced { table, source });
-                }
                 tokio::time::sleep(jitter(Duration::from_millis(20))).await;
             }
             done => return done,
@@ -116,169 +105,134 @@ pub(super) async fn ensure(
     }
 }
 
-async fn attempt(
-    client: &mut Client,
-    request: &MigrateRequest<'_>,
-    hold: Duration,
-) -> Result<(VerifiedTable, MigrationReport), MigrateError> {
+async fn attempt(client: &mut Client, request: &MigrateRequest<'_>, hold: Duration) -> Result<Done, MigrateError> {
     let name = request.name.clone();
-    let tx = client
-        .transaction()
-        .await
-        .map_err(|source| step_error(&name, "starting its migration", source))?;
-    let done = ensure_in(&tx, request, hold).await?;
+    let start = |source| MigrateError::step(&name, "starting its migration", source);
+    let tx = client.transaction().await.map_err(start)?;
+    let (done, plan) = match migrate_in(&tx, request, hold).await {
+        Ok(done) => done,
+        Err(MigrateError::Busy { table, waited, .. }) => {
+            let end = |source| MigrateError::step(&table, "giving up its turn", source);
+            tx.rollback().await.map_err(end)?;
+            let blockers = blockers(client, 0, turn_key(&table)).await;
+            return Err(MigrateError::Busy {
+                table,
+                waited,
+                blockers,
+            });
+        }
+        Err(error) => return Err(error),
+    };
     tx.commit()
         .await
-        .map_err(|source| step_error(&name, "committing its migration", source))?;
-    Ok(done)
+        .map_err(|source| MigrateError::step(&name, "committing its migration", source))?;
+    let (verified, mut report) = done;
+    let (after, notes) = after::run(client, &plan, &request.waits).await?;
+    report
+        .steps
+        .extend(after.into_iter().map(|step| report::step(step, &plan.table)));
+    report.notes.extend(notes);
+    Ok((verified, report))
 }
 
 /// Makes the table fit inside the caller's transaction, which then holds the migration lock to its end.
-pub(super) async fn ensure_in(
+pub(super) async fn ensure_in(tx: &impl GenericClient, request: &MigrateRequest<'_>) -> Result<Done, MigrateError> {
+    let ((verified, mut report), plan) = migrate_in(tx, request, request.waits.hold).await?;
+    let left = plan
+        .after
+        .iter()
+        .map(|step| format!("{} is left to the next migration", step.action.words()));
+    report.notes.extend(left);
+    Ok((verified, report))
+}
+
+async fn migrate_in(
     tx: &impl GenericClient,
     request: &MigrateRequest<'_>,
     hold: Duration,
-) -> Result<(VerifiedTable, MigrationReport), MigrateError> {
+) -> Result<(Done, Plan), MigrateError> {
     let first = look(tx, request).await?;
-    if first.plan.steps.is_empty() {
-        return fits(request, first);
+    if first.plan.is_empty() {
+        let plan = first.plan.clone();
+        return Ok((fits(request, first)?, plan));
     }
-    let before = take_turn(tx, &first.found.name, request.waits.turn).await?;
+    let table = first.found.name;
+    let before = take_turn(tx, &table, request.waits.turn).await.map_err(|source| {
+        if is_lock_timeout(&source) {
+            MigrateError::Busy {
+                table: table.clone(),
+                waited: request.waits.turn,
+                blockers: Vec::new(),
+            }
+        } else {
+            MigrateError::step(&table, "waiting for its turn", source)
+        }
+    })?;
+    set_lock_timeout(tx, &table, &setting(hold)).await?;
     // What was read before the lock may be history by now.
     let planned = look(tx, request).await?;
-    if planned.plan.steps.is_empty() {
-        set_lock_timeout(tx, &planned.found.name, before).await?;
-        return fits(request, planned);
+    for step in &planned.plan.steps {
+        run_step(tx, &planned.plan, step).await?;
     }
-    set_lock_timeout(tx, &planned.found.name, setting(hold)).await?;
-    run_steps(tx, &planned).await?;
     // Left as it was, the short timeout would govern the rest of the caller's transaction.
-    set_lock_timeout(tx, &planned.found.name, before).await?;
-    let after = look(tx, request).await?;
-    if !after.plan.steps.is_empty() {
-        let detail = after
-            .plan
-            .steps
-            .iter()
-            .map(|step| step.reason.as_str())
-            .collect::<Vec<_>>()
-            .join("; ");
-        return Err(MigrateError::NotEffective {
-            table: after.found.name,
-            detail,
-        });
-    }
-    let created = planned.found.table.is_none();
-    let report = report(&planned, true);
-    Ok((verified(request, &after.found, created)?, report))
+    set_lock_timeout(tx, &table, &before).await?;
+    let done = if planned.plan.steps.is_empty() {
+        verified(request, &planned.found, false)?
+    } else {
+        let after = look(tx, request).await?;
+        if let Some(step) = after.plan.steps.first() {
+            return Err(MigrateError::not_effective(&table, &step.reason));
+        }
+        verified(request, &after.found, planned.found.table.is_none())?
+    };
+    Ok(((done, report::of(&planned, true)), planned.plan))
 }
 
-async fn run_steps(tx: &impl GenericClient, planned: &Planned) -> Result<(), MigrateError> {
-    for step in &planned.plan.steps {
-        let sql = ddl::render(&step.action, &planned.plan.table);
-        let doing = step.action.words();
-        tx.batch_execute(sql.as_str())
-            .await
-            .map_err(|source| step_error(&planned.plan.table, &doing, source))?;
+async fn run_step(tx: &impl GenericClient, plan: &Plan, step: &Step) -> Result<(), MigrateError> {
+    let sql = ddl::render(&step.action, &plan.table);
+    let failed = |source| MigrateError::step(&plan.table, &step.action.words(), source);
+    let Action::CheckConvertible { column, to } = &step.action else {
+        return tx.batch_execute(sql.as_str()).await.map_err(failed);
+    };
+    let rows = tx.query_typed(sql.as_str(), &[]).await.map_err(failed)?;
+    let loses = rows.first().is_none_or(|row| row.get(0));
+    if loses {
+        return Err(MigrateError::Unconvertible {
+            table: plan.table.clone(),
+            column: column.clone(),
+            to: to.to_string(),
+        });
     }
     Ok(())
 }
 
-fn fits(request: &MigrateRequest<'_>, planned: Planned) -> Result<(VerifiedTable, MigrationReport), MigrateError> {
-    let report = report(&planned, true);
+fn fits(request: &MigrateRequest<'_>, planned: Planned) -> Result<Done, MigrateError> {
+    let report = report::of(&planned, true);
     Ok((verified(request, &planned.found, false)?, report))
 }
 
 fn verified(request: &MigrateRequest<'_>, found: &Found, created: bool) -> Result<VerifiedTable, MigrateError> {
-    VerifiedTable::new(request.wanted, found, created).ok_or_else(|| MigrateError::NotEffective {
-        table: found.name.clone(),
-        detail: "a column is missing".to_owned(),
-    })
+    VerifiedTable::new(request.wanted, found, created)
+        .ok_or_else(|| MigrateError::not_effective(&found.name, "a column is missing"))
 }
 
-/// The plan as data.
-pub(super) fn report(planned: &Planned, applied: bool) -> MigrationReport {
-    let step = |step: &Step| StepReport {
-        sql: ddl::render(&step.action, &planned.plan.table).to_string(),
-        reason: step.reason.clone(),
-        lock: step.action.lock().words().to_owned(),
-        rewrites: step.action.rewrites(),
-        scans: step.action.scans(),
-        own_transaction: step.action.own_transaction(),
+fn converts(policy: &Policy) -> bool {
+    policy.forced_strategy() == ForcedStrategy::Convert
+}
+
+/// Whether values or dependents stand in the way of a change in place: bad or lost values, duplicates or NULLs in a new key,
+/// no such cast, something that depends on what was to be dropped.
+fn is_unconvertible(error: &MigrateError) -> bool {
+    let code = || {
+        error
+            .postgres()
+            .and_then(tokio_postgres::Error::code)
+            .map(SqlState::code)
     };
-    MigrationReport {
-        table: planned.plan.table.to_string(),
-        applied,
-        created: planned.found.table.is_none(),
-        steps: planned.plan.steps.iter().map(step).collect(),
-        notes: planned.plan.notes.clone(),
-        table_bytes: planned.depth.map(|depth| depth.bytes),
-    }
-}
-
-/// Waits for the table's migration lock; returns the `lock_timeout` that was in force.
-async fn take_turn(tx: &impl GenericClient, table: &TableName, turn: Duration) -> Result<String, MigrateError> {
-    let key = turn_key(table);
-    let params: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
-        [(&setting(turn), Type::TEXT), (&key, Type::INT8)];
-    match tx.query_typed(queries::MIGRATE_TAKE_TURN, &params).await {
-        Ok(rows) => Ok(rows.first().map_or_else(|| "0".to_owned(), |row| row.get("before"))),
-        Err(source) if is_lock_timeout(&source) => Err(MigrateError::Busy {
-            table: table.clone(),
-            waited: turn,
-            blockers: Vec::new(),
-        }),
-        Err(source) => Err(step_error(table, "waiting for its turn", source)),
-    }
-}
-
-async fn set_lock_timeout(tx: &impl GenericClient, table: &TableName, value: String) -> Result<(), MigrateError> {
-    tx.query_typed(queries::MIGRATE_SET_LOCK_TIMEOUT, &[(&value, Type::TEXT)])
-        .await
-        .map_err(|source| step_error(table, "setting lock_timeout", source))?;
-    Ok(())
-}
-
-/// Key of the table's migration lock: the first eight bytes of a hash. (Advisory locks are per database already.)
-fn turn_key(table: &TableName) -> i64 {
-    let schema = table.schema.as_ref().map_or("", |schema| schema.as_str());
-    let hash = Sha256::new()
-        .chain_update(b"pgflight.migrate\0")
-        .chain_update(schema)
-        .chain_update(b"\0")
-        .chain_update(table.name.as_str())
-        .finalize();
-    let mut key = [0; 8];
-    key.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
-    i64::from_be_bytes(key)
-}
-
-/// Who holds locks on the relation or the migration lock. An explanation is not worth a second error: empty if unknown.
-async fn blockers(client: &Client, oid: u32, key: i64) -> Vec<Blocker> {
-    let rows = client
-        .query_typed(queries::MIGRATE_BLOCKERS, &[(&oid, Type::OID), (&key, Type::INT8)])
-        .await;
-    let blocker = |row: &tokio_postgres::Row| Blocker {
-        pid: row.get("pid"),
-        role: row.get("role"),
-        application: row.get("application"),
-        state: row.get("state"),
-        mode: row.get("mode"),
-        seconds: row.get("seconds"),
-    };
-    rows.map(|rows| rows.iter().map(blocker).collect()).unwrap_or_default()
-}
-
-fn step_error(table: &TableName, doing: &str, source: tokio_postgres::Error) -> MigrateError {
-    MigrateError::Step {
-        table: table.clone(),
-        doing: doing.to_owned(),
-        source,
-    }
-}
-
-fn is_lock_timeout(error: &tokio_postgres::Error) -> bool {
-    error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
+    matches!(error, MigrateError::Unconvertible { .. })
+        || code().is_some_and(|code| {
+            code.starts_with("22") || ["23505", "23502", "23514", "42804", "42846", "2BP01", "0A000"].contains(&code)
+        })
 }
 
 /// What two creators of the same thing see, and what a catalog row that another changed looks like.
@@ -301,8 +255,4 @@ fn is_race(error: &tokio_postgres::Error) -> bool {
             SqlState::T_R_SERIALIZATION_FAILURE,
         ]
         .contains(code)
-}
-
-fn jitter(pause: Duration) -> Duration {
-    pause.mul_f64(0.5 + fastrand::f64())
 }

@@ -1,0 +1,74 @@
+//! Steps that follow the migration's transaction: indexes built beside the writers. Each is on its own.
+
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+
+use super::error::{MigrateError, message};
+use crate::postgres::migrate::ddl::render;
+use crate::postgres::migrate::plan::Plan;
+use crate::postgres::migrate::step::{Action, Step};
+use crate::postgres::migrate::waits::{LockWaits, setting};
+
+/// Runs the steps; returns those done and what was left undone. A plain index that cannot be built now is left to the next
+/// migration; a unique one that the rows contradict is an error.
+pub(super) async fn run<'p>(
+    client: &Client,
+    plan: &'p Plan,
+    waits: &LockWaits,
+) -> Result<(Vec<&'p Step>, Vec<String>), MigrateError> {
+    let (mut done, mut notes) = (Vec::new(), Vec::new());
+    if plan.after.is_empty() {
+        return Ok((done, notes));
+    }
+    let wait = format!("set lock_timeout = '{}'", setting(waits.turn));
+    let setup = |source| MigrateError::step(&plan.table, "setting lock_timeout", source);
+    client.batch_execute(&wait).await.map_err(setup)?;
+    let mut failure = None;
+    for step in &plan.after {
+        let sql = render(&step.action, &plan.table);
+        match client.batch_execute(sql.as_str()).await {
+            Ok(()) => done.push(step),
+            // Another session has begun to build it, or has built it.
+            Err(error) if error.code() == Some(&SqlState::DUPLICATE_TABLE) => {
+                notes.push(format!("{} was left to another session", step.action.words()));
+                break;
+            }
+            Err(source) => {
+                clean_up(client, plan, &step.action).await;
+                if plan
+                    .after
+                    .iter()
+                    .any(|step| matches!(step.action, Action::CreateIndex { unique: true, .. }))
+                {
+                    failure = Some(MigrateError::step(&plan.table, &step.action.words(), source));
+                } else {
+                    let text = message(&source);
+                    notes.push(format!(
+                        "{} failed and is tried again with the next migration: {text}",
+                        step.action.words()
+                    ));
+                }
+                break;
+            }
+        }
+    }
+    client.batch_execute("reset lock_timeout").await.map_err(setup)?;
+    match failure {
+        Some(failure) => Err(failure),
+        None => Ok((done, notes)),
+    }
+}
+
+/// A failed concurrent build leaves an invalid index, which costs every write and serves no read.
+async fn clean_up(client: &Client, plan: &Plan, action: &Action) {
+    if let Action::CreateIndex { name, .. } = action {
+        let drop = Action::DropIndex {
+            name: name.clone(),
+            concurrently: true,
+        };
+        if let Err(error) = client.batch_execute(render(&drop, &plan.table).as_str()).await {
+            // The next migration finds it invalid and drops it first.
+            tracing::warn!(table = %plan.table, index = %name, error = %message(&error), "invalid index left behind");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! `sql/`: every file is used exactly once and understood by every supported server.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::support::cluster::{self, Cluster};
+use crate::support::database::Database;
+
+fn sql_files(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).expect("sql/ is there") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            sql_files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "sql") {
+            found.push(path);
+        }
+    }
+}
+
+fn all() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut paths = Vec::new();
+    sql_files(&root.join("sql"), &mut paths);
+    paths.sort();
+    assert!(!paths.is_empty());
+    let file = |path: PathBuf| {
+        let name = path.strip_prefix(root).expect("a file of ours").display().to_string();
+        (name, fs::read_to_string(path).expect("text"))
+    };
+    paths.into_iter().map(file).collect()
+}
+
+#[test]
+fn every_sql_file_is_referenced_once_and_says_what_it_is_for() {
+    let queries = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/postgres/queries.rs")).unwrap();
+    for (name, text) in all() {
+        let uses = queries.matches(&format!("include_str!(\"../../{name}\")")).count();
+        assert_eq!(uses, 1, "{name} is referenced {uses} times in src/postgres/queries.rs");
+        assert!(
+            text.starts_with("-- "),
+            "{name} opens with a comment that says what it is for"
+        );
+    }
+}
+
+#[tokio::test]
+async fn every_sql_file_is_prepared_by_every_server() {
+    for &version in cluster::versions() {
+        let database = Database::create_in(Cluster::shared(version)).await;
+        for (name, text) in all() {
+            // Tables of ours are made by statements of the same folder, which only one run after another can prepare.
+            if name.starts_with("sql/state/") || name.starts_with("sql/bookkeeping/") {
+                continue;
+            }
+            if let Err(error) = database.client().prepare(&text).await {
+                panic!("{name} on PostgreSQL {version}: {error:?}");
+            }
+        }
+    }
+}
