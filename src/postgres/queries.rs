@@ -12,6 +12,9 @@ pub const MIGRATE_TAKE_TURN: &str = include_str!("../../sql/migrate/take_turn.sq
 /// Sets `lock_timeout` for the rest of the transaction.
 pub const MIGRATE_SET_LOCK_TIMEOUT: &str = include_str!("../../sql/migrate/set_lock_timeout.sql");
 
+/// Sets `lock_timeout` for the session.
+pub const MIGRATE_SESSION_LOCK_TIMEOUT: &str = include_str!("../../sql/migrate/session_lock_timeout.sql");
+
 /// Who holds the locks that a migration waited for.
 pub const MIGRATE_BLOCKERS: &str = include_str!("../../sql/migrate/blockers.sql");
 

@@ -1,7 +1,7 @@
 //! What is different between the table that a stream wants and the one that is there. Pure, and without judgement:
 //! what may be done about a difference is `plan`'s business.
 
-use super::found::{Found, FoundColumn, FoundKey, FoundTable, RelationKind};
+use super::found::{Found, FoundColumn, FoundKey, FoundTable, FoundTrigger, RelationKind};
 use super::names;
 use super::partition::{self, Partition};
 use super::policy::Policy;
@@ -109,12 +109,13 @@ pub fn diff(wanted: &TableShape, found: &Found, policy: &Policy, accepts: Option
 }
 
 fn absent_columns<'a>(wanted: &'a TableShape, table: &'a FoundTable) -> impl Iterator<Item = Change> + 'a {
+    let filled = table.triggers.iter().any(FoundTrigger::may_fill_columns);
     let absent = table
         .columns
         .iter()
         .filter(|column| wanted.column(&column.name).is_none());
     absent
-        .filter(|column| !column.fills_itself())
+        .filter(move |column| !filled && !column.fills_itself())
         .map(|column| Change::ForbidsNull {
             column: column.name.clone(),
             absent: true,

@@ -239,12 +239,20 @@ pub struct FoundTrigger {
 }
 
 impl FoundTrigger {
+    const ROW: i16 = 1;
+    const BEFORE: i16 = 2;
     const INSERT: i16 = 4;
     const INSTEAD: i16 = 64;
 
     /// Whether it replaces INSERT on a view, which is what lets COPY write to one.
     pub fn is_instead_of_insert(&self) -> bool {
         self.enabled && self.kind & Self::INSTEAD != 0 && self.kind & Self::INSERT != 0
+    }
+
+    /// Whether it sees each row before it is stored, and so may fill columns that the stream lacks.
+    pub fn may_fill_columns(&self) -> bool {
+        const ALL: i16 = FoundTrigger::ROW | FoundTrigger::BEFORE | FoundTrigger::INSERT;
+        self.enabled && self.kind & ALL == ALL
     }
 
     /// Whether it fires on INSERT.

@@ -1,5 +1,6 @@
 //! What a migration may do: the planner's settings, as data. Pure.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::ident::Ident;
@@ -27,7 +28,7 @@ pub struct Policy {
 }
 
 /// What the stream's nullable flags mean for columns that the table has already.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Nullability {
     /// `Declared` in the `cloudquery` profile and in mode `forced`, else `Advisory`.
@@ -40,7 +41,7 @@ pub enum Nullability {
 }
 
 /// Whether a widening may rewrite the table under an ACCESS EXCLUSIVE lock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RewritePolicy {
     /// Always.
@@ -57,7 +58,7 @@ impl Default for RewritePolicy {
 }
 
 /// What `forced` does where no lossless change in place exists.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ForcedStrategy {
     /// `Convert` in the native profile, `KeepOld` in the `cloudquery` profile (whose test suite expects a new table).
@@ -72,7 +73,7 @@ pub enum ForcedStrategy {
 }
 
 /// How a table is created.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CreateOptions {
     /// No write-ahead log: faster, and emptied by a crash.
@@ -90,7 +91,7 @@ pub struct CreateOptions {
 }
 
 /// Range partitions over a time column, some made ahead.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PartitionBy {
     /// A date or timestamp column of the stream.
@@ -100,7 +101,7 @@ pub struct PartitionBy {
 }
 
 /// Width of a partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PartitionWidth {
     /// From midnight to midnight, UTC.

@@ -235,3 +235,20 @@ async fn a_key_that_rows_are_matched_by_must_have_a_unique_index() {
     let (verified, _) = migrate(&mut client, "empty", &by(&["a"]), &policy).await.unwrap();
     assert_eq!(verified.primary_key(), [ident("a")]);
 }
+
+#[tokio::test]
+async fn a_column_that_a_trigger_fills_keeps_its_not_null() {
+    let database = Database::create().await;
+    database
+        .execute(
+            "create table t (a int, filled int not null);
+             create function f() returns trigger language plpgsql as $$ begin new.filled = 1; return new; end $$;
+             create trigger g before insert on t for each row execute function f()",
+        )
+        .await;
+    let mut client = database.connect().await;
+    let (verified, report) = migrate(&mut client, "t", &shape(vec![column("a", PgType::Int4)]), &safe())
+        .await
+        .unwrap();
+    assert!(report.is_empty() && verified.has_insert_triggers());
+}

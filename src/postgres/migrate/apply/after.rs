@@ -2,12 +2,14 @@
 
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::types::Type;
 
 use super::error::{MigrateError, message};
 use crate::postgres::migrate::ddl::render;
 use crate::postgres::migrate::plan::Plan;
 use crate::postgres::migrate::step::{Action, Step};
 use crate::postgres::migrate::waits::{LockWaits, setting};
+use crate::postgres::queries;
 
 /// Runs the steps; returns those done and what was left undone. A plain index that cannot be built now is left to the next
 /// migration; a unique one that the rows contradict is an error.
@@ -20,9 +22,7 @@ pub(super) async fn run<'p>(
     if plan.after.is_empty() {
         return Ok((done, notes));
     }
-    let wait = format!("set lock_timeout = '{}'", setting(waits.turn));
-    let setup = |source| MigrateError::step(&plan.table, "setting lock_timeout", source);
-    client.batch_execute(&wait).await.map_err(setup)?;
+    let before = session_lock_timeout(client, plan, setting(waits.turn)).await?;
     let mut failure = None;
     for step in &plan.after {
         let sql = render(&step.action, &plan.table);
@@ -52,11 +52,20 @@ pub(super) async fn run<'p>(
             }
         }
     }
-    client.batch_execute("reset lock_timeout").await.map_err(setup)?;
+    session_lock_timeout(client, plan, before).await?;
     match failure {
         Some(failure) => Err(failure),
         None => Ok((done, notes)),
     }
+}
+
+/// Sets `lock_timeout` outside any transaction; returns what it was.
+async fn session_lock_timeout(client: &Client, plan: &Plan, value: String) -> Result<String, MigrateError> {
+    let rows = client
+        .query_typed(queries::MIGRATE_SESSION_LOCK_TIMEOUT, &[(&value, Type::TEXT)])
+        .await
+        .map_err(|source| MigrateError::step(&plan.table, "setting lock_timeout", source))?;
+    Ok(rows.first().map_or_else(|| "0".to_owned(), |row| row.get("before")))
 }
 
 /// A failed concurrent build leaves an invalid index, which costs every write and serves no read.

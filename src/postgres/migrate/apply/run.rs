@@ -9,6 +9,7 @@ use super::MigrateRequest;
 use super::error::{self, MigrateError};
 use super::locks::{blockers, is_lock_timeout, jitter, set_lock_timeout, take_turn, turn_key};
 use super::{after, report};
+use crate::model::ident::TableName;
 use crate::model::migration::MigrationReport;
 use crate::postgres::catalog;
 use crate::postgres::migrate::ddl;
@@ -84,7 +85,7 @@ pub(super) async fn ensure(client: &mut Client, request: &MigrateRequest<'_>) ->
                 blockers,
             });
         };
-        match attempt(client, &request, hold).await {
+        match attempt(client, &request, &first.found.name, hold).await {
             Err(error) if is_unconvertible(&error) && converts(&policy) => policy.forced = ForcedStrategy::KeepOld,
             Err(error) if error.postgres().is_some_and(is_lock_timeout) => {
                 let blockers = blockers(client, oid, 0).await;
@@ -105,11 +106,15 @@ pub(super) async fn ensure(client: &mut Client, request: &MigrateRequest<'_>) ->
     }
 }
 
-async fn attempt(client: &mut Client, request: &MigrateRequest<'_>, hold: Duration) -> Result<Done, MigrateError> {
-    let name = request.name.clone();
-    let start = |source| MigrateError::step(&name, "starting its migration", source);
+async fn attempt(
+    client: &mut Client,
+    request: &MigrateRequest<'_>,
+    name: &TableName,
+    hold: Duration,
+) -> Result<Done, MigrateError> {
+    let start = |source| MigrateError::step(name, "starting its migration", source);
     let tx = client.transaction().await.map_err(start)?;
-    let (done, plan) = match migrate_in(&tx, request, hold).await {
+    let (done, plan) = match migrate_in(&tx, request, name, hold).await {
         Ok(done) => done,
         Err(MigrateError::Busy { table, waited, .. }) => {
             let end = |source| MigrateError::step(&table, "giving up its turn", source);
@@ -125,7 +130,7 @@ async fn attempt(client: &mut Client, request: &MigrateRequest<'_>, hold: Durati
     };
     tx.commit()
         .await
-        .map_err(|source| MigrateError::step(&name, "committing its migration", source))?;
+        .map_err(|source| MigrateError::step(name, "committing its migration", source))?;
     let (verified, mut report) = done;
     let (after, notes) = after::run(client, &plan, &request.waits).await?;
     report
@@ -137,7 +142,11 @@ async fn attempt(client: &mut Client, request: &MigrateRequest<'_>, hold: Durati
 
 /// Makes the table fit inside the caller's transaction, which then holds the migration lock to its end.
 pub(super) async fn ensure_in(tx: &impl GenericClient, request: &MigrateRequest<'_>) -> Result<Done, MigrateError> {
-    let ((verified, mut report), plan) = migrate_in(tx, request, request.waits.hold).await?;
+    let first = look(tx, request).await?;
+    if first.plan.is_empty() {
+        return fits(request, first);
+    }
+    let ((verified, mut report), plan) = migrate_in(tx, request, &first.found.name, request.waits.hold).await?;
     let left = plan
         .after
         .iter()
@@ -146,18 +155,14 @@ pub(super) async fn ensure_in(tx: &impl GenericClient, request: &MigrateRequest<
     Ok((verified, report))
 }
 
+/// Takes the turn, looks, and does what is to be done; `table` is the name with its schema.
 async fn migrate_in(
     tx: &impl GenericClient,
     request: &MigrateRequest<'_>,
+    table: &TableName,
     hold: Duration,
 ) -> Result<(Done, Plan), MigrateError> {
-    let first = look(tx, request).await?;
-    if first.plan.is_empty() {
-        let plan = first.plan.clone();
-        return Ok((fits(request, first)?, plan));
-    }
-    let table = first.found.name;
-    let before = take_turn(tx, &table, request.waits.turn).await.map_err(|source| {
+    let before = take_turn(tx, table, request.waits.turn).await.map_err(|source| {
         if is_lock_timeout(&source) {
             MigrateError::Busy {
                 table: table.clone(),
@@ -165,23 +170,23 @@ async fn migrate_in(
                 blockers: Vec::new(),
             }
         } else {
-            MigrateError::step(&table, "waiting for its turn", source)
+            MigrateError::step(table, "waiting for its turn", source)
         }
     })?;
-    set_lock_timeout(tx, &table, &setting(hold)).await?;
+    set_lock_timeout(tx, table, &setting(hold)).await?;
     // What was read before the lock may be history by now.
     let planned = look(tx, request).await?;
     for step in &planned.plan.steps {
         run_step(tx, &planned.plan, step).await?;
     }
     // Left as it was, the short timeout would govern the rest of the caller's transaction.
-    set_lock_timeout(tx, &table, &before).await?;
+    set_lock_timeout(tx, table, &before).await?;
     let done = if planned.plan.steps.is_empty() {
         verified(request, &planned.found, false)?
     } else {
         let after = look(tx, request).await?;
         if let Some(step) = after.plan.steps.first() {
-            return Err(MigrateError::not_effective(&table, &step.reason));
+            return Err(MigrateError::not_effective(table, &step.reason));
         }
         verified(request, &after.found, planned.found.table.is_none())?
     };
