@@ -132,6 +132,8 @@ fn cloudquery(field: &Field) -> PgType {
     match Extension::of(field) {
         Some(Extension::Uuid) => return PgType::Uuid,
         Some(Extension::Json) if !is_canonical(field) => return PgType::Jsonb,
+        // The Go library knows it, its plugin has no column type for it.
+        Some(Extension::Bool8) => return PgType::Text,
         Some(Extension::Inet) => return PgType::Inet,
         Some(Extension::Mac) => return PgType::MacAddr,
         _ => {}

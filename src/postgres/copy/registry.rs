@@ -27,6 +27,9 @@ pub(crate) fn plan(source: &Source<'_>, target: &PgType, options: &EncodeOptions
     if source.extension == Some(Extension::Variant) {
         return Err(Refused::Because("Parquet variants are not decoded".to_owned()));
     }
+    if !keeps_meaning(source.extension.as_ref(), target) {
+        return Err(Refused::NoRule);
+    }
     if let Some(planned) = types::opaque::plan(source, target) {
         return planned;
     }
@@ -61,5 +64,31 @@ pub(crate) fn plan(source: &Source<'_>, target: &PgType, options: &EncodeOptions
         PgType::Array(element) => types::array::plan(source, element, options),
         PgType::Domain(domain) => plan(source, &domain.base, options),
         _ => Err(Refused::NoRule),
+    }
+}
+
+/// Whether a column of type `target` may hold values of an extension: its storage alone would often fit a type that it
+/// has nothing to do with, such as the text of an address in 16 bytes a `uuid`.
+fn keeps_meaning(extension: Option<&Extension>, target: &PgType) -> bool {
+    let as_document = matches!(target, PgType::Json | PgType::Jsonb);
+    let as_text = as_document
+        || matches!(
+            target,
+            PgType::Text | PgType::Varchar(_) | PgType::Bpchar(_) | PgType::Citext(_) | PgType::Domain(_)
+        );
+    match extension {
+        Some(Extension::Json | Extension::Wkt) => as_text,
+        Some(Extension::Bool8) => as_text || target == &PgType::Bool,
+        Some(Extension::Uuid) => as_text || matches!(target, PgType::Uuid | PgType::Bytea),
+        Some(Extension::Inet) => as_text || matches!(target, PgType::Inet | PgType::Cidr),
+        Some(Extension::Mac) => as_text || matches!(target, PgType::MacAddr | PgType::MacAddr8),
+        Some(Extension::Wkb) => {
+            as_document
+                || matches!(
+                    target,
+                    PgType::Bytea | PgType::Geometry(_, _) | PgType::Geography(_, _) | PgType::Domain(_)
+                )
+        }
+        _ => true,
     }
 }

@@ -26,7 +26,7 @@ pub(super) type Scalar = Result<Option<(Quoting, Write)>, WrongArray>;
 
 /// The text of a scalar column, or nothing for a nested type.
 pub(super) fn scalar(field: &Field, array: &ArrayRef, style: Style, place: Place) -> Scalar {
-    if let Some(writer) = extension(field, array, style)? {
+    if let Some(writer) = extension(field, array)? {
         return Ok(Some(writer));
     }
     let native = style == Style::Native;
@@ -90,7 +90,7 @@ where
     (quoting, Box::new(write))
 }
 
-fn extension(field: &Field, array: &ArrayRef, style: Style) -> Scalar {
+fn extension(field: &Field, array: &ArrayRef) -> Scalar {
     Ok(match Extension::of(field) {
         Some(Extension::Uuid) => {
             let cells = Binaries::of(array)?;
@@ -113,7 +113,7 @@ fn extension(field: &Field, array: &ArrayRef, style: Style) -> Scalar {
         }
         Some(Extension::Json) => Some(json_text(array)?),
         Some(Extension::Inet) => Some(of(Quoting::Escaped, utf8(array)?)),
-        Some(Extension::Bool8) if style == Style::Native => {
+        Some(Extension::Bool8) => {
             let values = primitive::<Int8Type>(array)?.values().clone();
             Some(of(Quoting::Bare, move |row, out| {
                 put(out, format_args!("{}", values[row] != 0));

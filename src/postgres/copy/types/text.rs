@@ -29,18 +29,15 @@ const NAME_BYTES: usize = 63;
 pub(in crate::postgres::copy) fn plan(source: &Source<'_>, target: &PgType, options: &EncodeOptions) -> Planned {
     let ty = source.data_type;
     match target {
-        PgType::Text | PgType::Varchar(None) | PgType::Bpchar(None) | PgType::Xml | PgType::Citext(_) => {
+        PgType::Text | PgType::Varchar(None) | PgType::Bpchar(None) | PgType::Citext(_) => {
             text_or_rendered(source, NoNul, options)
         }
         PgType::Varchar(Some(limit)) | PgType::Bpchar(Some(limit)) => {
             let limit = *limit as usize;
-            layouts(
-                ty,
-                None,
-                NoNulAnd(move |bytes: &[u8]| at_most(characters(bytes), limit, "characters")),
-                options,
-            )
+            let short = move |bytes: &[u8]| at_most(characters(bytes), limit, "characters");
+            text_or_rendered(source, NoNulAnd(short), options)
         }
+        PgType::Xml => layouts(ty, None, NoNul, options),
         PgType::Name => layouts(
             ty,
             None,
