@@ -3,6 +3,7 @@
 //! [`check`] encodes an array in every form that must not matter (NULLs between, all NULL, sliced, empty, several
 //! batches, dictionary and run-end encoded, one row per call) and compares whole rows. No expected byte is made here.
 
+mod decimal_patterns;
 mod docs;
 mod documents;
 mod literals;
