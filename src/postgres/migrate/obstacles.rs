@@ -15,6 +15,12 @@ pub(super) fn to_writing(wanted: &TableShape, found: &Found, policy: &Policy) ->
         let remedy = "connect to the primary, e.g. with target_session_attrs=read-write";
         reasons.push(Reason::table("the server is a standby and takes no writes", remedy));
     }
+    let has_key = found.table.as_ref().is_some_and(|table| table.primary_key().is_some());
+    if policy.needs_key && wanted.primary_key.is_empty() && !has_key {
+        let problem = "overwrite needs a key to match rows by, and neither the stream nor the table names one";
+        let remedy = "name its columns with the option primary_key, or use write_mode append";
+        reasons.push(Reason::table(problem, remedy));
+    }
     let Some(table) = &found.table else {
         return reasons;
     };

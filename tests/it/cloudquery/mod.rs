@@ -1,6 +1,9 @@
 //! The CloudQuery door as its clients meet it.
 
-#![expect(dead_code, reason = "what reads tables back needs the door's Read, which is not served yet")]
+#![expect(
+    dead_code,
+    reason = "what reads tables back needs the door's Read, which is not served yet"
+)]
 
 mod client;
 mod clients;

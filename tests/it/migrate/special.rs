@@ -228,6 +228,14 @@ async fn a_key_that_rows_are_matched_by_must_have_a_unique_index() {
         );
         assert!(error.contains("create unique index concurrently"), "{error}");
     }
+    for name in ["none", "fresh.t"] {
+        let error = migrate(&mut client, name, &by(&[]), &policy)
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("overwrite needs a key to match rows by"), "{error}");
+    }
+    assert_eq!(database.value("select to_regnamespace('fresh') is null").await, "t");
     let (verified, report) = migrate(&mut client, "swapped", &by(&["a", "b"]), &policy)
         .await
         .unwrap();
