@@ -19,7 +19,7 @@ pub(super) fn to_writing(wanted: &TableShape, found: &Found, policy: &Policy) ->
     if policy.needs_key && wanted.primary_key.is_empty() && !has_key {
         let problem = "overwrite needs a key to match rows by, and neither the stream nor the table names one";
         let remedy = "name its columns with the option primary_key, or use write_mode append";
-        reasons.push(Reason::table(problem, remedy));
+        reasons.push(Reason::bad_request(problem, remedy));
     }
     let Some(table) = &found.table else {
         return reasons;

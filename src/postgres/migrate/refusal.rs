@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::model::class::Class;
 use crate::model::ident::{Ident, TableName};
 
 /// Everything that stands in the way of a stream, as one answer.
@@ -22,8 +23,8 @@ pub struct Reason {
     pub problem: String,
     /// What to change.
     pub remedy: String,
-    /// Whether a privilege is what is missing.
-    pub denied: bool,
+    /// What kind of failure it is: the table's state, a missing privilege, or the request itself.
+    pub class: Class,
 }
 
 impl Reason {
@@ -33,7 +34,7 @@ impl Reason {
             column: Some(column.clone()),
             problem: problem.into(),
             remedy: remedy.into(),
-            denied: false,
+            class: Class::Refused,
         }
     }
 
@@ -43,23 +44,33 @@ impl Reason {
             column: None,
             problem: problem.into(),
             remedy: remedy.into(),
-            denied: false,
+            class: Class::Refused,
+        }
+    }
+
+    /// A request that no state of the table could serve.
+    pub fn bad_request(problem: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            class: Class::BadRequest,
+            ..Self::table(problem, remedy)
         }
     }
 
     /// A missing privilege.
     pub fn denied(problem: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self {
-            denied: true,
+            class: Class::Denied,
             ..Self::table(problem, remedy)
         }
     }
 }
 
 impl Refusal {
-    /// Whether nothing but privileges is missing.
-    pub fn is_denied(&self) -> bool {
-        self.reasons.iter().all(|reason| reason.denied)
+    /// The kind of failure that all reasons share, else that the table's state does not allow it.
+    pub fn class(&self) -> Class {
+        let first = self.reasons.first().map_or(Class::Refused, |reason| reason.class);
+        let shared = self.reasons.iter().all(|reason| reason.class == first);
+        if shared { first } else { Class::Refused }
     }
 }
 

@@ -142,8 +142,7 @@ impl MigrateError {
     /// The kind of failure.
     pub fn class(&self) -> Class {
         match self {
-            Self::Refused(refusal) if refusal.is_denied() => Class::Denied,
-            Self::Refused(_) => Class::Refused,
+            Self::Refused(refusal) => refusal.class(),
             Self::LockTimeout { .. } | Self::Busy { .. } => Class::Conflict,
             Self::Unconvertible { .. } => Class::Refused,
             Self::NotEffective { .. } | Self::Catalog(CatalogError::Shape(_)) => Class::Internal,
