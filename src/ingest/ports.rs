@@ -6,14 +6,17 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 use serde::Serialize;
 
 use super::budget::BytePermit;
-use super::error::Error;
+use super::error::{Error, RequestError};
 use super::request::LoadRequest;
 use crate::model::caller::Caller;
 use crate::model::command::{DeleteRecords, DeleteStale, MigrateCommand};
+use crate::model::ident::{Ident, TableName};
 use crate::model::migration::MigrationReport;
 
 pub use super::connection::{ConnectionFailure, ConnectionFault, Destinations};
@@ -42,6 +45,99 @@ pub trait Destination: Debug + Send + Sync {
 
     /// How many connections it may hold at once; a door opens no more loads than that.
     fn connections(&self) -> usize;
+
+    /// Reads a table back, in one consistent snapshot. Dropping the reader ends the read.
+    async fn read(&self, caller: &Caller, request: ReadRequest) -> Result<TableReader, Error> {
+        let _ = (caller, request);
+        Err(cannot_read())
+    }
+
+    /// What a read of the same request would bring, without reading.
+    async fn describe(&self, caller: &Caller, request: ReadRequest) -> Result<TableDescription, Error> {
+        let _ = (caller, request);
+        Err(cannot_read())
+    }
+
+    /// The tables that can be read, a page at a time, ordered by schema and name.
+    async fn list(&self, caller: &Caller, request: ListRequest) -> Result<Vec<TableName>, Error> {
+        let _ = (caller, request);
+        Err(cannot_read())
+    }
+}
+
+fn cannot_read() -> Error {
+    RequestError::Unsupported("this destination takes rows and gives none back".to_owned()).into()
+}
+
+/// What is to be read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReadRequest {
+    /// The table.
+    pub table: TableName,
+    /// Its columns, in the order wanted; `None` for all.
+    pub columns: Option<Vec<String>>,
+    /// Most rows; which ones is up to the table.
+    pub limit: Option<u64>,
+    /// Exactly this schema: columns by name, each as exactly this type, or the read is refused.
+    pub schema: Option<SchemaRef>,
+    /// Bytes of a batch; a single row above it is a batch of its own.
+    pub max_batch_bytes: usize,
+}
+
+impl ReadRequest {
+    /// Size of batches that travel in one message under the 4 MiB that gRPC clients take by default.
+    pub const BATCH_BYTES: usize = 2 << 20;
+
+    /// All of a table.
+    pub fn all(table: TableName) -> Self {
+        Self {
+            table,
+            columns: None,
+            limit: None,
+            schema: None,
+            max_batch_bytes: Self::BATCH_BYTES,
+        }
+    }
+}
+
+/// A table being read.
+pub struct TableReader {
+    /// Schema of all batches.
+    pub schema: SchemaRef,
+    /// The rows. The stream is complete only when it ends without an error.
+    pub batches: BoxStream<'static, Result<RecordBatch, Error>>,
+}
+
+impl Debug for TableReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TableReader")
+            .field("schema", &self.schema)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a read would bring.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TableDescription {
+    /// The table, with its schema.
+    pub table: TableName,
+    /// Schema of the batches.
+    pub schema: SchemaRef,
+    /// Rows of the table, as Postgres last estimated them.
+    pub estimated_rows: Option<u64>,
+    /// Bytes of the table on disk without indexes, as Postgres last estimated them.
+    pub estimated_bytes: Option<u64>,
+}
+
+/// A page of the list of tables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListRequest {
+    /// Only tables of this schema.
+    pub schema: Option<Ident>,
+    /// Continue behind this one.
+    pub after: Option<TableName>,
+    /// Most tables in the answer.
+    pub limit: u32,
 }
 
 /// One load into one table. Dropping it before [`Load::finish`] returned rolls back what is not committed.

@@ -9,6 +9,7 @@ use super::connect::ConnectError;
 use super::copy::{CellError, PlanError};
 use super::load::delete::DeletePlanError;
 use super::migrate::MigrateError;
+use super::read::error::ReadError;
 use super::sqlstate::{Remedy, verdict};
 use crate::ingest::error::{DestinationError, Error as IngestError, Facts};
 use crate::model::class::Class;
@@ -70,6 +71,9 @@ pub enum Error {
     /// The table cannot be brought to the wanted shape.
     #[error("{0}")]
     Migrate(Box<MigrateError>),
+    /// A table is not read.
+    #[error("{0}")]
+    Read(Box<ReadError>),
     /// An overwrite has nothing to match rows by.
     #[error("{0}")]
     NoKey(String),
@@ -122,6 +126,7 @@ impl Error {
             Error::NotFound(_) => Class::NotFound,
             Error::Delete(_) => Class::BadRequest,
             Error::Migrate(error) => error.class(),
+            Error::Read(error) => error.class(),
             Error::RowsLost { .. } => Class::Internal,
             Error::CommitUnknown { .. } => Class::Unavailable,
         }
@@ -151,6 +156,7 @@ impl Error {
                 row: Some(*row),
                 ..Facts::default()
             },
+            Error::Read(error) => error.facts(),
             Error::Statement { row, .. } => self.db().map_or_else(Facts::default, |db| Facts {
                 sqlstate: Some(db.code().code().to_owned()),
                 table: owned(db.table()),
@@ -172,6 +178,12 @@ impl From<ConnectError> for Error {
 impl From<MigrateError> for Error {
     fn from(error: MigrateError) -> Self {
         Self::Migrate(Box::new(error))
+    }
+}
+
+impl From<ReadError> for Error {
+    fn from(error: ReadError) -> Self {
+        Self::Read(Box::new(error))
     }
 }
 

@@ -1,8 +1,8 @@
 //! The Postgres side: how a stream becomes a table.
 //!
 //! Pure half (no I/O, no async, no clock): `copy` (Arrow to COPY BINARY), `migrate` except `apply`, `sql`, `sqlstate`,
-//! `load::merge`. Effect half: `connect`, `pool`, `catalog`, `migrate::apply`, `load`. Only this module names
-//! tokio-postgres.
+//! `load::merge`, `read::{decode, plan, type_map}`. Effect half: `connect`, `pool`, `catalog`, `migrate::apply`, `load`, the
+//! rest of `read`. Only this module names tokio-postgres.
 
 pub mod catalog;
 pub mod check;
@@ -13,5 +13,6 @@ pub mod load;
 pub mod migrate;
 pub mod pool;
 pub mod queries;
+pub mod read;
 pub mod sql;
 pub mod sqlstate;

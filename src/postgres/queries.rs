@@ -20,3 +20,9 @@ pub const MIGRATE_BLOCKERS: &str = include_str!("../../sql/migrate/blockers.sql"
 
 /// What `check` reports about the server, the login and the target schema.
 pub const CHECK_SERVER: &str = include_str!("../../sql/check/server.sql");
+
+/// What the catalog guesses a table's rows and bytes to be.
+pub const READ_ESTIMATE: &str = include_str!("../../sql/read/estimate.sql");
+
+/// Tables that can be read, page by page.
+pub const READ_TABLES: &str = include_str!("../../sql/read/tables.sql");

@@ -45,6 +45,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "telemetry::names",
         ],
     ),
+    ("postgres::read::decode", &["model"]),
+    (
+        "postgres::read::decode::tests",
+        &["model", "postgres::read::decode", "postgres::read::type_map"],
+    ),
+    ("postgres::read::type_map", &["model"]),
+    (
+        "postgres::read::plan",
+        &["model", "postgres::read::decode", "postgres::read::type_map"],
+    ),
     ("postgres::load::merge", &["model", "postgres::sql"]),
     ("postgres::load::delete", &["model", "postgres::sql"]),
     ("embed", &["model", "config", "ingest::ports", "telemetry::names"]),
@@ -110,6 +120,9 @@ const PURE: &[&str] = &[
     "postgres::sqlstate",
     "postgres::copy",
     "postgres::migrate",
+    "postgres::read::decode",
+    "postgres::read::type_map",
+    "postgres::read::plan",
     "postgres::load::merge",
     "postgres::load::delete",
 ];

@@ -12,6 +12,7 @@ mod load;
 mod migrate;
 mod packaging;
 mod python_clients;
+mod read;
 mod roundtrip;
 mod sql_files;
 mod support;

@@ -14,11 +14,13 @@ use super::merge::{Merge, copy_into};
 use super::{PgLoad, Plan};
 use crate::config::{Config, Source};
 use crate::ingest::error::Error as IngestError;
-use crate::ingest::ports::{ConnectionFailure, Destination, Load};
+use crate::ingest::ports::{
+    ConnectionFailure, Destination, ListRequest, Load, ReadRequest, TableDescription, TableReader,
+};
 use crate::ingest::request::{LoadOptions, LoadRequest};
 use crate::model::caller::Caller;
 use crate::model::command::{DeleteRecords, DeleteStale, MigrateCommand};
-use crate::model::ident::Ident;
+use crate::model::ident::{Ident, TableName};
 use crate::model::migration::MigrationReport;
 use crate::model::options::{CommitMode, WriteMode};
 use crate::model::pg_type::PgType;
@@ -32,6 +34,7 @@ use crate::postgres::migrate::apply::{self, MigrateRequest};
 use crate::postgres::migrate::policy::Policy;
 use crate::postgres::migrate::{LockWaits, VerifiedTable};
 use crate::postgres::pool::{Connection, Connections, PoolSettings};
+use crate::postgres::read;
 
 /// One Postgres database as a destination of loads.
 #[derive(Debug)]
@@ -349,5 +352,17 @@ impl Destination for PgDestination {
 
     fn connections(&self) -> usize {
         self.connections.max_size()
+    }
+
+    async fn read(&self, _: &Caller, request: ReadRequest) -> Result<TableReader, IngestError> {
+        Ok(read::read(&self.connections, self.default_schema.as_ref(), &request).await?)
+    }
+
+    async fn describe(&self, _: &Caller, request: ReadRequest) -> Result<TableDescription, IngestError> {
+        Ok(read::describe(&self.connections, self.default_schema.as_ref(), &request).await?)
+    }
+
+    async fn list(&self, _: &Caller, request: ListRequest) -> Result<Vec<TableName>, IngestError> {
+        Ok(read::list(&self.connections, &request).await?)
     }
 }

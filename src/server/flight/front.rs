@@ -13,6 +13,7 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::descriptor::{self, Command};
+use super::get;
 use super::put::{PutAnswers, PutCall, PutContext};
 use crate::ingest::error::{Error, RequestError, StreamError};
 use crate::model::caller::Caller;
@@ -91,7 +92,7 @@ fn bearer(header: &[u8]) -> Option<MetadataValue<Ascii>> {
 /// A request that failed before it had an answer stream is logged here.
 fn refuse(error: &Error) -> Status {
     let status = status(error);
-    tracing::info!(code = ?status.code(), error = %error, "put refused");
+    tracing::info!(code = ?status.code(), error = %error, "call refused");
     status
 }
 
@@ -137,24 +138,35 @@ impl FlightService for FlightFront {
         Ok(response)
     }
 
-    async fn list_flights(&self, _: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
-        not_offered("ListFlights")
+    async fn list_flights(&self, request: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
+        let caller = self.authenticator.caller(&request)?;
+        let listed = get::list(&self.put, caller, &request.get_ref().expression);
+        listed.map(Response::new).map_err(|error| refuse(&error.into()))
     }
 
-    async fn get_flight_info(&self, _: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
-        not_offered("GetFlightInfo")
+    async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+        let caller = self.authenticator.caller(&request)?;
+        let info = get::flight_info(&self.put, &caller, request.into_inner()).await;
+        info.map(Response::new).map_err(|error| refuse(&error))
     }
 
     async fn poll_flight_info(&self, _: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
         not_offered("PollFlightInfo")
     }
 
-    async fn get_schema(&self, _: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
-        not_offered("GetSchema")
+    async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
+        let caller = self.authenticator.caller(&request)?;
+        let schema = get::schema(&self.put, &caller, request.get_ref()).await;
+        schema.map(Response::new).map_err(|error| refuse(&error))
     }
 
-    async fn do_get(&self, _: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
-        not_offered("DoGet")
+    async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
+        let caller = self.authenticator.caller(&request)?;
+        if self.put.life.draining.is_cancelled() {
+            return Err(refuse(&Error::Draining));
+        }
+        let batches = get::do_get(&self.put, &caller, request.get_ref()).await;
+        batches.map(Response::new).map_err(|error| refuse(&error))
     }
 
     async fn do_exchange(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoExchangeStream>, Status> {

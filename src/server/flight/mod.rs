@@ -1,7 +1,10 @@
-//! The Flight door: plain DoPut with PATH and JSON CMD descriptors, in front of everything else that Flight offers.
+//! The Flight door: plain DoPut with PATH and JSON CMD descriptors, DoGet and the descriptions
+//! of tables, in front of everything else that Flight offers.
 
 pub mod decode;
 pub mod descriptor;
 pub mod front;
+pub mod get;
 pub mod put;
 pub mod result;
+pub mod ticket;

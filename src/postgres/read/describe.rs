@@ -1,0 +1,84 @@
+//! What can be read: the schema of a table with Postgres' own estimates of its size, and the list of tables.
+
+use tokio_postgres::types::Type;
+
+use super::error::ReadError;
+use super::open::find;
+use crate::ingest::ports::{ListRequest, ReadRequest, TableDescription};
+use crate::model::ident::{Ident, TableName};
+use crate::postgres::catalog::CatalogError;
+use crate::postgres::error::Error;
+use crate::postgres::pool::Connections;
+use crate::postgres::queries;
+
+/// Most tables in one page of the list.
+const MAX_PAGE: u32 = 1_000;
+
+/// Describes what a read of the same request would bring.
+///
+/// # Errors
+/// As for the read.
+pub(crate) async fn describe(
+    connections: &Connections,
+    default_schema: Option<&Ident>,
+    request: &ReadRequest,
+) -> Result<TableDescription, Error> {
+    let connection = connections.get().await?;
+    let readable = find(&connection, &request.table, default_schema).await?;
+    let plan = readable.plan(request)?;
+    let failed = |source| Error::statement(format!("describing {}", readable.name), source);
+    let parameters: &[(&(dyn tokio_postgres::types::ToSql + Sync), Type)] = &[(&readable.table.oid, Type::OID)];
+    let rows = connection
+        .client()
+        .query_typed(queries::READ_ESTIMATE, parameters)
+        .await;
+    let rows = rows.map_err(failed)?;
+    let row = rows.first();
+    let estimated_rows: Option<f64> = row.and_then(|row| row.try_get("rows").ok().flatten());
+    let estimated_bytes: Option<i64> = row.and_then(|row| row.try_get("bytes").ok().flatten());
+    Ok(TableDescription {
+        table: readable.name.clone(),
+        schema: plan.schema().clone(),
+        // Estimates of Postgres are whole numbers below 2^53, kept in a float.
+        estimated_rows: estimated_rows.filter(|rows| *rows >= 0.0).map(|rows| rows as u64),
+        estimated_bytes: estimated_bytes.and_then(|bytes| u64::try_from(bytes).ok()),
+    })
+}
+
+/// A page of the tables that can be read.
+///
+/// # Errors
+/// Postgres cannot be asked.
+pub(crate) async fn list(connections: &Connections, request: &ListRequest) -> Result<Vec<TableName>, Error> {
+    let connection = connections.get().await?;
+    let only = request.schema.as_ref().map(Ident::as_str);
+    let after_schema = request
+        .after
+        .as_ref()
+        .and_then(|table| table.schema.as_ref())
+        .map(Ident::as_str);
+    let after_name = request.after.as_ref().map(|table| table.name.as_str());
+    let limit = i64::from(request.limit.min(MAX_PAGE));
+    let parameters: &[(&(dyn tokio_postgres::types::ToSql + Sync), Type)] = &[
+        (&only, Type::TEXT),
+        (&after_schema, Type::TEXT),
+        (&after_name, Type::TEXT),
+        (&limit, Type::INT8),
+    ];
+    let rows = connection.client().query_typed(queries::READ_TABLES, parameters).await;
+    let rows = rows.map_err(|source| Error::statement("listing tables", source))?;
+    let tables = rows.iter().map(|row| {
+        let ident = |column: &str| {
+            let name: String = row.try_get(column).map_err(CatalogError::Db)?;
+            Ident::new(name).map_err(|error| CatalogError::Shape(error.to_string()))
+        };
+        Ok(TableName::qualified(ident("schema")?, ident("table")?))
+    });
+    tables.collect::<Result<_, CatalogError>>().map_err(|source| {
+        ReadError::Catalog {
+            table: "the list of tables".to_owned(),
+            source,
+        }
+        .into()
+    })
+}

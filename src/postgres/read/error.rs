@@ -1,0 +1,82 @@
+//! Why a table is not read, in words for the client.
+
+use super::decode::DecodeError;
+use super::plan::PlanError;
+use crate::ingest::error::Facts;
+use crate::model::class::Class;
+use crate::postgres::catalog::CatalogError;
+
+/// A table is not read, or not to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// There is none.
+    #[error("there is no table {table}; ListFlights names the tables that can be read")]
+    NoTable {
+        /// The name looked for, with its schema.
+        table: String,
+    },
+    /// A relation without rows.
+    #[error("{table} is {kind}, which has no rows to read")]
+    NotReadable {
+        /// The relation.
+        table: String,
+        /// What it is.
+        kind: &'static str,
+    },
+    /// It cannot be read as asked.
+    #[error("{table} cannot be read as asked: {source}")]
+    Plan {
+        /// The table.
+        table: String,
+        /// Why.
+        source: PlanError,
+    },
+    /// Its rows cannot be given in Arrow.
+    #[error("reading {table} failed: {source}")]
+    Decode {
+        /// The table.
+        table: String,
+        /// Where and why.
+        source: DecodeError,
+    },
+    /// The catalog could not be read.
+    #[error("looking up {table} failed: {source}")]
+    Catalog {
+        /// What was looked up.
+        table: String,
+        /// Why.
+        source: CatalogError,
+    },
+}
+
+impl ReadError {
+    /// The kind of failure.
+    pub fn class(&self) -> Class {
+        match self {
+            ReadError::NoTable { .. } => Class::NotFound,
+            ReadError::NotReadable { .. } | ReadError::Plan { .. } => Class::BadRequest,
+            ReadError::Decode { source, .. } => source.class(),
+            ReadError::Catalog { source, .. } => match source {
+                CatalogError::NoSchema => Class::BadRequest,
+                CatalogError::Shape(_) => Class::Internal,
+                CatalogError::Db(_) => Class::Unavailable,
+            },
+        }
+    }
+
+    /// Machine-readable details.
+    pub fn facts(&self) -> Facts {
+        match self {
+            ReadError::Decode {
+                table,
+                source: DecodeError::Field { column, row, .. },
+            } => Facts {
+                table: Some(table.clone()),
+                column: Some(column.clone()),
+                row: Some(*row),
+                ..Facts::default()
+            },
+            _ => Facts::default(),
+        }
+    }
+}

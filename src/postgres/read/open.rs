@@ -1,0 +1,201 @@
+//! Starts a read: one connection, one read-only transaction, one snapshot, one COPY. Holds nothing of the rows itself.
+//!
+//! The table is locked (ACCESS SHARE, what any SELECT takes) *before* the transaction takes its snapshot: a change of a
+//! column's type between reading the catalog and copying would give bytes of another type than planned, and an older
+//! snapshot would see a table that was rewritten or truncated meanwhile as empty. Materialized views and foreign tables
+//! cannot be locked so and are read as a SELECT reads them.
+
+use futures::stream::{BoxStream, StreamExt};
+use tokio_postgres::CopyOutStream;
+
+use super::decode::{BatchLimits, DecodeError, TableDecoder};
+use super::error::ReadError;
+use super::plan::{Cast, ReadPlan};
+use crate::ingest::error::Error as IngestError;
+use crate::ingest::ports::{ReadRequest, TableReader};
+use crate::model::ident::{Ident, TableName};
+use crate::model::table::TargetColumn;
+use crate::postgres::catalog::{self, CatalogError};
+use crate::postgres::error::Error;
+use crate::postgres::migrate::found::{FoundTable, RelationKind};
+use crate::postgres::pool::{Connection, Connections};
+use crate::postgres::sql::Sql;
+
+/// A relation that can be read, as the catalog has it.
+pub(super) struct Readable {
+    pub(super) name: TableName,
+    pub(super) table: FoundTable,
+}
+
+impl Readable {
+    pub(super) fn columns(&self) -> Vec<TargetColumn> {
+        let columns = self.table.columns.iter().map(|column| TargetColumn {
+            name: column.name.clone(),
+            ty: column.ty.clone(),
+            nullable: !column.not_null,
+        });
+        columns.collect()
+    }
+
+    pub(super) fn plan(&self, request: &ReadRequest) -> Result<ReadPlan, Error> {
+        ReadPlan::new(&self.columns(), request.columns.as_deref(), request.schema.as_deref()).map_err(|source| {
+            ReadError::Plan {
+                table: self.name.to_string(),
+                source,
+            }
+            .into()
+        })
+    }
+}
+
+/// Finds a relation that can be read.
+pub(super) async fn find(
+    connection: &Connection,
+    name: &TableName,
+    default_schema: Option<&Ident>,
+) -> Result<Readable, Error> {
+    let found = catalog::read_table(connection.client(), name, default_schema).await;
+    let found = found.map_err(|source| match source {
+        CatalogError::Db(source) => Error::statement(format!("looking up {name}"), source),
+        source => ReadError::Catalog {
+            table: name.to_string(),
+            source,
+        }
+        .into(),
+    })?;
+    match found.table {
+        Some(table) if !matches!(table.kind, RelationKind::NotATable(_)) => Ok(Readable {
+            name: found.name,
+            table,
+        }),
+        Some(table) => Err(ReadError::NotReadable {
+            table: found.name.to_string(),
+            kind: table.kind.words(),
+        }
+        .into()),
+        None => Err(ReadError::NoTable {
+            table: found.name.to_string(),
+        }
+        .into()),
+    }
+}
+
+/// Starts a read.
+///
+/// # Errors
+/// The table is not there or cannot be read as asked; nothing of it was read.
+pub(crate) async fn read(
+    connections: &Connections,
+    default_schema: Option<&Ident>,
+    request: &ReadRequest,
+) -> Result<TableReader, Error> {
+    let mut connection = connections.get().await?;
+    let seen = find(&connection, &request.table, default_schema).await?;
+    connection.mark_dirty();
+    let doing = || format!("reading {}", seen.name);
+    let begun = connection.client().batch_execute(begin(&seen).as_str()).await;
+    begun.map_err(|source| Error::statement(doing(), source))?;
+    let readable = find(&connection, &seen.name, None).await?;
+    let plan = readable.plan(request)?;
+    let schema = plan.schema().clone();
+    let statement = copy_out(&readable.name, &plan, request.limit);
+    let rows = connection.client().copy_out(statement.as_str()).await;
+    let limits = BatchLimits {
+        bytes: request.max_batch_bytes,
+        ..BatchLimits::default()
+    };
+    let reading = Reading {
+        rows: Box::pin(rows.map_err(|source| Error::statement(doing(), source))?),
+        decoder: plan.into_decoder(limits),
+        table: readable.name.to_string(),
+        connection,
+    };
+    Ok(TableReader {
+        schema,
+        batches: reading.batches(),
+    })
+}
+
+fn begin(seen: &Readable) -> Sql {
+    let begin = Sql::new("begin isolation level repeatable read, read only");
+    match seen.table.kind {
+        RelationKind::Table | RelationKind::Partitioned | RelationKind::View => begin
+            .then("; lock table ")
+            .table(&seen.name)
+            .then(" in access share mode"),
+        _ => begin,
+    }
+}
+
+fn copy_out(table: &TableName, plan: &ReadPlan, limit: Option<u64>) -> Sql {
+    Sql::new("copy (select ")
+        .list(plan.selected(), |sql, (name, cast)| {
+            let sql = sql.ident(name);
+            match cast {
+                Cast::None => sql,
+                Cast::Text => sql.then("::pg_catalog.text"),
+                Cast::TextArray => sql.then("::pg_catalog.text[]"),
+            }
+        })
+        .then(" from ")
+        .table(table)
+        .when(limit, |sql, limit| sql.then(" limit ").number(limit))
+        .then(") to stdout (format binary)")
+}
+
+/// A COPY under way. Its connection goes back to the pool only when the COPY ended well; else it is closed, which is what
+/// ends the statement on the server.
+struct Reading {
+    rows: std::pin::Pin<Box<CopyOutStream>>,
+    decoder: TableDecoder,
+    table: String,
+    connection: Connection,
+}
+
+impl Reading {
+    /// Rows are taken from Postgres only as batches are asked for.
+    fn batches(self) -> BoxStream<'static, Result<arrow::array::RecordBatch, IngestError>> {
+        futures::stream::unfold(Some(self), |reading| async move {
+            let mut reading = reading?;
+            match reading.next().await {
+                Ok(Next::Batch(batch)) => Some((Ok(batch), Some(reading))),
+                Ok(Next::Last(batch)) => Some((Ok(batch), None)),
+                Ok(Next::End) => None,
+                Err(error) => Some((Err(error.into()), None)),
+            }
+        })
+        .boxed()
+    }
+
+    async fn next(&mut self) -> Result<Next, Error> {
+        loop {
+            if let Some(batch) = self.decoder.batch().map_err(|source| self.undecodable(source))? {
+                return Ok(Next::Batch(batch));
+            }
+            match self.rows.next().await {
+                Some(Ok(piece)) => self.decoder.feed(piece),
+                Some(Err(source)) => return Err(Error::statement(format!("reading {}", self.table), source)),
+                None => break,
+            }
+        }
+        let last = self.decoder.finish().map_err(|source| self.undecodable(source))?;
+        let ended = self.connection.client().batch_execute("commit").await;
+        ended.map_err(|source| Error::statement(format!("reading {}", self.table), source))?;
+        self.connection.mark_clean();
+        Ok(last.map_or(Next::End, Next::Last))
+    }
+
+    fn undecodable(&self, source: DecodeError) -> Error {
+        ReadError::Decode {
+            table: self.table.clone(),
+            source,
+        }
+        .into()
+    }
+}
+
+enum Next {
+    Batch(arrow::array::RecordBatch),
+    Last(arrow::array::RecordBatch),
+    End,
+}

@@ -1,0 +1,217 @@
+//! DoGet, GetFlightInfo, GetSchema, ListFlights: tables read back as Arrow. Decides nothing about rows or types.
+//!
+//! Batches are of about 2 MiB, so that a message stays under the 4 MiB that gRPC clients take by default (a single row
+//! larger than that is a message of its own). A client that takes nothing for longer than the idle timeout is cut off with
+//! an error, since it holds a connection to Postgres meanwhile; a stream that ends without an error is complete.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::error::ArrowError;
+use arrow::ipc::writer::IpcWriteOptions;
+use arrow_flight::encode::FlightDataEncoderBuilder;
+use arrow_flight::error::FlightError;
+use arrow_flight::{FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, SchemaAsIpc, SchemaResult, Ticket};
+use futures::stream::{BoxStream, StreamExt};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+
+use super::put::PutContext;
+use super::ticket;
+use crate::ingest::error::{Error, RequestError, StreamError};
+use crate::ingest::ports::{Destination, ListRequest, ReadRequest, TableDescription, TableReader};
+use crate::model::caller::Caller;
+use crate::model::class::Class;
+use crate::model::ident::{Ident, TableName};
+use crate::server::status::status;
+
+/// Above what a batch of ours takes; the encoder shall not cut batches again.
+const MESSAGE_BYTES: usize = 8 << 20;
+/// Tables asked for at once when all are listed.
+const PAGE: u32 = 100;
+
+/// A stream of answers.
+pub type Answers<T> = BoxStream<'static, Result<T, Status>>;
+
+/// Starts a read and answers with its batches.
+///
+/// # Errors
+/// All that can be refused before the first row.
+pub async fn do_get(context: &PutContext, caller: &Caller, ticket: &Ticket) -> Result<Answers<FlightData>, Error> {
+    let request = ticket::of_ticket(&ticket.ticket)?;
+    let reader = context.destination.read(caller, request).await?;
+    let schema = Arc::clone(&reader.schema);
+    let batches = pumped(context, reader).map(|batch| batch.map_err(|error| FlightError::from(status(&error))));
+    let encoder = FlightDataEncoderBuilder::new()
+        .with_schema(schema)
+        .with_max_flight_data_size(MESSAGE_BYTES)
+        .build(batches);
+    Ok(encoder.map(|message| message.map_err(Status::from)).boxed())
+}
+
+/// Reads on a task of its own, so that decoding and sending overlap and a client that stands still is noticed.
+fn pumped(context: &PutContext, mut reader: TableReader) -> BoxStream<'static, Result<RecordBatch, Error>> {
+    let (sender, receiver) = mpsc::channel(1);
+    let idle = context.idle_timeout;
+    let stopping = context.life.stopping.clone();
+    let pump = tokio::spawn(async move {
+        let send = async {
+            while let Some(batch) = reader.batches.next().await {
+                match tokio::time::timeout(idle, sender.send(batch?)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) => return Ok(()),
+                    Err(_) => {
+                        let kept = Default::default();
+                        return Err(Error::from(StreamError::Idle { idle, kept }));
+                    }
+                }
+            }
+            Ok(())
+        };
+        tokio::select! {
+            sent = send => sent,
+            () = sender.closed() => Ok(()),
+            () = stopping.cancelled() => Err(Error::Draining),
+        }
+    });
+    // The channel closes however the pump ends; only its answer says that nothing is missing.
+    let outcome = futures::stream::once(pump).filter_map(|ended| async {
+        match ended {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(Err(error)),
+            Err(error) => Some(Err(Error::Internal(format!(
+                "the read ended without an answer: {error}"
+            )))),
+        }
+    });
+    ReceiverStream::new(receiver).map(Ok).chain(outcome).boxed()
+}
+
+/// Describes what a descriptor asks for, with the ticket that reads it.
+///
+/// # Errors
+/// A descriptor that names no table, or what the destination says.
+pub async fn flight_info(
+    context: &PutContext,
+    caller: &Caller,
+    descriptor: FlightDescriptor,
+) -> Result<FlightInfo, Error> {
+    let request = ticket::of_descriptor(&descriptor)?;
+    let description = context.destination.describe(caller, request.clone()).await?;
+    info(request, &description, descriptor).map_err(unencodable)
+}
+
+/// The schema of what a descriptor asks for.
+///
+/// # Errors
+/// As [`flight_info`].
+pub async fn schema(
+    context: &PutContext,
+    caller: &Caller,
+    descriptor: &FlightDescriptor,
+) -> Result<SchemaResult, Error> {
+    let request = ticket::of_descriptor(descriptor)?;
+    let description = context.destination.describe(caller, request).await?;
+    let options = IpcWriteOptions::default();
+    SchemaResult::try_from(SchemaAsIpc::new(&description.schema, &options)).map_err(unencodable)
+}
+
+/// All tables that can be read, or those of the schema that the criteria name. Pages are asked for as the client reads.
+///
+/// # Errors
+/// Criteria that are no schema's name.
+pub fn list(context: &PutContext, caller: Caller, criteria: &[u8]) -> Result<Answers<FlightInfo>, RequestError> {
+    let schema = match std::str::from_utf8(criteria).unwrap_or("\0") {
+        "" => None,
+        name => Some(
+            Ident::new(name).map_err(|source| crate::ingest::error::RequestError::Name { what: "schema", source })?,
+        ),
+    };
+    let listing = Listing {
+        destination: Arc::clone(&context.destination),
+        caller,
+        request: ListRequest {
+            schema,
+            after: None,
+            limit: PAGE,
+        },
+        page: VecDeque::new(),
+        ended: false,
+    };
+    let infos = futures::stream::unfold(Some(listing), |listing| async move {
+        let mut listing = listing?;
+        match listing.next().await {
+            Ok(Some(info)) => Some((Ok(info), Some(listing))),
+            Ok(None) => None,
+            Err(error) => Some((Err(status(&error)), None)),
+        }
+    });
+    Ok(infos.boxed())
+}
+
+struct Listing {
+    destination: Arc<dyn Destination>,
+    caller: Caller,
+    request: ListRequest,
+    page: VecDeque<TableName>,
+    ended: bool,
+}
+
+impl Listing {
+    async fn next(&mut self) -> Result<Option<FlightInfo>, Error> {
+        loop {
+            let Some(table) = self.page.pop_front() else {
+                if self.ended {
+                    return Ok(None);
+                }
+                self.turn().await?;
+                continue;
+            };
+            let path = [table.schema.as_ref(), Some(&table.name)];
+            let path = path.into_iter().flatten().map(|part| part.as_str().to_owned());
+            let descriptor = FlightDescriptor::new_path(path.collect());
+            let request = ReadRequest::all(table);
+            match self.destination.describe(&self.caller, request.clone()).await {
+                Ok(description) => return info(request, &description, descriptor).map(Some).map_err(unencodable),
+                // Dropped since the page was read.
+                Err(error) if error.class() == Class::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn turn(&mut self) -> Result<(), Error> {
+        let page = self.destination.list(&self.caller, self.request.clone()).await?;
+        self.ended = page.len() < PAGE as usize;
+        self.request.after = page.last().cloned();
+        self.page = page.into();
+        Ok(())
+    }
+}
+
+/// Locations stay empty, which tells clients to use the connection they have. Counts are estimates, and so go into the
+/// metadata and not where clients look for facts.
+fn info(
+    mut request: ReadRequest,
+    description: &TableDescription,
+    descriptor: FlightDescriptor,
+) -> Result<FlightInfo, ArrowError> {
+    request.table = description.table.clone();
+    let estimates = serde_json::json!({
+        "table": description.table.to_string(),
+        "estimated_rows": description.estimated_rows,
+        "estimated_bytes": description.estimated_bytes,
+    });
+    let endpoint = FlightEndpoint::new().with_ticket(Ticket::new(ticket::to_ticket(&request)));
+    let info = FlightInfo::new().try_with_schema(&description.schema)?;
+    Ok(info
+        .with_descriptor(descriptor)
+        .with_endpoint(endpoint)
+        .with_app_metadata(estimates.to_string()))
+}
+
+fn unencodable(error: ArrowError) -> Error {
+    Error::Internal(format!("the schema cannot be encoded: {error}"))
+}
