@@ -6,9 +6,11 @@
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::transport::server::Connected;
 
@@ -38,8 +40,14 @@ impl ConnectionInfo {
 pub struct Tracked<Io> {
     io: Io,
     info: ConnectionInfo,
+    /// Runs from the moment when our side was closed.
+    lingering: Option<Pin<Box<Sleep>>>,
     _ended: DropGuard,
 }
+
+/// How long what a client still sends is taken off after we have closed our side. A socket that is closed over unread
+/// input is reset, and a reset destroys the last answer on its way to a client that has not read it yet.
+const LINGER: Duration = Duration::from_secs(1);
 
 impl<Io> Tracked<Io> {
     /// Gives a connection its number.
@@ -54,6 +62,7 @@ impl<Io> Tracked<Io> {
                 peer,
                 ended: ended.clone(),
             },
+            lingering: None,
             _ended: ended.drop_guard(),
         }
     }
@@ -73,7 +82,24 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Tracked<Io> {
     }
 }
 
-impl<Io: AsyncWrite + Unpin> AsyncWrite for Tracked<Io> {
+impl<Io: AsyncRead + Unpin> Tracked<Io> {
+    /// Takes off what comes until the client closes, breaks, or its time is over.
+    fn poll_drained(&mut self, cx: &mut Context<'_>, mut time: Pin<&mut Sleep>) -> Poll<()> {
+        let mut scrap = [0; 16 << 10];
+        loop {
+            if time.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            let mut buffer = ReadBuf::new(&mut scrap);
+            match ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => {}
+                Ok(()) | Err(_) => return Poll::Ready(()),
+            }
+        }
+    }
+}
+
+impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Tracked<Io> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
         Pin::new(&mut self.io).poll_write(cx, buf)
     }
@@ -83,7 +109,16 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Tracked<Io> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        let mut time = match self.lingering.take() {
+            Some(time) => time,
+            None => {
+                ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
+                Box::pin(tokio::time::sleep(LINGER))
+            }
+        };
+        let drained = self.poll_drained(cx, time.as_mut());
+        self.lingering = Some(time);
+        drained.map(Ok)
     }
 
     fn is_write_vectored(&self) -> bool {

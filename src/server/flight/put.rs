@@ -216,12 +216,13 @@ where
             let flush_at = session.flush_at().map(tokio::time::Instant::from_std);
             tokio::select! {
                 biased;
+                // First, since with a client that is faster than Postgres a message is always ready.
+                () = self.context.life.stopping.cancelled() => return Err(Error::Draining),
                 message = self.rest.next() => return match message {
                     Some(Ok(data)) => Ok(Some(data)),
                     Some(Err(status)) => Err(broken(session, &status)),
                     None => Ok(None),
                 },
-                () = self.context.life.stopping.cancelled() => return Err(Error::Draining),
                 () = tokio::time::sleep_until(flush_at.unwrap_or(idle_at)), if flush_at.is_some() => session.flush().await?,
                 () = tokio::time::sleep_until(idle_at) => {
                     let idle = self.context.idle_timeout;

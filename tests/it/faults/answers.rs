@@ -108,6 +108,8 @@ async fn the_pool_hands_out_no_connection_that_a_fault_has_broken() {
     let mut flight = scene.client().await;
     put(&mut flight, mode, &mut oracle, "before", 1).await.unwrap();
     scene.proxy.reset_all();
+    // The pool learns of it by the sockets.
+    tokio::time::sleep(Duration::from_millis(100)).await;
     put(&mut flight, mode, &mut oracle, "after", 1).await.unwrap();
     oracle.assert_holds(&scene.database, "reset between two puts").await;
     assert_eq!(oracle::leftovers(&scene.database).await, Vec::<String>::new());

@@ -3,8 +3,19 @@
 //! Rows are sent so that one batch is one chunk, so the oracle can tell a chunk that is there in part.
 
 mod answers;
+mod clients;
+mod contention;
+mod disk;
+mod malformed;
+mod network;
+mod people;
+mod postmaster;
 mod proxy;
+mod restarts;
 mod sessions;
+mod values;
+
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow_flight::FlightDescriptor;
@@ -13,6 +24,7 @@ use tonic::Status;
 
 use crate::support::chaos::Proxy;
 use crate::support::database::Database;
+use crate::support::feed::Plan;
 use crate::support::flight::{Flight, command};
 use crate::support::oracle::{self, Oracle, assert_documented};
 use crate::support::server::Server;
@@ -84,7 +96,10 @@ impl Scene {
     }
 
     async fn set_with(settings: Value) -> Self {
-        let database = Database::create().await;
+        Self::over(Database::create().await, settings).await
+    }
+
+    async fn over(database: Database, settings: Value) -> Self {
         for mode in MODES {
             database
                 .execute(&oracle::create_table(&mode.table(), mode.keyed()))
@@ -119,6 +134,19 @@ async fn put(flight: &mut Flight, mode: Mode, oracle: &mut Oracle, stream: &str,
         Err(status) => assert_documented(status),
     }
     result
+}
+
+/// A put of a mode that goes on until its tap is closed.
+fn endless(mode: Mode, stream: &str) -> Plan {
+    Plan {
+        to: mode.to(ROWS),
+        stream: stream.to_owned(),
+        rows: ROWS,
+        pace: Duration::from_millis(3),
+        labels: false,
+        from: 0,
+        chunks: None,
+    }
 }
 
 /// An oracle for the table of a mode.

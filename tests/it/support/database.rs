@@ -48,6 +48,20 @@ impl Database {
         }
     }
 
+    /// A new session of this handle's own after the server went down; waits until the server is back.
+    pub(crate) async fn reconnect(&mut self) {
+        for _ in 0..1_000 {
+            let Ok((client, connection)) = tokio_postgres::connect(&self.uri, NoTls).await else {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                continue;
+            };
+            tokio::spawn(connection);
+            self.client = client;
+            return;
+        }
+        panic!("{} is not back within 20 s", self.uri);
+    }
+
     /// The connection string for the service under test.
     pub(crate) fn uri(&self) -> &str {
         &self.uri

@@ -23,7 +23,12 @@ pub(crate) struct Flight {
 
 impl Flight {
     pub(crate) async fn connect(server: &Server) -> Self {
-        let channel = Channel::from_shared(server.http())
+        Self::reach(&server.http()).await
+    }
+
+    /// A connection to an address such as `http://127.0.0.1:port`.
+    pub(crate) async fn reach(http: &str) -> Self {
+        let channel = Channel::from_shared(http.to_owned())
             .expect("a URI")
             .connect()
             .await

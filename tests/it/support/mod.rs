@@ -4,8 +4,10 @@
 pub(crate) mod chaos;
 pub(crate) mod cluster;
 pub(crate) mod database;
+pub(crate) mod feed;
 pub(crate) mod flight;
 pub(crate) mod oracle;
+pub(crate) mod process;
 pub(crate) mod python;
 pub(crate) mod seed;
 pub(crate) mod server;

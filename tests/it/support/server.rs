@@ -56,6 +56,11 @@ impl Server {
         format!("http://{}", self.grpc)
     }
 
+    /// Address of the gRPC port.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.grpc
+    }
+
     /// Address of the admin port.
     pub(crate) fn admin(&self) -> SocketAddr {
         self.admin

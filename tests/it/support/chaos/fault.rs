@@ -37,7 +37,7 @@ pub(crate) enum Point {
 pub(crate) enum Deed {
     /// The message is lost and both ends are reset.
     Cut,
-    /// The message is delivered, then both ends are reset.
+    /// The message is delivered and the receiver's side closed, then the sender reset.
     DeliverThenCut,
     /// The message is withheld for this long, then both ends are reset: a reply that died on its way.
     SwallowThenCut(Duration),

@@ -4,8 +4,10 @@
 //! It forwards bytes unchanged; it never makes up a message. No assertions about pgflight live here.
 
 mod fault;
+mod ledger;
 mod proxy;
 mod wire;
 
 pub(crate) use fault::{Deed, Fault, Point};
-pub(crate) use proxy::{Proxy, Shape};
+pub(crate) use ledger::Shape;
+pub(crate) use proxy::Proxy;

@@ -1,9 +1,8 @@
 //! The proxy itself: accepts, forwards message by message, does what was armed, writes down what it did.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -11,41 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use super::fault::{Conversation, Deed, Fault, Point};
+use super::ledger::{Shape, Shared, What};
 use super::wire::{Framer, Kind, Message, Side};
-
-/// How the line behaves all the time; changes apply to open connections too.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Shape {
-    /// Added to each message, each way.
-    pub(crate) latency: Duration,
-    /// Bytes per second and direction; 0 for no limit.
-    pub(crate) bytes_per_second: u64,
-    /// Nothing passes.
-    pub(crate) black_hole: bool,
-    /// New connections are accepted and reset at once.
-    pub(crate) refuse: bool,
-}
-
-/// One thing that happened.
-#[derive(Clone, Debug)]
-pub(crate) struct Event {
-    /// Since the proxy started.
-    pub(crate) after: Duration,
-    /// Ordinal of the connection, from 1.
-    pub(crate) connection: u64,
-    pub(crate) what: What,
-}
-
-/// What happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum What {
-    Opened,
-    /// A point was passed; `CopyData` and `AnyMessage` are counted only.
-    Passed(Point),
-    /// An armed fault was carried out.
-    Fired(Fault),
-    Closed,
-}
 
 /// A running proxy; dropping it resets everything that goes through it.
 #[derive(Debug)]
@@ -54,53 +20,31 @@ pub(crate) struct Proxy {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
-struct Shared {
-    upstream: SocketAddr,
-    started: Instant,
-    ledger: Mutex<Ledger>,
-    stop: CancellationToken,
-}
-
-#[derive(Debug)]
-struct Ledger {
-    armed: Vec<(Fault, u64)>,
-    counts: HashMap<Point, u64>,
-    trace: Vec<Event>,
-    shape: Shape,
-    /// Resets all open connections; exchanged on each use.
-    reset: CancellationToken,
-    zombies: Vec<TcpStream>,
-    connections: u64,
-}
-
 /// How forwarding one direction ended.
 enum End {
     /// The sender closed.
     Closed,
     Reset,
+    /// The last message of this side has to reach the other one; only the sender is reset.
+    Delivered(Side),
     Zombie,
 }
 
 impl Proxy {
     /// A proxy in front of `upstream`, on a free loopback port.
     pub(crate) async fn start(upstream: SocketAddr) -> Self {
+        Self::open(upstream, false).await
+    }
+
+    /// A proxy for any other protocol: it shapes and resets, and knows no messages.
+    pub(crate) async fn opaque(upstream: SocketAddr) -> Self {
+        Self::open(upstream, true).await
+    }
+
+    async fn open(upstream: SocketAddr, opaque: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
-        let shared = Arc::new(Shared {
-            upstream,
-            started: Instant::now(),
-            ledger: Mutex::new(Ledger {
-                armed: Vec::new(),
-                counts: HashMap::new(),
-                trace: Vec::new(),
-                shape: Shape::default(),
-                reset: CancellationToken::new(),
-                zombies: Vec::new(),
-                connections: 0,
-            }),
-            stop: CancellationToken::new(),
-        });
+        let shared = Arc::new(Shared::new(upstream, opaque));
         tokio::spawn(accept(listener, Arc::clone(&shared)));
         Self { address, shared }
     }
@@ -113,6 +57,11 @@ impl Proxy {
         let proxy = Self::start(address.parse().expect("an address and a port")).await;
         let uri = format!("{scheme}://{user}@{}/{database}", proxy.address);
         (proxy, uri)
+    }
+
+    /// `http://127.0.0.1:port` of the proxy itself.
+    pub(crate) fn http(&self) -> String {
+        format!("http://{}", self.address)
     }
 
     /// Carries the fault out once, when its point is passed for the n-th time from now.
@@ -173,43 +122,6 @@ impl Drop for Proxy {
     }
 }
 
-impl Shared {
-    fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn note(&self, connection: u64, what: What) {
-        let after = self.started.elapsed();
-        self.ledger().trace.push(Event {
-            after,
-            connection,
-            what,
-        });
-    }
-
-    /// Counts the points of a message and returns the deed that is due there.
-    fn judge(&self, connection: u64, points: &[Point]) -> Option<Deed> {
-        let mut due = None;
-        for point in points {
-            *self.ledger().counts.entry(*point).or_default() += 1;
-            if !matches!(point, Point::CopyData | Point::AnyMessage | Point::ReadyForQuery) {
-                self.note(connection, What::Passed(*point));
-            }
-            let mut ledger = self.ledger();
-            for (fault, seen) in ledger.armed.iter_mut().filter(|(fault, _)| fault.at == *point) {
-                *seen += 1;
-                if *seen == fault.nth && due.is_none() {
-                    due = Some(*fault);
-                }
-            }
-            ledger.armed.retain(|(fault, seen)| *seen < fault.nth);
-        }
-        let fault = due?;
-        self.note(connection, What::Fired(fault));
-        Some(fault.deed)
-    }
-}
-
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     loop {
         let client = tokio::select! {
@@ -263,10 +175,21 @@ async fn serve(connection: u64, client: TcpStream, shared: &Shared, reset: Cance
         unreachable!("halves of one socket")
     };
     match end {
-        End::Closed => part_gently(client, server).await,
+        End::Closed => {
+            tokio::join!(part_gently(client), part_gently(server));
+        }
         End::Reset => {
             reset_socket(client);
             reset_socket(server);
+        }
+        // A reset of the receiver could overtake what it has not read yet.
+        End::Delivered(Side::Client) => {
+            reset_socket(client);
+            part_gently(server).await;
+        }
+        End::Delivered(Side::Server) => {
+            reset_socket(server);
+            part_gently(client).await;
         }
         End::Zombie => {
             reset_socket(client);
@@ -275,17 +198,14 @@ async fn serve(connection: u64, client: TcpStream, shared: &Shared, reset: Cance
     }
 }
 
-/// Both ends learn of an orderly close; unread input is taken off first, since closing over it would reset the
-/// connection and could destroy the server's last words on their way.
-async fn part_gently(mut client: TcpStream, mut server: TcpStream) {
-    for socket in [&mut client, &mut server] {
-        // Whichever end is gone already cannot be told.
-        drop(socket.shutdown().await);
-    }
+/// The end learns of an orderly close; unread input is taken off first, since closing over it would reset the
+/// connection and could destroy the last words on their way.
+async fn part_gently(mut socket: TcpStream) {
+    // One that is gone already cannot be told.
+    drop(socket.shutdown().await);
     let drain = async {
         let mut rest = [0_u8; 4096];
-        while matches!(client.read(&mut rest).await, Ok(1..)) {}
-        while matches!(server.read(&mut rest).await, Ok(1..)) {}
+        while matches!(socket.read(&mut rest).await, Ok(1..)) {}
     };
     drop(tokio::time::timeout(Duration::from_secs(1), drain).await);
 }
@@ -339,7 +259,10 @@ impl Leg<'_> {
 
     fn next(&self, framer: &mut Framer) -> Option<Message> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let message = framer.next(state.encryption_asked)?;
+        let message = match self.shared.opaque {
+            true => framer.everything()?,
+            false => framer.next(state.encryption_asked)?,
+        };
         match message.kind {
             Kind::Encryption => state.encryption_asked = true,
             Kind::EncryptionAnswer(answer) => {
@@ -374,7 +297,7 @@ impl Leg<'_> {
             return Some(End::Closed);
         }
         match deed {
-            Some(Deed::DeliverThenCut) => Some(End::Reset),
+            Some(Deed::DeliverThenCut) => Some(End::Delivered(self.side)),
             Some(Deed::LeaveZombie) => Some(End::Zombie),
             _ => None,
         }

@@ -28,6 +28,8 @@ pub(crate) enum Kind {
     Cancel,
     /// Start of a session.
     Startup,
+    /// A piece of another protocol.
+    Opaque,
     /// Everything else, by its tag.
     Tagged(u8),
 }
@@ -70,6 +72,12 @@ impl Framer {
         let mut head = self.pending.get(..5)?;
         let (tag, length) = (head.get_u8(), head.get_u32());
         self.whole(1 + length as usize, Kind::Tagged(tag))
+    }
+
+    /// All that came so far, for a protocol that is not Postgres'.
+    pub(crate) fn everything(&mut self) -> Option<Message> {
+        let length = self.pending.len();
+        (length > 0).then(|| self.cut(length, Kind::Opaque))
     }
 
     fn untagged(&mut self) -> Option<Message> {

@@ -1,0 +1,214 @@
+//! F19, F20, F24: clients that stall, vanish, cancel, or knock without end.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use prost::Message as _;
+use serde_json::json;
+use tonic::Code;
+
+use super::{MODES, ROWS, Scene, endless, oracle_for, put};
+use crate::support::chaos::Proxy;
+use crate::support::database::Database;
+use crate::support::feed::{Plan, Tap, feed};
+use crate::support::flight::{Flight, messages};
+use crate::support::oracle::{self, leftovers};
+use crate::support::process::Process;
+
+/// F19: between two chunks a `batch` load holds nothing; an `atomic` one only until the idle timeout.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stalled_client_holds_no_transaction() {
+    for mode in MODES {
+        let idle = if mode.atomic() { "700ms" } else { "60s" };
+        let scene = Scene::set_with(json!({"limits": {"stream_idle_timeout": idle}, "batch_timeout": "100ms"})).await;
+        let mut oracle = oracle_for(mode);
+        let tap = Tap::default();
+        let stalling = Plan {
+            pace: Duration::from_secs(3),
+            chunks: Some(2),
+            ..endless(mode, "stalled")
+        };
+        let load = tokio::spawn(feed(scene.client().await, stalling, tap.clone()));
+        tap.wait_for(1).await;
+        tokio::time::sleep(Duration::from_millis(1_200)).await;
+        let open = "select count(*) from pg_stat_activity where datname = current_database() and xact_start is not null \
+                    and pid <> pg_backend_pid()";
+        assert_eq!(scene.database.value(open).await, "0", "{mode:?}");
+        let fed = load.await.unwrap();
+        fed.tell(&mut oracle);
+        match &fed.result {
+            Ok(_) => assert!(!mode.atomic(), "{mode:?}"),
+            Err(status) => assert_eq!(status.code(), Code::DeadlineExceeded, "{mode:?}: {}", fed.ending()),
+        }
+        oracle
+            .assert_holds(&scene.database, &format!("{mode:?}: {}", fed.ending()))
+            .await;
+    }
+}
+
+/// F20: the client's host is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_vanishes_in_the_middle_leaves_whole_chunks_and_nothing_else() {
+    for mode in MODES {
+        let scene = Scene::set().await;
+        let leg = Proxy::opaque(scene.server.address()).await;
+        let mut oracle = oracle_for(mode);
+        let tap = Tap::default();
+        let load = feed(
+            Flight::reach(&leg.http()).await,
+            endless(mode, "vanishing"),
+            tap.clone(),
+        );
+        let load = tokio::spawn(load);
+        tap.wait_for(5).await;
+        leg.reset_all();
+        let fed = load.await.unwrap();
+        assert!(fed.result.is_err(), "A10 {}", fed.ending());
+        fed.tell(&mut oracle);
+        oracle
+            .assert_holds(&scene.database, &format!("{mode:?}: {}", fed.ending()))
+            .await;
+        put(&mut scene.client().await, mode, &mut oracle, "after", 2)
+            .await
+            .unwrap();
+        oracle.assert_holds(&scene.database, &format!("{mode:?}, after")).await;
+    }
+}
+
+/// F20: the call is cancelled, as a client of any other language does it: by a reset of its HTTP/2 stream. (A dropped
+/// tonic call goes on sending, so h2 is used.)
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_call_is_rolled_back_and_leaves_nothing() {
+    for mode in MODES {
+        let scene = Scene::set().await;
+        let mut oracle = oracle_for(mode);
+        let batches: Vec<_> = (0..5).map(|seq| oracle::rows("cancelled", seq, ROWS)).collect();
+        let socket = tokio::net::TcpStream::connect(scene.server.address()).await.unwrap();
+        let (requests, connection) = h2::client::handshake(socket).await.unwrap();
+        let driving = tokio::spawn(connection);
+        let (_answer, mut body) = requests.ready().await.unwrap().send_request(do_put(), false).unwrap();
+        for (seq, message) in messages(mode.to(ROWS), &batches).into_iter().enumerate() {
+            let message = message.encode_to_vec();
+            let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+            body.send_data([&[0][..], &length, &message].concat().into(), false)
+                .unwrap();
+            if let Some(seq) = seq.checked_sub(1) {
+                oracle.sent("cancelled", seq as u64, ROWS);
+            }
+        }
+        let busy = "select count(*) from pg_stat_activity where datname = current_database() and query ilike '%copy%' \
+                    and application_name = 'pgflight'";
+        while scene.database.value(busy).await == "0" {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        body.send_reset(h2::Reason::CANCEL);
+        oracle.assert_holds(&scene.database, &format!("{mode:?}")).await;
+        if mode.atomic() {
+            let count = format!("select count(*) from {}", mode.table());
+            assert_eq!(scene.database.value(&count).await, "0", "{mode:?}");
+        }
+        driving.abort();
+    }
+}
+
+/// An end of stream that lacks what a strict stream promised commits nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_atomic_stream_that_ends_early_but_cleanly_is_refused_when_it_is_strict() {
+    let scene = Scene::set().await;
+    let mode = MODES[1];
+    let mut flight = scene.client().await.with_header("pgflight-expected-rows", "1000");
+    let error = flight
+        .put(mode.to(ROWS), &[oracle::rows("s", 0, ROWS)])
+        .await
+        .expect_err("800 rows are missing");
+    assert_eq!(error.code(), Code::FailedPrecondition, "{error}");
+    assert_eq!(scene.database.value("select count(*) from append_atomic").await, "0");
+    assert_eq!(leftovers(&scene.database).await, Vec::<String>::new());
+}
+
+/// F24: connections and calls without end cost bounded memory and do not keep an honest client from loading.
+#[tokio::test(flavor = "multi_thread")]
+async fn floods_of_connections_resets_and_empty_frames_cost_bounded_memory() {
+    let database = Database::create().await;
+    for mode in MODES {
+        database
+            .execute(&oracle::create_table(&mode.table(), mode.keyed()))
+            .await;
+    }
+    let process = Process::start(database.uri(), &[]).await;
+    let address = process.http().replace("http://", "");
+    let before = process.peak_memory();
+    let mut idle = Vec::new();
+    for _ in 0..1_500 {
+        idle.push(tokio::net::TcpStream::connect(&address).await.expect("it accepts"));
+    }
+    let resets = flood(&address, Flood::RapidReset);
+    let empties = flood(&address, Flood::EmptyData);
+    let mode = MODES[0];
+    let mut oracle = oracle_for(mode);
+    let honest = async {
+        let mut flight = Flight::reach(&process.http()).await;
+        for stream in 0..5 {
+            put(&mut flight, mode, &mut oracle, &format!("{stream}"), 4)
+                .await
+                .unwrap();
+        }
+    };
+    let started = Instant::now();
+    let ((), resets, empties) = tokio::join!(honest, resets, empties);
+    let grown = process.peak_memory().saturating_sub(before) >> 20;
+    println!(
+        "{resets} resets and {empties} empty frames in {:?}: {grown} MiB more",
+        started.elapsed()
+    );
+    assert!(resets > 0 && empties > 0, "A10");
+    assert!(grown < 128, "A9 {grown} MiB more at the peak");
+    oracle.assert_holds(&database, "flood").await;
+    drop(idle);
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Flood {
+    RapidReset,
+    EmptyData,
+}
+
+/// Floods for a while or until the server ends the connection, whichever is first; counts what was sent.
+async fn flood(address: &str, kind: Flood) -> u64 {
+    let socket = tokio::net::TcpStream::connect(address).await.expect("it accepts");
+    let (mut requests, connection) = h2::client::handshake(socket).await.expect("HTTP/2");
+    let driving = tokio::spawn(connection);
+    let until = Instant::now() + Duration::from_secs(2);
+    let mut sent = 0;
+    while Instant::now() < until {
+        let Ok(ready) = requests.ready().await else { break };
+        requests = ready;
+        let Ok((answer, mut body)) = requests.send_request(do_put(), false) else {
+            break;
+        };
+        match kind {
+            Flood::RapidReset => {
+                body.send_reset(h2::Reason::CANCEL);
+                sent += 1;
+            }
+            Flood::EmptyData => {
+                while Instant::now() < until && body.send_data(Bytes::new(), false).is_ok() {
+                    sent += 1;
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+        drop(answer);
+        tokio::task::yield_now().await;
+    }
+    driving.abort();
+    sent
+}
+
+fn do_put() -> axum::http::Request<()> {
+    axum::http::Request::post("http://127.0.0.1/arrow.flight.protocol.FlightService/DoPut")
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(())
+        .expect("a request")
+}

@@ -1,0 +1,103 @@
+//! F4 and F32: the real Postgres dies in the middle of a load, in every way it can, and comes back. Clusters of these tests
+//! are private and durable.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{MODES, Scene, endless, oracle_for, put};
+use crate::support::cluster::{Cluster, Options};
+use crate::support::database::Database;
+use crate::support::feed::{Tap, feed};
+use crate::support::process::{Signal, send};
+use crate::support::seed::Dice;
+
+#[derive(Clone, Copy, Debug)]
+enum Death {
+    /// `kill -9` of the postmaster; its children notice and leave.
+    Postmaster,
+    /// `pg_ctl stop -m immediate`.
+    Immediate,
+    /// `kill -9` of the backend that loads, as the kernel does when memory is short: Postgres restarts all sessions.
+    Backend,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_postgres_that_dies_in_the_middle_of_a_load_loses_and_doubles_nothing() {
+    let mut dice = Dice::throw("postmaster");
+    let mut cluster = Cluster::private(&Options::default());
+    for death in [Death::Postmaster, Death::Immediate, Death::Backend] {
+        let scene = Scene::over(Database::create_in(&cluster).await, json!({})).await;
+        let Scene {
+            mut database,
+            server,
+            proxy,
+        } = scene;
+        for mode in MODES {
+            let mut oracle = oracle_for(mode);
+            let tap = Tap::default();
+            let flight = crate::support::flight::Flight::connect(&server).await;
+            let load = tokio::spawn(feed(flight.clone(), endless(mode, "hit"), tap.clone()));
+            tap.wait_for(dice.number(2..30)).await;
+            let downs = die(death, &mut cluster, &database).await;
+            database.reconnect().await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            tap.close();
+            let fed = load.await.unwrap();
+            fed.tell(&mut oracle);
+            let context = format!("seed {}, {death:?}, {mode:?}: {}", dice.seed, fed.ending());
+            assert!(downs > 0, "A10 {context}");
+            let again = put(&mut flight.clone(), mode, &mut oracle, "after", 2).await;
+            assert!(again.is_ok(), "it heals without a restart of ours: {again:?}");
+            oracle.assert_holds(&database, &context).await;
+            println!("{context}");
+        }
+        drop((server, proxy));
+    }
+}
+
+/// Does it, and returns how many of our sessions it hit.
+async fn die(death: Death, cluster: &mut Cluster, database: &Database) -> usize {
+    let ours = "select pid from pg_stat_activity where datname = current_database() and application_name = 'pgflight'";
+    let ours: Vec<u32> = database
+        .lines(ours)
+        .await
+        .iter()
+        .map(|pid| pid.parse().expect("a number"))
+        .collect();
+    match death {
+        Death::Immediate => {
+            cluster.crash();
+            cluster.start();
+        }
+        Death::Postmaster => {
+            let postmaster = cluster.address().pid;
+            let children = children_of(postmaster);
+            send(Signal::Kill, postmaster);
+            while children.iter().any(|pid| is_alive(*pid)) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            cluster.start();
+        }
+        Death::Backend => {
+            for pid in &ours {
+                if is_alive(*pid) {
+                    send(Signal::Kill, *pid);
+                }
+            }
+            // Postgres takes a moment to see that a child died; until then it accepts sessions that it will end.
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+    ours.len()
+}
+
+fn children_of(pid: u32) -> Vec<u32> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("Linux, and it runs");
+    text.split_whitespace().filter_map(|word| word.parse().ok()).collect()
+}
+
+fn is_alive(pid: u32) -> bool {
+    // A process that is dead and only waits for its parent has state Z.
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}

@@ -1,0 +1,174 @@
+//! The real binary as a process of its own, to be killed, paused and started again on the same ports; and signals for
+//! any process that a test started.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// `pgflight serve`; killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    grpc: SocketAddr,
+    settings: Vec<(String, String)>,
+    log: PathBuf,
+}
+
+/// Signals that tests send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signal {
+    Kill,
+    Stop,
+    Continue,
+    Terminate,
+}
+
+impl Process {
+    /// Starts a server and waits until it listens. `settings` are keys of the configuration, as `--set` takes them.
+    pub(crate) async fn start(connection_string: &str, settings: &[(&str, &str)]) -> Self {
+        let grpc = free_address();
+        let log = std::env::temp_dir().join(format!("pgflight-test-{}-{}.log", std::process::id(), grpc.port()));
+        let mut all = vec![
+            ("connection_string".to_owned(), connection_string.to_owned()),
+            ("listen".to_owned(), grpc.to_string()),
+            ("admin_listen".to_owned(), "off".to_owned()),
+        ];
+        all.extend(
+            settings
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned())),
+        );
+        let mut process = Self {
+            child: spawn(&all, &log),
+            grpc,
+            settings: all,
+            log,
+        };
+        process.wait_until_it_listens().await;
+        process
+    }
+
+    /// Starts the same server again, after it was killed or has ended.
+    pub(crate) async fn start_again(&mut self) {
+        assert!(
+            self.child.try_wait().expect("our child").is_some(),
+            "the process still runs"
+        );
+        self.child = spawn(&self.settings, &self.log);
+        self.wait_until_it_listens().await;
+    }
+
+    async fn wait_until_it_listens(&mut self) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while tokio::net::TcpStream::connect(self.grpc).await.is_err() {
+            let ended = self.child.try_wait().expect("our child");
+            assert!(
+                ended.is_none() && Instant::now() < deadline,
+                "pgflight serve does not listen ({ended:?}):\n{}",
+                self.log()
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        send(signal, self.child.id());
+    }
+
+    /// SIGKILL, and gone when this returns.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("our child");
+        self.child.wait().expect("our child");
+    }
+
+    /// Waits until it ends by itself; `None` when it does not in that time.
+    pub(crate) async fn exit_code(&mut self, within: Duration) -> Option<i32> {
+        let deadline = Instant::now() + within;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("our child") {
+                return Some(status.code().unwrap_or(-1));
+            }
+            if Instant::now() > deadline {
+                return None;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// `http://127.0.0.1:port`.
+    pub(crate) fn http(&self) -> String {
+        format!("http://{}", self.grpc)
+    }
+
+    /// A9: the most resident memory that it ever had, in bytes.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("Linux, and it runs");
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmHWM:"))
+            .expect("the kernel counts it");
+        let kib: u64 = line
+            .split_whitespace()
+            .nth(1)
+            .and_then(|word| word.parse().ok())
+            .expect("a number");
+        kib * 1024
+    }
+
+    /// What it logged.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may be dead already, which is as good.
+        drop(self.child.kill());
+        drop(self.child.wait());
+        drop(std::fs::remove_file(&self.log));
+    }
+}
+
+fn spawn(settings: &[(String, String)], log: &PathBuf) -> Child {
+    let log = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(log)
+        .expect("a directory for temporary files");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pgflight"));
+    command.arg("serve");
+    for (key, value) in settings {
+        command.arg("--set").arg(format!("{key}={value}"));
+    }
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .expect("the binary was built with the tests")
+}
+
+/// An address that was free a moment ago, below the range that the kernel gives to outgoing connections.
+pub(crate) fn free_address() -> SocketAddr {
+    for _ in 0..200 {
+        let address = SocketAddr::from(([127, 0, 0, 1], fastrand::u16(11_000..15_000)));
+        if std::net::TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+    panic!("no free port on 127.0.0.1 between 11000 and 15000");
+}
+
+/// Sends a signal to a process that this test started.
+pub(crate) fn send(signal: Signal, pid: u32) {
+    let name = match signal {
+        Signal::Kill => "KILL",
+        Signal::Stop => "STOP",
+        Signal::Continue => "CONT",
+        Signal::Terminate => "TERM",
+    };
+    let sent = Command::new("kill").args(["-s", name, &pid.to_string()]).status();
+    assert!(sent.expect("kill(1)").success(), "cannot send SIG{name} to {pid}");
+}
