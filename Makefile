@@ -8,7 +8,7 @@ SF ?= 0.1
 V ?= 18
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-pg lint fmt bench deny
+.PHONY: help build demo test test-pg test-peers lint fmt bench deny
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,10 @@ test: lint ## Everything: format, lints, unit, integration (all Postgres version
 
 test-pg: ## The integration tests against one PostgreSQL major version (V=16)
 	PGFLIGHT_TEST_PG=$(V) $(CARGO) test --locked --test it
+
+test-peers: ## The real CloudQuery CLI and plugins against pgflight (PGFLIGHT_CLOUDQUERY_PEERS=directory with the three programs)
+	@test -n "$(PGFLIGHT_CLOUDQUERY_PEERS)" || { echo "NOT RUN: set PGFLIGHT_CLOUDQUERY_PEERS to a directory with cloudquery, cq-source-test and cq-destination-postgresql"; exit 1; }
+	$(CARGO) test --locked --test it cloudquery::peers
 
 lint: ## Format check and clippy, warnings are errors
 	$(CARGO) fmt --all --check

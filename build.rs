@@ -16,5 +16,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         .bytes(".")
         .build_client(true)
         .compile_fds(descriptors)?;
+    // Tests against the real CloudQuery CLI are listed as ignored, with the reason, where its programs are not.
+    println!("cargo:rustc-check-cfg=cfg(cloudquery_peers)");
+    println!("cargo:rerun-if-env-changed=PGFLIGHT_CLOUDQUERY_PEERS");
+    if std::env::var_os("PGFLIGHT_CLOUDQUERY_PEERS").is_some_and(|directory| !directory.is_empty()) {
+        println!("cargo:rustc-cfg=cloudquery_peers");
+    }
     Ok(())
 }

@@ -9,5 +9,6 @@ mod health;
 pub mod interrupt;
 pub mod load;
 pub mod serve;
+mod unconfigured;
 
 pub use commands::run;

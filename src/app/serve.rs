@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
 use super::commands::fail;
+use super::unconfigured::Unconfigured;
 use crate::cli::EXIT_FAILURE;
 use crate::config::{Config, ListenAddress, ProcessSource};
 use crate::ingest::budget::ByteBudget;
@@ -135,8 +136,22 @@ pub struct Running {
 /// An address that cannot be bound, or connection settings that are unusable.
 pub async fn start(config: Config, metrics: RenderMetrics) -> Result<Running, ServeError> {
     let config = Arc::new(config);
-    let destination = Arc::new(PgDestination::new(&config, &ProcessSource)?);
-    let destinations = PgDestinations::new(Box::new(ProcessSource), Arc::clone(&config), &destination);
+    let own = match PgDestination::new(&config, &ProcessSource) {
+        Ok(destination) => Ok(Arc::new(destination)),
+        // As a plugin of the CloudQuery CLI the program starts without a configuration; the spec comes with Init.
+        Err(error) if config.raw().connection_string.is_none() => {
+            tracing::warn!(%error, "no connection_string: only CloudQuery clients that bring their own can write");
+            Err(Unconfigured {
+                reason: error.to_string(),
+            })
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let destinations = PgDestinations::new(Box::new(ProcessSource), Arc::clone(&config), own.as_ref().ok());
+    let destination: Arc<dyn Destination> = match own {
+        Ok(destination) => destination,
+        Err(unconfigured) => Arc::new(unconfigured),
+    };
     start_with(config, destination, Arc::new(destinations), metrics).await
 }
 

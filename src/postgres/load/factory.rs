@@ -24,11 +24,12 @@ impl std::fmt::Debug for PgDestinations {
 
 impl PgDestinations {
     /// A maker that fills in what connection strings leave out from `source`, and starts with the server's own
-    /// destination.
-    pub fn new(source: Box<dyn Source + Send + Sync>, config: Arc<Config>, own: &Arc<PgDestination>) -> Self {
+    /// destination where it has one.
+    pub fn new(source: Box<dyn Source + Send + Sync>, config: Arc<Config>, own: Option<&Arc<PgDestination>>) -> Self {
+        let made = own.map(|own| (config, Arc::downgrade(own)));
         Self {
             source,
-            made: Mutex::new(vec![(config, Arc::downgrade(own))]),
+            made: Mutex::new(made.into_iter().collect()),
         }
     }
 }

@@ -5,9 +5,11 @@
 
 mod clients;
 mod message;
+mod read;
 mod service;
 mod spec;
 mod table;
+mod text_form;
 mod write;
 
 pub use service::CloudQueryFront;

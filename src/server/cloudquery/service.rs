@@ -25,8 +25,6 @@ use crate::server::status::{code, status};
 
 /// The version of the plugin protocol that this service speaks.
 const PROTOCOL: i32 = 3;
-/// Rows of one Read message.
-const READ_ROWS: usize = 4096;
 
 /// The CloudQuery service over the ingest core.
 #[derive(Clone, Debug)]
@@ -147,7 +145,7 @@ fn of_sources<T>(method: &str) -> Result<T, Status> {
 #[tonic::async_trait]
 impl Plugin for CloudQueryFront {
     type SyncStream = BoxStream<'static, Result<pb::sync::Response, Status>>;
-    type ReadStream = BoxStream<'static, Result<pb::read::Response, Status>>;
+    type ReadStream = super::read::Records;
     type TransformStream = BoxStream<'static, Result<pb::transform::Response, Status>>;
 
     async fn get_name(&self, _: Request<pb::get_name::Request>) -> Result<Response<pb::get_name::Response>, Status> {
@@ -240,8 +238,8 @@ impl Plugin for CloudQueryFront {
             caller, destination, ..
         } = self.client(&request, "Read")?;
         let table = message::read_table(request.into_inner().table).map_err(|error| status(&error.into()))?;
-        drop((destination, caller, table, READ_ROWS));
-        Err(Status::unimplemented("Read is not offered yet"))
+        let records = super::read::read(destination, &caller, &table).await;
+        records.map(Response::new).map_err(|error| status(&error))
     }
 
     async fn close(&self, request: Request<pb::close::Request>) -> Result<Response<pb::close::Response>, Status> {

@@ -30,7 +30,11 @@ impl Cq {
     /// A connection without Init.
     pub(crate) async fn connect(server: &Server) -> Self {
         let endpoint = Endpoint::new(server.http()).expect("the server's address is one");
-        let channel = endpoint.connect().await.expect("the server listens");
+        Self::over(endpoint.connect().await.expect("the server listens"))
+    }
+
+    /// A client of whatever listens at the other end.
+    pub(crate) fn over(channel: Channel) -> Self {
         let plugin = PluginClient::new(channel)
             .max_decoding_message_size(MAX_MESSAGE)
             .max_encoding_message_size(MAX_MESSAGE * 2);

@@ -1,14 +1,14 @@
 //! The CloudQuery door as its clients meet it.
 
-#![expect(
-    dead_code,
-    reason = "what reads tables back needs the door's Read, which is not served yet"
-)]
-
 mod client;
 mod clients;
 mod generator;
 mod hostile;
+mod peers;
+mod state;
+mod suite;
+mod suite_migrate;
+mod throughput;
 
 use client::Cq;
 

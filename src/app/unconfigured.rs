@@ -1,0 +1,69 @@
+//! The destination of a server that has no connection string of its own: CloudQuery clients bring theirs, everything else is
+//! told what is missing.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::ingest::error::{DestinationError, Error, Facts};
+use crate::ingest::ports::{ConnectionFailure, ConnectionFault, Destination, Load};
+use crate::ingest::request::LoadRequest;
+use crate::model::caller::Caller;
+use crate::model::class::Class;
+use crate::model::command::{DeleteRecords, DeleteStale, MigrateCommand};
+use crate::model::migration::MigrationReport;
+
+/// Refuses everything with the reason why there is no destination.
+#[derive(Clone, Debug)]
+pub(super) struct Unconfigured {
+    /// What is wrong with the connection settings.
+    pub(super) reason: String,
+}
+
+impl Unconfigured {
+    fn error(&self) -> Error {
+        Error::Destination(DestinationError {
+            class: Class::Refused,
+            message: format!(
+                "this server has no database of its own: {}; set connection_string",
+                self.reason
+            ),
+            facts: Facts::default(),
+            source: None,
+        })
+    }
+}
+
+#[async_trait]
+impl Destination for Unconfigured {
+    async fn open(&self, _: &Caller, _: LoadRequest) -> Result<Arc<dyn Load>, Error> {
+        Err(self.error())
+    }
+
+    async fn ready(&self) -> Result<(), Error> {
+        Err(self.error())
+    }
+
+    async fn test_connection(&self) -> Result<(), ConnectionFailure> {
+        Err(ConnectionFailure {
+            fault: ConnectionFault::Settings,
+            description: self.error().to_string(),
+        })
+    }
+
+    async fn migrate(&self, _: &Caller, _: MigrateCommand) -> Result<MigrationReport, Error> {
+        Err(self.error())
+    }
+
+    async fn delete_stale(&self, _: &Caller, _: DeleteStale) -> Result<u64, Error> {
+        Err(self.error())
+    }
+
+    async fn delete_records(&self, _: &Caller, _: DeleteRecords) -> Result<u64, Error> {
+        Err(self.error())
+    }
+
+    fn connections(&self) -> usize {
+        1
+    }
+}
