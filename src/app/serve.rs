@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::commands::fail;
@@ -20,7 +21,7 @@ use crate::config::{Config, ListenAddress, ProcessSource};
 use crate::ingest::budget::ByteBudget;
 use crate::ingest::ports::{Destination, Destinations};
 use crate::postgres::error::Error as PgError;
-use crate::postgres::load::{PgDestination, PgDestinations};
+use crate::postgres::load::{PgDestination, PgDestinations, RETAINED_SHARE};
 use crate::server::admin::{self, Admin, RenderMetrics};
 use crate::server::auth::Authenticator;
 use crate::server::cloudquery::CloudQueryFront;
@@ -168,11 +169,14 @@ pub async fn start_with(
     let life = Life::default();
     let limits = &config.raw().limits;
     let (listener, grpc, socket_file) = bind(config.listen()).await?;
-    let budget = ByteBudget::new(usize::try_from(limits.max_inflight_bytes).unwrap_or(usize::MAX));
+    // The rest keeps chunks of open transactions, to run them again.
+    let incoming = limits.max_inflight_bytes - limits.max_inflight_bytes / RETAINED_SHARE;
+    let budget = ByteBudget::new(usize::try_from(incoming).unwrap_or(usize::MAX));
     let put = PutContext {
         destination: Arc::clone(&destination),
         config: Arc::clone(&config),
         budget: budget.clone(),
+        streams: Arc::new(Semaphore::new(limits.max_streams as usize)),
         idle_timeout: limits.stream_idle_timeout.get(),
         life: life.clone(),
     };

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::ingest::error::{DestinationError, Error, Facts};
-use crate::ingest::ports::{ConnectionFailure, ConnectionFault, Destination, Load};
+use crate::ingest::ports::{ConnectionFailure, ConnectionFault, Destination, Load, StreamState};
 use crate::ingest::request::LoadRequest;
 use crate::model::caller::Caller;
 use crate::model::class::Class;
 use crate::model::command::{DeleteRecords, DeleteStale, MigrateCommand};
+use crate::model::ident::TableName;
 use crate::model::migration::MigrationReport;
 
 /// Refuses everything with the reason why there is no destination.
@@ -37,6 +38,14 @@ impl Unconfigured {
 #[async_trait]
 impl Destination for Unconfigured {
     async fn open(&self, _: &Caller, _: LoadRequest) -> Result<Arc<dyn Load>, Error> {
+        Err(self.error())
+    }
+
+    async fn open_stream(&self, _: &Caller, _: &str, _: &TableName) -> Result<StreamState, Error> {
+        Err(self.error())
+    }
+
+    async fn stream_status(&self, _: &Caller, _: &str) -> Result<Option<StreamState>, Error> {
         Err(self.error())
     }
 

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::schema::{self, SCHEMA};
+use crate::model::options::StreamOptions;
 
 /// One table row per key: path, what it takes, default, meaning. Keys of lists carry `[]`, keys of maps `<name>`.
 pub fn reference_markdown() -> String {
@@ -18,7 +19,8 @@ fn rows(node: &Value, path: &str, defaults: Option<&Value>, text: &mut String) {
     for (name, property) in properties {
         let path = schema::join(path, name);
         // Part of the shared option type, refused by `rules` for a table.
-        if matches!(path.as_str(), "tables.<name>.stream_id" | "tables.<name>.expected_rows") {
+        let of_a_table = path.strip_prefix("tables.<name>.");
+        if of_a_table.is_some_and(|name| StreamOptions::OF_ONE_STREAM.contains(&name)) {
             continue;
         }
         let default = property

@@ -8,6 +8,7 @@ use super::error::Problem;
 use super::raw::{PgvectorConfig, RawConfig};
 use super::{Config, ListenAddress};
 use crate::model::ident::Ident;
+use crate::model::options::StreamOptions;
 
 /// Checks every rule and keeps what parsing made.
 pub(super) fn checked(raw: RawConfig, tree: Map<String, Value>) -> Result<Config, Vec<Problem>> {
@@ -116,8 +117,8 @@ fn limits(raw: &RawConfig, problems: &mut Vec<Problem>) {
 
 fn tables(raw: &RawConfig, problems: &mut Vec<Problem>) {
     for (name, options) in &raw.tables {
-        for only_of_a_stream in ["stream_id", "expected_rows"] {
-            if options.names_set().contains(&only_of_a_stream) {
+        for only_of_a_stream in StreamOptions::OF_ONE_STREAM {
+            if options.names_set().contains(only_of_a_stream) {
                 let key = format!("tables.{name}.{only_of_a_stream}");
                 problems.push(Problem::new(
                     key,

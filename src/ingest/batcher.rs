@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use arrow::array::RecordBatch;
 
 use super::budget::BytePermit;
-use super::ports::Chunk;
+use super::ports::{Chunk, Label};
 
 /// A batch as a door hands it over.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub struct IncomingBatch {
     pub wire_bytes: usize,
     /// The memory it holds, given back when the last slice of it is written.
     pub permit: Option<Arc<BytePermit>>,
+    /// Its name in a resumable stream. A batch with a name is never cut, because it is committed as a whole.
+    pub label: Option<Label>,
 }
 
 /// When a chunk is full.
@@ -51,6 +53,9 @@ impl Batcher {
 
     /// Takes a batch and returns the chunks that are full now, in order.
     pub fn push(&mut self, incoming: IncomingBatch, now: Instant) -> Vec<Chunk> {
+        if let Some(label) = incoming.label.clone() {
+            return self.push_whole(incoming, label, now);
+        }
         let mut full = Vec::new();
         let total = incoming.batch.num_rows() as u64;
         let row_bytes = (incoming.wire_bytes as u64).checked_div(total).unwrap_or(0).max(1);
@@ -70,9 +75,29 @@ impl Batcher {
         full
     }
 
+    fn push_whole(&mut self, incoming: IncomingBatch, label: Label, now: Instant) -> Vec<Chunk> {
+        let (rows, bytes) = (incoming.batch.num_rows() as u64, incoming.wire_bytes as u64);
+        let mut full = Vec::new();
+        let over = self.pending.rows + rows > self.limits.rows || self.pending.bytes + bytes > self.limits.bytes;
+        if over {
+            full.extend(self.take());
+        }
+        self.pending.labels.push(label);
+        self.add(incoming.batch, rows, bytes, incoming.permit, now);
+        if self.is_full() {
+            full.extend(self.take());
+        }
+        full
+    }
+
+    /// Whether rows wait for their chunk to fill.
+    pub fn holds_rows(&self) -> bool {
+        !self.pending.batches.is_empty()
+    }
+
     /// The pending rows, whatever their number; `None` when there are none.
     pub fn take(&mut self) -> Option<Chunk> {
-        if self.pending.rows == 0 {
+        if self.pending.batches.is_empty() {
             return None;
         }
         let next = empty_chunk(self.pending.first_row + self.pending.rows);
@@ -119,6 +144,7 @@ fn empty_chunk(first_row: u64) -> Chunk {
         bytes: 0,
         first_row,
         permits: Vec::new(),
+        labels: Vec::new(),
     }
 }
 
@@ -134,6 +160,18 @@ mod tests {
             batch,
             wire_bytes: 10 * rows as usize,
             permit: None,
+            label: None,
+        }
+    }
+
+    fn labelled(seq: u64, first: i32, rows: i32) -> IncomingBatch {
+        IncomingBatch {
+            label: Some(Label {
+                seq,
+                token: None,
+                hash: [0; 32],
+            }),
+            ..batch(first, rows)
         }
     }
 
@@ -174,6 +212,23 @@ mod tests {
                 first_row += chunk.rows;
             }
         }
+    }
+
+    #[test]
+    fn a_batch_with_a_sequence_number_is_never_cut() {
+        let mut batcher = Batcher::new(limits(10, u64::MAX));
+        let mut chunks = Vec::new();
+        for (seq, rows) in [(5, 4), (6, 4), (7, 4), (8, 25), (9, 0), (10, 1)] {
+            chunks.extend(batcher.push(labelled(seq, 0, rows), Instant::now()));
+        }
+        chunks.extend(batcher.take());
+        let seqs = |chunk: &Chunk| chunk.labels.iter().map(|label| label.seq).collect::<Vec<_>>();
+        assert_eq!(
+            chunks.iter().map(seqs).collect::<Vec<_>>(),
+            [vec![5, 6], vec![7], vec![8], vec![9, 10]]
+        );
+        assert_eq!(chunks.iter().map(|chunk| chunk.rows).collect::<Vec<_>>(), [8, 4, 25, 1]);
+        assert!(chunks.iter().all(|chunk| chunk.batches.len() == chunk.labels.len()));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// Permits are counted in KiB because a semaphore of bytes would not hold large budgets on 32-bit targets.
 const UNIT: usize = 1024;
@@ -13,6 +13,17 @@ const UNIT: usize = 1024;
 pub struct ByteBudget {
     permits: Arc<Semaphore>,
     total_units: u32,
+    /// How many wait for bytes.
+    waiting: watch::Sender<usize>,
+}
+
+/// Counts one waiter for as long as it lives.
+struct Waiting<'a>(&'a watch::Sender<usize>);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|waiting| *waiting -= 1);
+    }
 }
 
 /// A share of the budget; given back when the last clone of the batch that holds it is dropped.
@@ -42,15 +53,36 @@ impl ByteBudget {
         Self {
             permits: Arc::new(Semaphore::new(total_units as usize)),
             total_units,
+            waiting: watch::Sender::new(0),
         }
+    }
+
+    /// A permit where the bytes fit at once.
+    pub fn try_acquire(&self, bytes: usize) -> Option<BytePermit> {
+        let permit = self.permits.clone().try_acquire_many_owned(self.units(bytes)).ok()?;
+        Some(BytePermit { permit, bytes })
+    }
+
+    /// Ready while somebody waits for bytes: whoever holds some and does not need them yet should let them go on.
+    pub async fn pressed(&self) {
+        // The sender lives as long as this budget, so there is no other end of the wait.
+        drop(self.waiting.subscribe().wait_for(|waiting| *waiting > 0).await);
+    }
+
+    fn units(&self, bytes: usize) -> u32 {
+        u32::try_from(bytes.div_ceil(UNIT))
+            .unwrap_or(u32::MAX)
+            .clamp(1, self.total_units)
     }
 
     /// Waits until `bytes` fit. A message larger than the whole budget gets all of it, and so runs alone.
     pub async fn acquire(&self, bytes: usize) -> BytePermit {
-        let units = u32::try_from(bytes.div_ceil(UNIT))
-            .unwrap_or(u32::MAX)
-            .clamp(1, self.total_units);
-        let permit = self.permits.clone().acquire_many_owned(units).await;
+        if let Some(permit) = self.try_acquire(bytes) {
+            return permit;
+        }
+        self.waiting.send_modify(|waiting| *waiting += 1);
+        let _waiting = Waiting(&self.waiting);
+        let permit = self.permits.clone().acquire_many_owned(self.units(bytes)).await;
         // The semaphore is never closed, so the only way to get here without a permit does not exist.
         let permit = permit.unwrap_or_else(|_| unreachable!("the byte budget's semaphore is never closed"));
         BytePermit { permit, bytes }
@@ -85,6 +117,22 @@ mod tests {
         assert_eq!((first.bytes(), budget.in_flight()), (5 * UNIT, 5 * UNIT));
         drop(first);
         assert_eq!(budget.in_flight(), 0);
+    }
+
+    #[tokio::test]
+    async fn those_who_hold_bytes_hear_that_others_wait() {
+        let budget = ByteBudget::new(10 * UNIT);
+        let short = std::time::Duration::from_millis(20);
+        let held = budget.acquire(8 * UNIT).await;
+        assert!(tokio::time::timeout(short, budget.pressed()).await.is_err());
+        let waiter = tokio::spawn({
+            let budget = budget.clone();
+            async move { budget.acquire(4 * UNIT).await.bytes() }
+        });
+        budget.pressed().await;
+        drop(held);
+        assert_eq!(waiter.await.unwrap(), 4 * UNIT);
+        assert!(tokio::time::timeout(short, budget.pressed()).await.is_err());
     }
 
     #[tokio::test]

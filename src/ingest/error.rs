@@ -23,6 +23,9 @@ pub enum Error {
     /// The server is shutting down.
     #[error("the server is shutting down; nothing of this stream was committed after the last answer, send it again")]
     Draining,
+    /// All places for streams are taken.
+    #[error("the server loads as many streams as it may (limits.max_streams); try again later")]
+    Busy,
     /// A task of ours ended without an answer.
     #[error("internal error: {0}")]
     Internal(String),
@@ -53,6 +56,9 @@ pub enum RequestError {
     /// The descriptor, command or message has the wrong form.
     #[error("{0}")]
     Malformed(String),
+    /// What the request names is not there.
+    #[error("{0}")]
+    NotFound(String),
     /// Known but not offered.
     #[error("{0}")]
     Unsupported(String),
@@ -112,6 +118,62 @@ pub enum StreamError {
         /// What stays in the table.
         kept: Kept,
     },
+    /// Another writer opened the stream after this one.
+    #[error(
+        "stream {stream_id:?} was opened again by another writer (epoch {theirs}, this one has {ours}), so this one must stop"
+    )]
+    Fenced {
+        /// The stream.
+        stream_id: String,
+        /// Epoch of this writer.
+        ours: u64,
+        /// Epoch of the stream.
+        theirs: u64,
+    },
+    /// A sequence number was left out.
+    #[error("stream {stream_id:?}: batch {found} came and {expected} is expected; send the batches from {expected} on")]
+    Gap {
+        /// The stream.
+        stream_id: String,
+        /// What comes next.
+        expected: u64,
+        /// What came.
+        found: u64,
+    },
+    /// A batch was sent again with other contents.
+    #[error(
+        "stream {stream_id:?}: batch {seq} was committed with other contents than it has now; a sequence number must stand for the same rows each time"
+    )]
+    ReplayMismatch {
+        /// The stream.
+        stream_id: String,
+        /// The number.
+        seq: u64,
+        /// What comes next.
+        expected: u64,
+    },
+    /// The database is behind what was acknowledged.
+    #[error(
+        "stream {stream_id:?}: batch {acked} was acknowledged, and the database has committed only up to {next_seq} (exclusive): it lost transactions, as after a failover to a standby that was behind; send the batches from {next_seq} on"
+    )]
+    Regressed {
+        /// The stream.
+        stream_id: String,
+        /// What was acknowledged.
+        acked: u64,
+        /// What the database knows.
+        next_seq: u64,
+    },
+    /// A batch of a resumable stream has no sequence number.
+    #[error(
+        "message {message} of stream {stream_id:?} carries no sequence number; send app_metadata {{\"seq\": n}} with every batch, or use commit: atomic, which needs none"
+    )]
+    Unlabelled {
+        /// The stream.
+        stream_id: String,
+        /// Ordinal of the Flight message, from 1.
+        message: u64,
+    },
     /// The client went away or cancelled.
     #[error("the client ended the call after {received} rows: {reason}; {kept}")]
     Broken {
@@ -169,6 +231,8 @@ pub struct Facts {
     pub constraint: Option<String>,
     /// Row in the stream, from 0.
     pub row: Option<u64>,
+    /// One word for a program, e.g. `COMMIT_UNKNOWN`.
+    pub reason: Option<&'static str>,
 }
 
 impl Error {
@@ -176,6 +240,7 @@ impl Error {
     pub fn class(&self) -> Class {
         match self {
             Error::Request(RequestError::Unsupported(_)) => Class::Unsupported,
+            Error::Request(RequestError::NotFound(_)) => Class::NotFound,
             Error::Request(
                 RequestError::Option { .. }
                 | RequestError::Name { .. }
@@ -183,12 +248,42 @@ impl Error {
                 | RequestError::Malformed(_),
             ) => Class::BadRequest,
             Error::Stream(StreamError::Decode { .. } | StreamError::Protocol { .. }) => Class::BadRequest,
-            Error::Stream(StreamError::RowCount { .. } | StreamError::NoCommit { .. }) => Class::Refused,
+            Error::Stream(
+                StreamError::RowCount { .. } | StreamError::NoCommit { .. } | StreamError::ReplayMismatch { .. },
+            ) => Class::Refused,
+            Error::Stream(StreamError::Fenced { .. }) => Class::Conflict,
+            Error::Stream(StreamError::Gap { .. }) => Class::OutOfRange,
+            Error::Stream(StreamError::Regressed { .. }) => Class::DataLoss,
+            Error::Stream(StreamError::Unlabelled { .. }) => Class::BadRequest,
             Error::Stream(StreamError::Idle { .. }) => Class::Timeout,
             Error::Stream(StreamError::Broken { .. }) => Class::Cancelled,
             Error::Destination(error) => error.class,
             Error::Draining => Class::Unavailable,
+            Error::Busy => Class::Exhausted,
             Error::Internal(_) => Class::Internal,
+        }
+    }
+
+    /// One word for a program, where the class does not say enough.
+    pub fn reason(&self) -> Option<&'static str> {
+        match self {
+            Error::Stream(StreamError::Fenced { .. }) => Some("FENCED"),
+            Error::Stream(StreamError::Gap { .. }) => Some("GAP"),
+            Error::Stream(StreamError::ReplayMismatch { .. }) => Some("REPLAY_MISMATCH"),
+            Error::Stream(StreamError::Regressed { .. }) => Some("OFFSET_REGRESSED"),
+            Error::Destination(error) => error.facts.reason,
+            _ => None,
+        }
+    }
+
+    /// The sequence number that the stream expects next, where the failure is about it.
+    pub fn next_seq(&self) -> Option<u64> {
+        match self {
+            Error::Stream(StreamError::Gap { expected, .. } | StreamError::ReplayMismatch { expected, .. }) => {
+                Some(*expected)
+            }
+            Error::Stream(StreamError::Regressed { next_seq, .. }) => Some(*next_seq),
+            _ => None,
         }
     }
 

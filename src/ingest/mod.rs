@@ -6,7 +6,9 @@
 pub mod batcher;
 pub mod budget;
 pub mod connection;
+mod cursor;
 pub mod error;
 pub mod ports;
+mod progress;
 pub mod request;
 pub mod session;

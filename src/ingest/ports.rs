@@ -9,7 +9,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::budget::BytePermit;
 use super::error::{Error, RequestError};
@@ -27,6 +27,12 @@ pub trait Destination: Debug + Send + Sync {
     /// Prepares a load: the table is made fit (or the load refused) and the encoder planned. No row is written yet,
     /// and everything that can be refused without seeing a row is refused here.
     async fn open(&self, caller: &Caller, request: LoadRequest) -> Result<Arc<dyn Load>, Error>;
+
+    /// Opens a resumable stream: from now on only a load with the new epoch may write to it.
+    async fn open_stream(&self, caller: &Caller, stream_id: &str, table: &TableName) -> Result<StreamState, Error>;
+
+    /// Where a resumable stream stands; `None` where there is none of that name.
+    async fn stream_status(&self, caller: &Caller, stream_id: &str) -> Result<Option<StreamState>, Error>;
 
     /// Whether loads would work now; the text says why not.
     async fn ready(&self) -> Result<(), Error>;
@@ -147,8 +153,14 @@ pub trait Load: Debug + Send + Sync {
     /// `commit: atomic` only after [`Load::finish`]. Calls run one after another unless [`Load::lanes`] is above 1.
     async fn write(&self, chunk: Chunk) -> Result<Written, Error>;
 
-    /// Ends the load: commits what `atomic` held back. Called once, after every `write` returned.
-    async fn finish(&self) -> Result<Finished, Error>;
+    /// Ends the load: commits what `atomic` held back. Called once, after every `write` returned. `complete` tells that the
+    /// client said how many rows there are, and that they came: only then a stream is final and stale rows may go.
+    async fn finish(&self, complete: bool) -> Result<Finished, Error>;
+
+    /// Where a resumable stream stands; `None` for a load without `stream_id`.
+    fn stream(&self) -> Option<StreamState> {
+        None
+    }
 
     /// How many chunks may be written at once.
     fn lanes(&self) -> usize;
@@ -167,21 +179,70 @@ pub struct Chunk {
     pub first_row: u64,
     /// Memory held by these rows.
     pub permits: Vec<Arc<BytePermit>>,
+    /// One per batch where the stream is resumable, else empty. Sequence numbers follow one another.
+    pub labels: Vec<Label>,
+}
+
+/// What a client calls one batch of a resumable stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// Sequence number, from 0 without gaps.
+    pub seq: u64,
+    /// The client's own word for this position, given back when it resumes.
+    pub token: Option<String>,
+    /// SHA-256 of the batch as it was sent.
+    pub hash: [u8; 32],
+}
+
+/// Where a resumable stream stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamState {
+    /// Its name.
+    pub stream_id: String,
+    /// Counts how often it was opened; only the writer with the newest epoch may write.
+    pub epoch: u64,
+    /// The sequence number that comes next.
+    pub next_seq: u64,
+    /// The token of the batch before it.
+    pub token: Option<String>,
+    /// Rows committed in all.
+    pub rows: u64,
+    /// Hash of the batch before the next one.
+    #[serde(skip)]
+    pub last_hash: Option<Vec<u8>>,
+    /// Result of the finished stream; nothing more is written to it then.
+    #[serde(rename = "result")]
+    pub finished: Option<Finished>,
+}
+
+/// A stream to open or to look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamName {
+    /// The caller's namespace: its principal's name, empty without authentication.
+    pub owner: String,
+    /// The name within it.
+    pub stream_id: String,
 }
 
 /// What one chunk did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Written {
     /// Rows of the chunk that are in the table (or staged for it).
     pub rows: u64,
     /// Rows that went to the reject table.
     pub rejected: u64,
     /// Whether the rows are committed.
+    pub committed: bool,
+    /// Whether they survive a crash of the server (`synchronous_commit` is not off).
     pub durable: bool,
+    /// Sequence number after the last one written, where the stream is resumable.
+    pub next_seq: Option<u64>,
+    /// Token of the last batch written.
+    pub token: Option<String>,
 }
 
 /// What a load did, for the client.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finished {
     /// The table, with its schema.
     pub table: String,
@@ -189,4 +250,10 @@ pub struct Finished {
     pub migration: Vec<String>,
     /// Rows inserted or changed by an overwrite; equals the rows sent for an append.
     pub affected: u64,
+    /// Stale rows deleted.
+    #[serde(default)]
+    pub deleted: u64,
+    /// Rows of the stream that are in the table.
+    #[serde(default)]
+    pub rows: u64,
 }

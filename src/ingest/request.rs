@@ -1,8 +1,9 @@
 //! One load as the core understands it: where to, which schema, which options, all defaults filled in.
 
 use std::num::NonZeroU16;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use arrow::compute::kernels::cast_utils::string_to_timestamp_nanos;
 use arrow::datatypes::SchemaRef;
 
 use super::error::RequestError;
@@ -18,6 +19,9 @@ pub const DEFAULT_CHUNK_BYTES: u64 = 8 << 20;
 pub const DEFAULT_CHUNK_ROWS: u64 = 100_000;
 /// Longest wait of a row for its chunk where chunks commit one by one.
 pub const DEFAULT_CHUNK_AGE: Duration = Duration::from_secs(1);
+
+/// Longest name of a stream; it is the key of an index.
+const MAX_STREAM_ID_BYTES: usize = 512;
 
 /// A load to open.
 #[derive(Clone, Debug)]
@@ -43,6 +47,16 @@ pub struct LoadOptions {
     pub primary_key: Option<Vec<String>>,
     /// Name of a resumable stream.
     pub stream_id: Option<String>,
+    /// The epoch that the client got when it opened the stream.
+    pub stream_epoch: Option<u64>,
+    /// The highest sequence number that the client saw acknowledged.
+    pub acked_seq: Option<u64>,
+    /// Source whose stale rows go.
+    pub source_name: Option<String>,
+    /// Time of the sync whose rows stay.
+    pub sync_time: Option<SystemTime>,
+    /// Column by which the newer of two rows is kept.
+    pub version_column: Option<String>,
     /// What happens to a row that cannot be stored.
     pub on_bad_row: BadRowPolicy,
     /// Bad rows that are taken before the load fails.
@@ -84,19 +98,26 @@ impl LoadOptions {
             Some(_) => CommitMode::Batch,
             None => CommitMode::Atomic,
         });
+        let write_mode = options.write_mode.unwrap_or(WriteMode::Append);
         let resolved = Self {
-            write_mode: options.write_mode.unwrap_or(WriteMode::Append),
+            write_mode,
             migrate_mode: options.migrate_mode.unwrap_or(MigrateMode::Safe),
             commit,
             primary_key: options.primary_key,
             stream_id,
+            stream_epoch: options.stream_epoch,
+            acked_seq: options.acked_seq,
+            source_name: options.source_name,
+            sync_time: options.sync_time.as_deref().map(sync_time).transpose()?,
+            version_column: options.version_column,
             on_bad_row: options.on_bad_row.unwrap_or(BadRowPolicy::Fail),
             max_rejects: options.max_rejects.unwrap_or(0),
             nul_bytes: options.nul_bytes.unwrap_or(NulBytes::Error),
             type_profile: options.type_profile.unwrap_or(TypeProfile::Native),
             acks: options.acks.unwrap_or(Acks::Final),
             expected_rows: options.expected_rows,
-            strict: options.strict.unwrap_or(false),
+            // Stale rows may only go when every fresh one came, and a clean end of stream does not prove that.
+            strict: options.strict.unwrap_or(false) || write_mode == WriteMode::OverwriteDeleteStale,
             lanes: options.lanes.unwrap_or(NonZeroU16::MIN),
             skip_unchanged: options.skip_unchanged.unwrap_or(true),
             chunk_rows: options
@@ -124,14 +145,32 @@ impl LoadOptions {
         if self.write_mode != WriteMode::Append && self.lanes.get() > 1 {
             return conflict("lanes above 1 need write_mode: append, because the last row of a key must win");
         }
-        if self.stream_id.is_some() {
-            return unsupported(
-                "stream_id is not offered yet; leave it out and use commit: atomic, which is all or nothing",
+        if self.stream_id.is_some() && self.lanes.get() > 1 {
+            return conflict(
+                "lanes above 1 need a stream without stream_id, because its batches commit in their order",
             );
         }
-        if matches!(self.write_mode, WriteMode::Replace | WriteMode::OverwriteDeleteStale) {
-            return unsupported(
-                "write_mode offers append and overwrite so far; replace and overwrite-delete-stale are not offered yet",
+        if self.stream_id.is_some() && self.commit == CommitMode::Batch && self.write_mode == WriteMode::Replace {
+            return conflict("write_mode: replace swaps once, at the end; with a stream_id it needs commit: atomic");
+        }
+        if self.stream_id.is_none() && (self.stream_epoch.is_some() || self.acked_seq.is_some()) {
+            return conflict("stream_epoch and acked_seq need a stream_id");
+        }
+        if self.stream_id.as_ref().is_some_and(|id| id.len() > MAX_STREAM_ID_BYTES) {
+            return conflict("stream_id is longer than 512 bytes");
+        }
+        let overwrites = matches!(self.write_mode, WriteMode::Overwrite | WriteMode::OverwriteDeleteStale);
+        if self.version_column.is_some() && !overwrites {
+            return conflict("version_column needs write_mode: overwrite");
+        }
+        if (self.source_name.is_some() || self.sync_time.is_some())
+            && self.write_mode != WriteMode::OverwriteDeleteStale
+        {
+            return conflict("source_name and sync_time need write_mode: overwrite-delete-stale");
+        }
+        if self.source_name.is_some() != self.sync_time.is_some() {
+            return conflict(
+                "source_name and sync_time go together: the rows of the one that are older than the other are deleted",
             );
         }
         if self.on_bad_row == BadRowPolicy::Reject {
@@ -139,6 +178,18 @@ impl LoadOptions {
         }
         Ok(())
     }
+}
+
+/// Reads RFC 3339, which Arrow's parser takes with or without zone (then UTC).
+fn sync_time(text: &str) -> Result<SystemTime, RequestError> {
+    let nanos = string_to_timestamp_nanos(text)
+        .map_err(|_| RequestError::Conflict("sync_time is not a time such as 2026-01-31T12:00:00Z".to_owned()))?;
+    let span = Duration::from_nanos(nanos.unsigned_abs());
+    let time = match nanos < 0 {
+        true => SystemTime::UNIX_EPOCH.checked_sub(span),
+        false => SystemTime::UNIX_EPOCH.checked_add(span),
+    };
+    time.ok_or_else(|| RequestError::Conflict("sync_time is out of range".to_owned()))
 }
 
 #[cfg(test)]

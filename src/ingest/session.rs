@@ -4,32 +4,20 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde::Serialize;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::batcher::{Batcher, ChunkLimits, IncomingBatch};
+use super::cursor::Cursor;
 use super::error::{Error, Kept, StreamError};
 use super::ports::{Chunk, Destination, Finished, Load, Written};
+pub use super::progress::{Progress, StreamProgress};
 use super::request::{LoadOptions, LoadRequest};
 use crate::model::caller::Caller;
 use crate::model::options::CommitMode;
 
 /// Chunks that wait for the loader: one is being written, one waits, one is being filled.
 const CHUNKS_AHEAD: usize = 1;
-
-/// Counts of a running stream.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Progress {
-    /// Rows written, committed or not.
-    pub rows: u64,
-    /// Rows committed.
-    pub committed: u64,
-    /// Rows in the reject table.
-    pub rejected: u64,
-    /// Chunks written.
-    pub chunks: u64,
-}
 
 /// What a finished stream did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +27,9 @@ pub struct Summary {
     /// The destination's part.
     pub finished: Finished,
 }
+
+/// Longest time that an open transaction hears nothing while rows come slowly.
+const QUIET_AT_MOST: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// How the client said the stream ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,15 +45,18 @@ pub struct Session {
     batcher: Batcher,
     chunks: Option<mpsc::Sender<Step>>,
     loader: JoinHandle<Result<Finished, Error>>,
-    progress: watch::Receiver<Progress>,
+    report: watch::Sender<Progress>,
+    cursor: Option<Cursor>,
+    stored: Option<Finished>,
 }
 
 /// What the loader task is told.
 #[derive(Debug)]
 enum Step {
     Chunk(Chunk),
-    /// The stream is complete. A channel that closes without this word means: abort.
-    Finish,
+    /// The stream is complete, and whether the client said how many rows that makes. A channel that closes without this
+    /// word means: abort.
+    Finish(bool),
 }
 
 impl Session {
@@ -74,21 +68,33 @@ impl Session {
         let options = request.options.clone();
         let load = destination.open(caller, request).await?;
         let (chunks, steps) = mpsc::channel(CHUNKS_AHEAD);
-        let (report, progress) = watch::channel(Progress::default());
-        let loader = tokio::spawn(drive(load, steps, report));
-        // Without commits before the end, writing a small chunk early would gain nothing.
-        let age = (options.commit == CommitMode::Batch).then_some(options.chunk_age);
+        let stream = load.stream();
+        let report = watch::Sender::new(Progress {
+            stream: stream.as_ref().map(StreamProgress::at),
+            ..Progress::default()
+        });
+        let loader = tokio::spawn(drive(load, steps, report.clone()));
+        let stored = stream.as_ref().and_then(|stream| stream.finished.clone());
+        let labelled = options.commit == CommitMode::Batch || stored.is_some();
+        let cursor = stream.filter(|_| labelled).map(Cursor::at);
+        // Without commits before the end, writing a small chunk early gains only that Postgres hears from us.
+        let age = match options.commit {
+            CommitMode::Batch => options.chunk_age,
+            CommitMode::Atomic => QUIET_AT_MOST,
+        };
         let limits = ChunkLimits {
             rows: options.chunk_rows,
             bytes: options.chunk_bytes,
-            age,
+            age: Some(age),
         };
         Ok(Self {
             options,
             batcher: Batcher::new(limits),
             chunks: Some(chunks),
             loader,
-            progress,
+            report,
+            cursor,
+            stored,
         })
     }
 
@@ -96,11 +102,45 @@ impl Session {
     ///
     /// # Errors
     /// The failure of an earlier chunk; the session is then over.
-    pub async fn push(&mut self, batch: IncomingBatch) -> Result<(), Error> {
+    pub async fn push(&mut self, mut batch: IncomingBatch) -> Result<(), Error> {
+        if self.cursor.is_none() {
+            batch.label = None;
+        }
+        if self.is_replay(&batch)? {
+            return Ok(());
+        }
         for chunk in self.batcher.push(batch, Instant::now()) {
             self.send(Step::Chunk(chunk)).await?;
         }
         Ok(())
+    }
+
+    /// Whether every batch needs a sequence number.
+    pub fn wants_labels(&self) -> Option<&str> {
+        let cursor = self.cursor.as_ref().filter(|_| self.stored.is_none())?;
+        Some(&cursor.stream_id)
+    }
+
+    /// Whether rows wait in memory for their chunk to fill.
+    pub fn holds_rows(&self) -> bool {
+        self.batcher.holds_rows()
+    }
+
+    /// Whether the batch was committed before, or waits to be; moves the cursor where it was not.
+    fn is_replay(&mut self, batch: &IncomingBatch) -> Result<bool, StreamError> {
+        let Some(cursor) = &mut self.cursor else {
+            return Ok(false);
+        };
+        let rows = batch.batch.num_rows() as u64;
+        let replayed = match &batch.label {
+            _ if self.stored.is_some() => true,
+            Some(label) => cursor.admit(label)?,
+            None => false,
+        };
+        if replayed {
+            self.report.send_modify(|progress| progress.add_duplicate(rows));
+        }
+        Ok(replayed)
     }
 
     /// Writes what is pending without waiting for a full chunk.
@@ -119,12 +159,16 @@ impl Session {
     /// # Errors
     /// A count that does not match (nothing more is committed), or the destination's failure.
     pub async fn finish(mut self, end: StreamEnd) -> Result<Summary, Error> {
+        if let Some(stored) = self.stored.take() {
+            return Ok(self.stored_summary(stored));
+        }
         self.check_end(end)?;
         self.flush().await?;
-        self.send(Step::Finish).await?;
+        let complete = end.committed_rows.is_some() || self.options.expected_rows.is_some();
+        self.send(Step::Finish(complete)).await?;
         self.chunks = None;
         let finished = self.outcome().await?;
-        let progress = *self.progress.borrow();
+        let progress = self.report.borrow().clone();
         // After the load finished, everything written is committed.
         Ok(Summary {
             progress: Progress {
@@ -135,6 +179,19 @@ impl Session {
         })
     }
 
+    /// The answer to a stream that was finished before: what was answered then.
+    fn stored_summary(&self, finished: Finished) -> Summary {
+        let progress = self.report.borrow().clone();
+        Summary {
+            progress: Progress {
+                rows: finished.rows,
+                committed: finished.rows,
+                ..progress
+            },
+            finished,
+        }
+    }
+
     /// Rows received so far.
     pub fn received(&self) -> u64 {
         self.batcher.rows()
@@ -143,13 +200,18 @@ impl Session {
     /// Rows that stay in the table whatever happens next.
     pub fn kept(&self) -> Kept {
         Kept {
-            rows: self.progress.borrow().committed,
+            rows: self.report.borrow().committed,
         }
     }
 
     /// Counts as they change, for progress acks.
     pub fn watch(&self) -> watch::Receiver<Progress> {
-        self.progress.clone()
+        let mut watch = self.report.subscribe();
+        // A resumed client asks where the stream stands: its first answer says so.
+        if watch.borrow().stream.is_some() {
+            watch.mark_changed();
+        }
+        watch
     }
 
     /// When pending rows should be flushed although no more came; never in atomic mode.
@@ -158,7 +220,8 @@ impl Session {
     }
 
     fn check_end(&self, end: StreamEnd) -> Result<(), StreamError> {
-        let received = self.received();
+        let before = self.cursor.as_ref().map_or(0, |cursor| cursor.rows_before);
+        let received = before + self.received();
         let announced = [
             ("expected_rows", self.options.expected_rows),
             ("the commit message", end.committed_rows),
@@ -221,15 +284,15 @@ async fn drive(
 ) -> Result<Finished, Error> {
     let lanes = load.lanes().max(1);
     let mut running: JoinSet<Result<Written, Error>> = JoinSet::new();
-    let mut complete = false;
+    let mut end = None;
     loop {
         tokio::select! {
-            step = steps.recv(), if running.len() < lanes && !complete => match step {
+            step = steps.recv(), if running.len() < lanes && end.is_none() => match step {
                 Some(Step::Chunk(chunk)) => {
                     let load = Arc::clone(&load);
                     running.spawn(async move { load.write(chunk).await });
                 }
-                Some(Step::Finish) => complete = true,
+                Some(Step::Finish(complete)) => end = Some(complete),
                 None => return Err(Error::Internal("the stream was given up".to_owned())),
             },
             Some(written) = running.join_next() => {
@@ -239,16 +302,9 @@ async fn drive(
             else => break,
         }
     }
-    load.finish().await
-}
-
-impl Progress {
-    fn add(&mut self, written: Written) {
-        self.rows += written.rows;
-        self.rejected += written.rejected;
-        self.chunks += 1;
-        if written.durable {
-            self.committed += written.rows;
-        }
+    let finished = load.finish(end.unwrap_or_default()).await?;
+    if let Some(stream) = load.stream() {
+        report.send_modify(|progress| progress.stream = Some(StreamProgress::after(progress.stream.take(), &stream)));
     }
+    Ok(finished)
 }

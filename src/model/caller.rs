@@ -24,6 +24,16 @@ pub enum Principal {
     Named(Arc<str>),
 }
 
+impl Principal {
+    /// The name under which state is kept for it; empty without authentication.
+    pub fn namespace(&self) -> &str {
+        match self {
+            Self::Anonymous => "",
+            Self::Named(name) => name,
+        }
+    }
+}
+
 impl Caller {
     /// A caller without identity, as when `auth` is not configured.
     pub fn anonymous() -> Self {

@@ -32,6 +32,8 @@ pub enum Class {
     Timeout,
     /// The caller cancelled.
     Cancelled,
+    /// Data that was acknowledged is no longer there.
+    DataLoss,
     /// Not offered by this server.
     Unsupported,
     /// A fault of ours or of our configuration.

@@ -146,6 +146,16 @@ stream_options! {
     commit: CommitMode,
     /// A name that makes the stream resumable: rows and progress then commit together.
     stream_id: String,
+    /// The epoch that opening the stream gave; a load with another one is refused. Without it, the load opens the stream itself.
+    stream_epoch: u64,
+    /// The highest sequence number that the client saw acknowledged; a stream that is behind it has lost data.
+    acked_seq: u64,
+    /// The source whose stale rows `overwrite-delete-stale` deletes; without it the column `_cq_source_name` tells.
+    source_name: String,
+    /// Time of the sync whose rows stay, as RFC 3339; without it the column `_cq_sync_time` tells.
+    sync_time: String,
+    /// A column by which `overwrite` keeps the newer of two rows with one key, whatever order they come in.
+    version_column: String,
     /// What a row does that Postgres cannot take: fail the stream, or go to the reject table.
     on_bad_row: BadRowPolicy,
     /// How many rows may go to the reject table before the stream fails.
@@ -175,6 +185,10 @@ stream_options! {
 }
 
 impl StreamOptions {
+    /// Options that belong to a single stream and mean nothing as a default of a table.
+    pub const OF_ONE_STREAM: &'static [&'static str] =
+        &["stream_id", "stream_epoch", "acked_seq", "sync_time", "expected_rows"];
+
     /// Reads options from a JSON object that holds nothing else.
     ///
     /// # Errors

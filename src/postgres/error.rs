@@ -10,8 +10,8 @@ use super::copy::{CellError, PlanError};
 use super::load::delete::DeletePlanError;
 use super::migrate::MigrateError;
 use super::read::error::ReadError;
-use super::sqlstate::{Remedy, verdict};
-use crate::ingest::error::{DestinationError, Error as IngestError, Facts};
+use super::sqlstate::{Remedy, betrays_pooler, poisons_pool, verdict};
+use crate::ingest::error::{DestinationError, Error as IngestError, Facts, StreamError};
 use crate::model::class::Class;
 use crate::model::wanted::SchemaProblems;
 
@@ -93,14 +93,46 @@ pub enum Error {
         /// Rows that Postgres counted.
         stored: u64,
     },
-    /// The answer to COMMIT was lost and cannot be found out.
+    /// The answer to COMMIT was lost.
     #[error(
-        "the connection broke while Postgres was committing rows of {table}, so it is not known whether they are stored; check the table before you send them again"
+        "the connection broke while Postgres was committing rows of {table}, so it is not known whether they are stored; a stream with a stream_id can be resumed and will tell, otherwise check the table before you send them again"
     )]
     CommitUnknown {
         /// The table.
         table: String,
+        /// What tells how the transaction ended.
+        mark: Option<Mark>,
     },
+    /// A resumable stream broke its rules.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// Our own tables cannot be used.
+    #[error("streams with a stream_id keep their progress in schema {schema} (state_schema), which cannot be used: {}; let the role create it, or create it for the role", words(.source))]
+    State {
+        /// The schema.
+        schema: String,
+        /// The driver's error.
+        source: tokio_postgres::Error,
+    },
+    /// A load was interrupted and could not be run again.
+    #[error(
+        "{source}; nothing of the load is stored, and it could not be run again because more rows had come than are kept for that; send the stream again, or use commit: batch"
+    )]
+    NotReplayable {
+        /// What interrupted it.
+        source: Box<Error>,
+    },
+    /// The table is not there any more.
+    #[error(
+        "table {table} was dropped while it was being loaded; rows that were committed before went with it, so send the stream again"
+    )]
+    Dropped {
+        /// The table.
+        table: String,
+    },
+    /// The write mode cannot be used on this table.
+    #[error("{0}")]
+    Unfit(String),
 }
 
 impl Error {
@@ -129,15 +161,56 @@ impl Error {
             Error::Read(error) => error.class(),
             Error::RowsLost { .. } => Class::Internal,
             Error::CommitUnknown { .. } => Class::Unavailable,
+            Error::Stream(error) => class_of_stream(error),
+            Error::State { source, .. } => source.code().map_or(Class::Unavailable, |code| verdict(code.code()).0),
+            Error::NotReplayable { source } => source.class(),
+            Error::Dropped { .. } => Class::NotFound,
+            Error::Unfit(_) => Class::Refused,
         }
     }
 
     /// What may heal it.
     pub fn remedy(&self) -> Remedy {
         match self {
-            Error::Statement { source, .. } => source.code().map_or(Remedy::Reconnect, |code| verdict(code.code()).1),
+            Error::Statement { source, .. } | Error::State { source, .. } => remedy_of(source),
+            Error::Migrate(error) => error.postgres().map_or(Remedy::None, remedy_of),
+            Error::Connect(error) if error.is_transient() => match error.class() {
+                Class::Exhausted => Remedy::Wait,
+                _ => Remedy::Reconnect,
+            },
+            Error::Standby | Error::PoolExhausted { .. } => Remedy::Reconnect,
+            Error::CommitUnknown { .. } => Remedy::Unknown,
             _ => Remedy::None,
         }
+    }
+
+    /// SQLSTATE as Postgres gave it.
+    pub fn sqlstate(&self) -> Option<&str> {
+        match self {
+            Error::Statement { source, .. } | Error::State { source, .. } => source.code().map(|code| code.code()),
+            Error::Migrate(error) => error.postgres()?.code().map(|code| code.code()),
+            _ => None,
+        }
+    }
+
+    /// Whether a connection was lost that worked before, so that another one may do.
+    pub fn lost_connection(&self) -> bool {
+        let worked = !matches!(self, Error::Connect(_) | Error::PoolExhausted { .. } | Error::Standby);
+        worked && self.remedy() == Remedy::Reconnect
+    }
+
+    /// Whether every connection of the pool leads to a server that takes no writes.
+    pub fn poisons_pool(&self) -> bool {
+        self.sqlstate().is_some_and(poisons_pool)
+    }
+
+    /// Whether the server has no free connection or is starting: a little later it may have one.
+    pub(super) fn is_crowded(&self) -> bool {
+        let Error::Connect(error) = self else { return false };
+        matches!(
+            error.decisive(),
+            ConnectError::TooManyConnections { .. } | ConnectError::NotReady { .. }
+        )
     }
 
     fn db(&self) -> Option<&DbError> {
@@ -163,7 +236,14 @@ impl Error {
                 column: owned(db.column()).or_else(|| place(db).and_then(|place| place.column)),
                 constraint: owned(db.constraint()),
                 row: *row,
+                reason: None,
             }),
+            Error::CommitUnknown { table, .. } => Facts {
+                table: Some(table.clone()),
+                reason: Some("COMMIT_UNKNOWN"),
+                ..Facts::default()
+            },
+            Error::NotReplayable { source } => source.facts(),
             _ => Facts::default(),
         }
     }
@@ -187,8 +267,40 @@ impl From<ReadError> for Error {
     }
 }
 
+/// What tells how a transaction ended when the answer to its COMMIT was lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Its number (`xid8`), as text.
+    pub xid: String,
+    /// When the server that ran it was started, as text.
+    pub server_started: String,
+}
+
+fn remedy_of(error: &tokio_postgres::Error) -> Remedy {
+    let Some(db) = error.as_db_error() else {
+        return Remedy::Reconnect;
+    };
+    match verdict(db.code().code()).1 {
+        // The one case of "feature not supported" that is about us: a plan of before the table changed.
+        Remedy::None if db.code().code() == "0A000" && db.routine() == Some("RevalidateCachedQuery") => Remedy::Replan,
+        remedy => remedy,
+    }
+}
+
+fn class_of_stream(error: &StreamError) -> Class {
+    match error {
+        StreamError::Fenced { .. } => Class::Conflict,
+        StreamError::Gap { .. } => Class::OutOfRange,
+        StreamError::Regressed { .. } => Class::DataLoss,
+        _ => Class::Refused,
+    }
+}
+
 impl From<Error> for IngestError {
     fn from(error: Error) -> Self {
+        if let Error::Stream(error) = error {
+            return IngestError::Stream(error);
+        }
         let (class, message, facts) = (error.class(), error.to_string(), error.facts());
         IngestError::Destination(DestinationError {
             class,
@@ -220,6 +332,9 @@ fn words(error: &tokio_postgres::Error) -> String {
         }
     }
     text.push(')');
+    if betrays_pooler(db.code().code()) {
+        text.push_str("; a connection pooler seems to stand between that changes the server session between transactions without tracking prepared statements: for PgBouncer set max_prepared_statements above 0 (1.21 or newer) and pool.pooler: transaction, or pool_mode = session");
+    }
     if let Some(hint) = db.hint() {
         text.push_str(&format!("; {hint}"));
     }

@@ -16,3 +16,4 @@ pub mod queries;
 pub mod read;
 pub mod sql;
 pub mod sqlstate;
+mod state;

@@ -3,15 +3,27 @@
 //! Built on `deadpool` itself and not on `deadpool-postgres`, whose manager can only report the driver's error: our
 //! connector tells apart what went wrong and follows several hosts.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use deadpool::Runtime;
 use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult, TimeoutType};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_postgres::Client;
 
 use super::connect::{ConnectError, Connector};
 use super::error::Error;
+use crate::model::ident::Ident;
+
+/// Connections that are being made at once: a server that comes back is not stormed by all streams together.
+const CONNECTS_AT_ONCE: usize = 4;
+/// Staging tables that a session may keep; with more it is closed instead of going back.
+const STAGES_KEPT: usize = 16;
+/// Shortest and longest pause while a server has no free connection or is starting.
+const CONNECT_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
 /// How many connections, and how long one may be waited for.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +43,7 @@ pub struct PoolSettings {
 pub struct Connections {
     pool: Pool<Sessions>,
     wait: Duration,
+    generation: Arc<AtomicU64>,
 }
 
 /// Opens and checks the pool's sessions.
@@ -40,6 +53,9 @@ struct Sessions {
     setup: String,
     max_lifetime: Duration,
     idle_timeout: Duration,
+    connects: Semaphore,
+    /// Counts how often all sessions were condemned.
+    generation: Arc<AtomicU64>,
 }
 
 /// One session with the task that moves its bytes.
@@ -48,6 +64,9 @@ struct Session {
     client: Client,
     driver: JoinHandle<()>,
     opened: Instant,
+    generation: u64,
+    /// Staging tables that this session has; they are empty between two transactions.
+    stages: BTreeSet<Ident>,
 }
 
 impl Drop for Session {
@@ -64,6 +83,8 @@ enum OpenError {
     Connect(#[from] ConnectError),
     #[error(transparent)]
     Setup(#[from] tokio_postgres::Error),
+    #[error("the server takes no writes")]
+    Standby,
 }
 
 impl Manager for Sessions {
@@ -71,6 +92,9 @@ impl Manager for Sessions {
     type Error = OpenError;
 
     async fn create(&self) -> Result<Session, OpenError> {
+        // The semaphore is never closed; without a permit the connection would only be made a little early.
+        let _turn = self.connects.acquire().await.ok();
+        let generation = self.generation.load(Ordering::Acquire);
         let connected = self.connector.connect().await?;
         let (connection, address) = (connected.connection, connected.address);
         let driver = tokio::spawn(async move {
@@ -82,14 +106,25 @@ impl Manager for Sessions {
             client: connected.client,
             driver,
             opened: Instant::now(),
+            generation,
+            stages: BTreeSet::new(),
         };
         session.client.batch_execute(&self.setup).await?;
+        // A server that was once found read-only may still be the one that the host's name leads to.
+        if generation > 0 && is_read_only(&session.client).await? {
+            return Err(OpenError::Standby);
+        }
         Ok(session)
     }
 
     async fn recycle(&self, session: &mut Session, metrics: &Metrics) -> RecycleResult<OpenError> {
         let idle = metrics.recycled.unwrap_or(metrics.created).elapsed();
-        if session.client.is_closed() || session.opened.elapsed() > self.max_lifetime || idle > self.idle_timeout {
+        let condemned = session.generation != self.generation.load(Ordering::Acquire);
+        if condemned
+            || session.client.is_closed()
+            || session.opened.elapsed() > self.max_lifetime
+            || idle > self.idle_timeout
+        {
             return Err(RecycleError::message("closed or too old"));
         }
         Ok(())
@@ -102,7 +137,10 @@ impl Connections {
     /// # Errors
     /// Settings that the pool refuses.
     pub fn new(connector: Connector, setup: String, settings: PoolSettings) -> Result<Self, Error> {
+        let generation = Arc::new(AtomicU64::new(0));
         let sessions = Sessions {
+            connects: Semaphore::new(CONNECTS_AT_ONCE),
+            generation: Arc::clone(&generation),
             connector,
             setup,
             max_lifetime: settings.max_lifetime,
@@ -117,6 +155,7 @@ impl Connections {
         Ok(Self {
             pool,
             wait: settings.wait,
+            generation,
         })
     }
 
@@ -125,11 +164,32 @@ impl Connections {
         self.pool.status().max_size
     }
 
+    /// No session that is open now is used again: the server behind them takes no writes any more. New ones are made
+    /// from the start, host names resolved again, and must be writable.
+    pub fn condemn(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.pool.retain(|_, _| false);
+    }
+
     /// A connection for one transaction.
     ///
     /// # Errors
     /// Postgres cannot be reached or refuses us, or all connections stay in use.
     pub async fn get(&self) -> Result<Connection, Error> {
+        let since = Instant::now();
+        let mut pause = CONNECT_PAUSE.0;
+        loop {
+            let error = match self.get_once().await {
+                Err(error) if error.is_crowded() && since.elapsed() + pause < self.wait => error,
+                done => return done,
+            };
+            tracing::debug!(error = %error, "waiting for a connection");
+            tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+            pause = (pause * 2).min(CONNECT_PAUSE.1);
+        }
+    }
+
+    async fn get_once(&self) -> Result<Connection, Error> {
         match self.pool.get().await {
             Ok(object) => Ok(Connection {
                 object: Some(object),
@@ -139,6 +199,7 @@ impl Connections {
                 seconds: self.wait.as_secs_f64(),
             }),
             Err(PoolError::Backend(OpenError::Connect(error))) => Err(error.into()),
+            Err(PoolError::Backend(OpenError::Standby)) => Err(Error::Standby),
             Err(PoolError::Backend(OpenError::Setup(error))) => Err(Error::statement("setting up a session", error)),
             Err(other) => Err(Error::Internal(other.to_string())),
         }
@@ -174,9 +235,26 @@ impl Connection {
         self.clean = false;
     }
 
+    /// Whether this session has a staging table of that name.
+    pub(crate) fn has_stage(&self, name: &Ident) -> bool {
+        self.object
+            .as_deref()
+            .is_some_and(|session| session.stages.contains(name))
+    }
+
+    /// Notes a staging table; call it when the transaction that created it is committed.
+    pub(crate) fn note_stage(&mut self, name: &Ident) {
+        if let Some(session) = self.object.as_deref_mut() {
+            session.stages.insert(name.clone());
+        }
+    }
+
     /// The session is as it was when it came from the pool.
     pub fn mark_clean(&mut self) {
-        self.clean = true;
+        self.clean = self
+            .object
+            .as_deref()
+            .is_some_and(|session| session.stages.len() <= STAGES_KEPT);
     }
 }
 
@@ -189,4 +267,11 @@ impl Drop for Connection {
             drop(Object::take(object));
         }
     }
+}
+
+async fn is_read_only(client: &Client) -> Result<bool, tokio_postgres::Error> {
+    let rows = client
+        .query_typed("select pg_catalog.current_setting('transaction_read_only')", &[])
+        .await?;
+    Ok(rows.first().is_some_and(|row| row.get::<_, &str>(0) == "on"))
 }

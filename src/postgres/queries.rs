@@ -1,5 +1,7 @@
 //! Every statement that lives in `sql/`, by name. Nothing else includes those files, and no SQL text is built here.
 
+use crate::model::ident::Ident;
+
 /// One table, its columns, keys and types, and facts about the server, as one JSON document.
 pub const CATALOG_TABLE: &str = include_str!("../../sql/catalog/table.sql");
 
@@ -26,3 +28,45 @@ pub const READ_ESTIMATE: &str = include_str!("../../sql/read/estimate.sql");
 
 /// Tables that can be read, page by page.
 pub const READ_TABLES: &str = include_str!("../../sql/read/tables.sql");
+
+/// Whether our own tables were ever created.
+pub const STATE_IS_THERE: &str = include_str!("../../sql/state/is_there.sql");
+
+/// Newest migration of our own tables.
+pub const STATE_VERSION: &str = include_str!("../../sql/state/version.sql");
+
+/// Notes a migration of our own tables.
+pub const STATE_RECORD: &str = include_str!("../../sql/state/record.sql");
+
+/// Waits for the turn to migrate our own tables.
+pub const STATE_TAKE_TURN: &str = include_str!("../../sql/state/take_turn.sql");
+
+/// The table that notes migrations; not a migration itself.
+pub const STATE_MIGRATIONS: &str = include_str!("../../sql/state/0000_migrations.sql");
+
+/// Migrations of our own tables, the first is version 1. Files are only ever added.
+pub const STATE_STEPS: &[&str] = &[include_str!("../../sql/state/0001_streams.sql")];
+
+/// Opens a stream.
+pub const STREAM_OPEN: &str = include_str!("../../sql/stream/open.sql");
+
+/// Locks a stream.
+pub const STREAM_LOCK: &str = include_str!("../../sql/stream/lock.sql");
+
+/// Looks at a stream.
+pub const STREAM_STATUS: &str = include_str!("../../sql/stream/status.sql");
+
+/// Moves a stream on.
+pub const STREAM_ADVANCE: &str = include_str!("../../sql/stream/advance.sql");
+
+/// Ends a stream.
+pub const STREAM_FINALIZE: &str = include_str!("../../sql/stream/finalize.sql");
+
+/// How a transaction ended.
+pub const TRANSACTION_OUTCOME: &str = include_str!("../../sql/stream/outcome.sql");
+
+/// A statement over our own tables with the schema they are in. The files write `pgflight.`, the default, and use the word
+/// for nothing else.
+pub fn in_schema(statement: &str, schema: &Ident) -> String {
+    statement.replace("pgflight.", &format!("{}.", schema.quoted()))
+}

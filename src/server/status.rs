@@ -23,6 +23,7 @@ pub fn code(class: Class) -> Code {
         Class::Unavailable => Code::Unavailable,
         Class::Timeout => Code::DeadlineExceeded,
         Class::Cancelled => Code::Cancelled,
+        Class::DataLoss => Code::DataLoss,
         Class::Unsupported => Code::Unimplemented,
         Class::Internal => Code::Internal,
     }
@@ -33,6 +34,13 @@ pub fn status(error: &Error) -> Status {
     let mut status = Status::new(code(error.class()), error.to_string());
     if let Some(facts) = error.facts() {
         add_facts(status.metadata_mut(), facts);
+    }
+    let metadata = status.metadata_mut();
+    if let Some(reason) = error.reason() {
+        metadata.insert("x-pgflight-reason", MetadataValue::from_static(reason));
+    }
+    if let Some(next) = error.next_seq() {
+        metadata.insert("x-pgflight-next-seq", MetadataValue::from(next));
     }
     status
 }

@@ -12,7 +12,8 @@ fn parse(value: Value) -> Result<StreamOptions, OptionError> {
 fn text_and_json_set_the_same_options() {
     let from_json = parse(json!({
         "write_mode": "overwrite", "migrate_mode": "off", "primary_key": ["a", "b"], "commit": "batch",
-        "stream_id": "s1", "on_bad_row": "reject", "max_rejects": 7, "nul_bytes": "strip",
+        "stream_id": "s1", "stream_epoch": 3, "acked_seq": 4, "source_name": "src", "sync_time": "2026-01-31T00:00:00Z",
+        "version_column": "v", "on_bad_row": "reject", "max_rejects": 7, "nul_bytes": "strip",
         "type_profile": "cloudquery", "acks": "progress", "expected_rows": 10, "strict": true, "lanes": 2,
         "skip_unchanged": false, "batch_size": 100, "batch_size_bytes": 1000,
         "lock_timeout": "500ms", "statement_timeout": "5m",
@@ -27,6 +28,11 @@ fn text_and_json_set_the_same_options() {
         ("primary-key", "a, b"),
         ("commit", "batch"),
         ("stream-id", "s1"),
+        ("stream-epoch", "3"),
+        ("acked-seq", "4"),
+        ("source-name", "src"),
+        ("sync-time", "2026-01-31T00:00:00Z"),
+        ("version-column", "v"),
         ("on-bad-row", "reject"),
         ("max-rejects", "7"),
         ("nul-bytes", "strip"),

@@ -1,13 +1,15 @@
 //! What a destination does besides loads: migrate a table when asked, delete stale rows and records. The SQL of deletions
 //! is made in [`super::delete`]; this runs it.
 
+use std::time::Instant;
+
 use arrow::array::RecordBatch;
 use bytes::{Buf, Bytes, BytesMut};
 use postgres_types::{IsNull, ToSql, Type, to_sql_checked};
 
 use super::delete;
 use super::destination::PgDestination;
-use super::retry;
+use super::retry::Next;
 use crate::model::command::{DeleteRecords, DeleteStale, MigrateCommand, Predicate};
 use crate::model::ident::TableName;
 use crate::model::migration::MigrationReport;
@@ -116,19 +118,21 @@ impl PgDestination {
 
     /// Runs one statement that is a transaction by itself and answers with a number; again when another was in the way.
     async fn count(&self, doing: &str, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<u64, Error> {
-        let mut attempt = 0;
+        let mut tries = self.tries();
         loop {
             let connection = self.connections.get().await?;
             let error = match connection.client().query_one(sql, parameters).await {
                 Ok(row) => return Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or(0)),
                 Err(error) => Error::statement(doing, error),
             };
-            if !retry::worth_it(&error, attempt, self.retry_on_deadlock) {
-                return Err(error);
+            // Deleting the same rows twice deletes them once, so a lost answer needs no other care.
+            match tries.after(error.remedy(), Instant::now(), fastrand::f64()) {
+                Next::Retry(pause) => {
+                    tracing::warn!(error = %error, tries = tries.count(), "a deletion is tried again");
+                    tokio::time::sleep(pause).await;
+                }
+                _ => return Err(error),
             }
-            attempt += 1;
-            tracing::warn!(error = %error, attempt, "a deletion is tried again");
-            tokio::time::sleep(retry::pause(attempt)).await;
         }
     }
 }

@@ -1,49 +1,52 @@
 //! Opens loads: makes the table fit, decides how rows reach it, plans the encoder. No row is written here.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use arrow::datatypes::{Field, Schema};
-use async_trait::async_trait;
-use sha2::{Digest, Sha256};
-use tokio::sync::Mutex;
-
-use super::lane::Lane;
-use super::merge::{Merge, copy_into};
-use super::{PgLoad, Plan};
-use crate::config::{Config, Source};
-use crate::ingest::error::Error as IngestError;
-use crate::ingest::ports::{
-    ConnectionFailure, Destination, ListRequest, Load, ReadRequest, TableDescription, TableReader,
-};
+use super::atomic::{AtomicLoad, FinishedLoad};
+use super::batch::BatchLoad;
+use super::plan::{Plan, Target, plan};
+use super::retain::RetainBudget;
+use super::retry::{Policy, Tries};
+use super::shared::Shared;
+use super::stream::{self, Writer};
+use super::transaction::begin;
+use super::wish::Wish;
+use crate::config::{Config, Pooler, Source};
+use crate::ingest::ports::{Load, StreamName, StreamState};
 use crate::ingest::request::{LoadOptions, LoadRequest};
 use crate::model::caller::Caller;
-use crate::model::command::{DeleteRecords, DeleteStale, MigrateCommand};
 use crate::model::ident::{Ident, TableName};
 use crate::model::migration::MigrationReport;
 use crate::model::options::{CommitMode, WriteMode};
-use crate::model::pg_type::PgType;
-use crate::model::table::TargetColumn;
-use crate::model::type_map::default_type;
-use crate::model::wanted::{WantedOptions, wanted_table};
+use crate::postgres::catalog::read_table;
 use crate::postgres::connect::{ConnectPlan, Connector};
-use crate::postgres::copy::{CopyPlan, EncodeOptions, PlanError};
-use crate::postgres::error::Error;
+use crate::postgres::copy::CopyPlan;
+use crate::postgres::error::{Error, Mark};
 use crate::postgres::migrate::apply::{self, MigrateRequest};
-use crate::postgres::migrate::policy::Policy;
+use crate::postgres::migrate::diff::Accepts;
+use crate::postgres::migrate::policy::Policy as MigratePolicy;
 use crate::postgres::migrate::{LockWaits, VerifiedTable};
 use crate::postgres::pool::{Connection, Connections, PoolSettings};
-use crate::postgres::read;
+use crate::postgres::sql::Sql;
+
+/// The part of `limits.max_inflight_bytes` that keeps chunks of open transactions, as its divisor; doors get the rest.
+pub const RETAINED_SHARE: u64 = 4;
+
+/// How much longer than a silent client Postgres waits for us in a transaction.
+const IDLE_SLACK: Duration = Duration::from_secs(30);
 
 /// One Postgres database as a destination of loads.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct PgDestination {
     pub(super) connections: Connections,
     pub(super) default_schema: Option<Ident>,
+    pub(super) state_schema: Ident,
     pub(super) retry_on_deadlock: u32,
     pub(super) performance_indexes: bool,
     session: SessionLimits,
+    pooler: Pooler,
+    pub(super) retain: RetainBudget,
 }
 
 /// Limits that every session has; a load with others sets them for its transactions.
@@ -51,6 +54,8 @@ pub struct PgDestination {
 struct SessionLimits {
     lock_timeout: Duration,
     statement_timeout: Duration,
+    /// After which Postgres ends a transaction that hears nothing: a server of ours that vanished must not hold locks.
+    idle_in_transaction: Duration,
 }
 
 impl PgDestination {
@@ -72,111 +77,167 @@ impl PgDestination {
         let session = SessionLimits {
             lock_timeout: raw.lock_timeout.get(),
             statement_timeout: raw.statement_timeout.get(),
+            idle_in_transaction: raw.limits.stream_idle_timeout.get() + IDLE_SLACK,
         };
         Ok(Self {
-            connections: Connections::new(connector, session_setup(&session), settings)?,
+            connections: Connections::new(connector, session_setup(&session, "set "), settings)?,
             default_schema: config.schema().cloned(),
+            state_schema: config.state_schema().clone(),
             retry_on_deadlock: raw.retry_on_deadlock,
             performance_indexes: raw.create_performance_indexes,
             session,
+            pooler: raw.pool.pooler,
+            retain: RetainBudget::new(raw.limits.max_inflight_bytes / RETAINED_SHARE),
         })
     }
 
-    async fn open_load(&self, request: LoadRequest) -> Result<PgLoad, Error> {
-        let options = &request.options;
-        let profile = options.type_profile;
-        let wanted = WantedOptions {
-            profile,
-            primary_key: options.primary_key.clone(),
+    pub(super) async fn open_load(&self, caller: &Caller, request: LoadRequest) -> Result<Arc<dyn Load>, Error> {
+        let name = request
+            .options
+            .stream_id
+            .clone()
+            .map(|stream_id| stream_name(caller, stream_id));
+        if let Some(name) = &name {
+            let connection = self.connections.get().await?;
+            let found = stream::status(connection.client(), &self.state_schema, name).await?;
+            if let Some(state) = found.filter(|state| state.finished.is_some()) {
+                return Ok(Arc::new(FinishedLoad(state)));
+            }
+        }
+        let opened = self.open_table(&request).await?;
+        let writer = match name {
+            None => None,
+            Some(name) => {
+                let connection = self.connections.get().await?;
+                let table = opened.plan.table.to_string();
+                let (client, options) = (connection.client(), &request.options);
+                Some(Writer::open(client, &self.state_schema, name, &table, options).await?)
+            }
         };
-        let wanted = wanted_table(&request.schema, &wanted, &|field| default_type(field, profile))?;
-        let encode = EncodeOptions {
-            nul_bytes: options.nul_bytes,
-            type_profile: profile,
-        };
-        let accepts = |column: usize, ty: &PgType| {
-            let field = request.schema.fields().get(column).ok_or("no such column")?;
-            can_encode(field, ty, &encode)
-        };
-        let policy = self.policy(options);
-        let migrate = MigrateRequest {
-            name: &request.table,
-            default_schema: self.default_schema.as_ref(),
-            wanted: &wanted,
-            policy: &policy,
-            accepts: Some(&accepts),
-            waits: lock_waits(options),
-        };
-        let settings = self.settings(options);
-        let Opened {
-            connection,
-            table,
-            report,
-            in_transaction,
-        } = self.open_table(&migrate, options.commit, &settings).await?;
-        let copy = CopyPlan::new(&request.schema, table.columns(), &encode).map_err(|source| Error::Plan {
-            table: table.name().to_string(),
-            source,
-        })?;
-        let plan = Arc::new(plan(&table, copy, options, settings, self.retry_on_deadlock)?);
-        let lanes = match options.commit {
-            CommitMode::Atomic => 1,
-            CommitMode::Batch => usize::from(options.lanes.get()),
-        };
-        let lane = match in_transaction {
-            true => Lane::in_transaction(connection, Arc::clone(&plan)),
-            false => Lane::new(connection, Arc::clone(&plan)),
-        };
-        Ok(PgLoad {
-            idle: Mutex::new(vec![lane]),
-            plan,
-            connections: self.connections.clone(),
-            lanes,
-            affected: AtomicU64::new(0),
-            migration: report.steps.into_iter().map(|step| step.sql).collect(),
+        let migration = opened.migration.clone();
+        let (commit, lanes) = (request.options.commit, usize::from(request.options.lanes.get()));
+        let shared = Shared::new(self.clone(), request, Arc::clone(&opened.plan));
+        Ok(match commit {
+            CommitMode::Atomic => Arc::new(AtomicLoad::new(shared, writer, migration, opened)),
+            CommitMode::Batch => Arc::new(BatchLoad::new(shared, writer, lanes, migration)),
         })
     }
 
-    /// Makes the table fit. A table that an atomic load creates is created in the load's own transaction, so that an
-    /// aborted load leaves nothing.
-    async fn open_table(
-        &self,
-        migrate: &MigrateRequest<'_>,
-        commit: CommitMode,
-        settings: &str,
-    ) -> Result<Opened, Error> {
+    /// Makes the table fit and plans the load. A table that an atomic load creates is created in the load's own
+    /// transaction, so that an aborted load leaves nothing.
+    pub(super) async fn open_table(&self, request: &LoadRequest) -> Result<Opened, Error> {
+        let wish = Wish::of(request, self.policy(&request.options))?;
+        let accepts = wish.accepts();
+        let migrate = self.migrate_request(request, &wish, &accepts);
         let mut connection = self.connections.get().await?;
-        let there = match commit {
-            CommitMode::Batch => Some(apply::ensure(connection.client_mut(), migrate).await?),
-            CommitMode::Atomic => apply::prepare(connection.client_mut(), migrate).await?,
+        let there = match request.options.commit {
+            CommitMode::Batch => Some(apply::ensure(connection.client_mut(), &migrate).await?),
+            CommitMode::Atomic => apply::prepare(connection.client_mut(), &migrate).await?,
         };
         if let Some((table, report)) = there {
+            let plan = Arc::new(self.plan(&connection, request, &wish, &table).await?);
+            let migration = sql_of(report);
             return Ok(Opened {
-                connection,
-                table,
-                report,
-                in_transaction: false,
+                plan,
+                begun: None,
+                migration,
             });
         }
-        connection.mark_dirty();
-        let begun = connection.client().batch_execute(&format!("begin; {settings}")).await;
-        begun.map_err(|error| Error::statement("opening a transaction", error))?;
-        let (table, report) = apply::ensure_in(connection.client(), migrate).await?;
+        let mark = begin(&mut connection, &self.settings(&request.options)).await?;
+        let (table, report) = apply::ensure_in(connection.client(), &migrate).await?;
+        let plan = Arc::new(self.plan(&connection, request, &wish, &table).await?);
         Ok(Opened {
-            connection,
-            table,
-            report,
-            in_transaction: true,
+            plan,
+            begun: Some((connection, mark)),
+            migration: sql_of(report),
         })
     }
 
-    fn policy(&self, options: &LoadOptions) -> Policy {
-        Policy {
+    /// Plans again for a table that changed; one that is gone stays gone.
+    pub(super) async fn open_existing(&self, request: &LoadRequest) -> Result<Arc<Plan>, Error> {
+        let wish = Wish::of(request, self.policy(&request.options))?;
+        let accepts = wish.accepts();
+        let migrate = self.migrate_request(request, &wish, &accepts);
+        let mut connection = self.connections.get().await?;
+        match apply::prepare(connection.client_mut(), &migrate).await? {
+            Some((table, _)) => Ok(Arc::new(self.plan(&connection, request, &wish, &table).await?)),
+            None => Err(Error::Dropped {
+                table: request.table.to_string(),
+            }),
+        }
+    }
+
+    fn migrate_request<'a>(
+        &'a self,
+        request: &'a LoadRequest,
+        wish: &'a Wish<'_>,
+        accepts: &'a Accepts<'a>,
+    ) -> MigrateRequest<'a> {
+        MigrateRequest {
+            name: &request.table,
+            default_schema: self.default_schema.as_ref(),
+            wanted: &wish.wanted,
+            policy: &wish.policy,
+            accepts: Some(accepts),
+            waits: lock_waits(&request.options),
+        }
+    }
+
+    async fn plan(
+        &self,
+        connection: &Connection,
+        request: &LoadRequest,
+        wish: &Wish<'_>,
+        table: &VerifiedTable,
+    ) -> Result<Plan, Error> {
+        let target = Target {
+            is_empty: table.created() || is_empty(connection, request, table).await?,
+            settings: self.settings(&request.options),
+            transaction_pooler: self.pooler == Pooler::Transaction,
+            table,
+        };
+        plan(target, &request.options, || {
+            CopyPlan::new(&request.schema, table.columns(), &wish.encode).map_err(|source| Error::Plan {
+                table: table.name().to_string(),
+                source,
+            })
+        })
+    }
+
+    /// Opens a stream whose table need not exist yet.
+    pub(super) async fn open_named_stream(&self, name: &StreamName, table: &TableName) -> Result<StreamState, Error> {
+        let connection = self.connections.get().await?;
+        let found = read_table(connection.client(), table, self.default_schema.as_ref()).await;
+        let found = found.map_err(|error| Error::Migrate(Box::new(error.into())))?;
+        let table = found.name.to_string();
+        stream::open(connection.client(), &self.state_schema, name, &table).await
+    }
+
+    /// The tries of one transaction.
+    pub(super) fn tries(&self) -> Tries {
+        Tries::new(Policy::new(self.retry_on_deadlock), Instant::now())
+    }
+
+    /// Longest run of a statement of this load.
+    pub(super) fn statement_timeout(&self, request: &LoadRequest) -> Duration {
+        let limit = request
+            .options
+            .statement_timeout
+            .unwrap_or(self.session.statement_timeout);
+        // 0 means without limit, so that a cancelled statement was never cancelled by it.
+        if limit.is_zero() { Duration::MAX } else { limit }
+    }
+
+    fn policy(&self, options: &LoadOptions) -> MigratePolicy {
+        MigratePolicy {
             mode: options.migrate_mode,
             profile: options.type_profile,
-            needs_key: options.write_mode != WriteMode::Append,
+            needs_key: matches!(
+                options.write_mode,
+                WriteMode::Overwrite | WriteMode::OverwriteDeleteStale
+            ),
             performance_indexes: self.performance_indexes,
-            ..Policy::default()
+            ..MigratePolicy::default()
         }
     }
 
@@ -190,20 +251,55 @@ impl PgDestination {
                 self.session.statement_timeout,
             ),
         ];
+        // Behind such a pooler the session's own settings are another client's.
+        let session = match self.pooler {
+            Pooler::Transaction => session_setup(&self.session, "set local ") + "; ",
+            _ => String::new(),
+        };
         let changed = limits.into_iter().filter_map(|(name, wanted, session)| {
             let wanted = wanted.filter(|wanted| *wanted != session)?;
             Some(format!("set local {name} = {}; ", wanted.as_millis()))
         });
-        changed.collect()
+        session + &changed.collect::<String>()
     }
 }
 
-/// A table that is ready, and the connection on which it is.
-struct Opened {
-    connection: Connection,
-    table: VerifiedTable,
-    report: MigrationReport,
-    in_transaction: bool,
+/// A table that is ready, and how rows reach it.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) plan: Arc<Plan>,
+    /// The transaction that created the table.
+    pub(super) begun: Option<(Connection, Mark)>,
+    /// DDL that was needed.
+    pub(super) migration: Vec<String>,
+}
+
+fn sql_of(report: MigrationReport) -> Vec<String> {
+    report.steps.into_iter().map(|step| step.sql).collect()
+}
+
+pub(super) fn stream_name(caller: &Caller, stream_id: String) -> StreamName {
+    StreamName {
+        owner: caller.principal.namespace().to_owned(),
+        stream_id,
+    }
+}
+
+/// Whether rows of an overwrite may go straight in. Only asked where it helps and where we may look.
+async fn is_empty(connection: &Connection, request: &LoadRequest, table: &VerifiedTable) -> Result<bool, Error> {
+    let overwrites = matches!(
+        request.options.write_mode,
+        WriteMode::Overwrite | WriteMode::OverwriteDeleteStale
+    );
+    if !overwrites || !table.rights().select {
+        return Ok(false);
+    }
+    let sql = Sql::new("select not exists (select from ")
+        .table(table.name())
+        .then(")");
+    let rows = connection.client().query_typed(sql.as_str(), &[]).await;
+    let rows = rows.map_err(|error| Error::statement(format!("looking whether {} is empty", table.name()), error))?;
+    Ok(rows.first().is_some_and(|row| row.get(0)))
 }
 
 /// A single wait for a lock is the option's; several of them make the ladder.
@@ -217,152 +313,22 @@ fn lock_waits(options: &LoadOptions) -> LockWaits {
     }
 }
 
-/// Whether the encoder has an exact way from this field to a column of this type.
-fn can_encode(field: &Field, ty: &PgType, options: &EncodeOptions) -> Result<(), String> {
-    let name = Ident::new("x").map_err(|error| error.to_string())?;
-    let column = TargetColumn {
-        name,
-        ty: ty.clone(),
-        nullable: true,
-    };
-    let planned = CopyPlan::new(&Schema::new(vec![field.clone()]), &[column], options);
-    match planned {
-        Ok(_) => Ok(()),
-        Err(PlanError::Pairs(pairs)) => {
-            let why = pairs
-                .into_iter()
-                .map(|pair| format!("{} cannot be stored exactly in {}{}", pair.arrow, pair.pg, pair.why));
-            Err(why.collect::<Vec<_>>().join("; "))
-        }
-        Err(other) => Err(other.to_string()),
-    }
-}
-
-/// Decides how rows reach the table.
-fn plan(
-    table: &VerifiedTable,
-    copy: CopyPlan,
-    options: &LoadOptions,
-    settings: String,
-    retries: u32,
-) -> Result<Plan, Error> {
-    let merge = match options.write_mode {
-        WriteMode::Append => None,
-        WriteMode::Overwrite | WriteMode::OverwriteDeleteStale | WriteMode::Replace => Some(merge(table, options)?),
-    };
-    let (copy, copy_sql) = match &merge {
-        None => (copy, copy_into(table.name(), table.columns())),
-        Some(merge) => (copy.with_ordinal(), merge.copy_into_stage()),
-    };
-    Ok(Plan {
-        table: table.name().clone(),
-        copy,
-        copy_sql,
-        merge,
-        settings,
-        commit: options.commit,
-        retries,
-    })
-}
-
-fn merge(table: &VerifiedTable, options: &LoadOptions) -> Result<Merge, Error> {
-    let key = match &options.primary_key {
-        Some(names) => names.iter().filter_map(|name| Ident::new(name.as_str()).ok()).collect(),
-        None => table.primary_key(),
-    };
-    if key.is_empty() || !table.has_conflict_key(&key) {
-        return Err(Error::NoKey(format!(
-            "overwrite needs a key, and {} has no primary key or unique index to match rows by; name its columns with the option primary_key, or use write_mode append",
-            table.name()
-        )));
-    }
-    Ok(Merge {
-        table: table.name().clone(),
-        columns: table.columns().to_vec(),
-        key,
-        skip_unchanged: options.skip_unchanged,
-        overriding: table.needs_overriding(),
-        stage: stage_name(table),
-    })
-}
-
-/// One staging table per target and list of columns, so that loads of one session never meet in it.
-fn stage_name(table: &VerifiedTable) -> Ident {
-    let mut hash = Sha256::new();
-    hash.update(table.name().quoted());
-    for column in table.columns() {
-        hash.update(column.name.quoted());
-        hash.update(column.ty.to_string());
-    }
-    let digits: String = hash
-        .finalize()
-        .iter()
-        .take(12)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    let name = format!("pgflight_stage_{digits}");
-    Ident::new(name).unwrap_or_else(|_| unreachable!("39 ASCII characters are a name"))
-}
-
 /// What every session of the pool starts with. Text forms and time zones must not depend on the server's settings.
-fn session_setup(session: &SessionLimits) -> String {
-    format!(
-        "set timezone = 'UTC'; set client_encoding = 'UTF8'; set standard_conforming_strings = on; \
-         set datestyle = 'ISO, MDY'; set intervalstyle = 'postgres'; set extra_float_digits = 1; \
-         set lock_timeout = {}; set statement_timeout = {}",
-        session.lock_timeout.as_millis(),
-        session.statement_timeout.as_millis()
-    )
-}
-
-#[async_trait]
-impl Destination for PgDestination {
-    async fn open(&self, _: &Caller, request: LoadRequest) -> Result<Arc<dyn Load>, IngestError> {
-        Ok(Arc::new(self.open_load(request).await?))
-    }
-
-    async fn ready(&self) -> Result<(), IngestError> {
-        let connection = self.connections.get().await?;
-        let row = connection
-            .client()
-            .query_one("select pg_catalog.pg_is_in_recovery()", &[])
-            .await;
-        let row = row.map_err(|error| Error::statement("asking whether Postgres takes writes", error))?;
-        match row.get::<_, bool>(0) {
-            false => Ok(()),
-            true => Err(Error::Standby.into()),
-        }
-    }
-
-    async fn test_connection(&self) -> Result<(), ConnectionFailure> {
-        self.probe().await
-    }
-
-    async fn migrate(&self, _: &Caller, command: MigrateCommand) -> Result<MigrationReport, IngestError> {
-        Ok(self.migrate_table(&command).await?)
-    }
-
-    async fn delete_stale(&self, _: &Caller, command: DeleteStale) -> Result<u64, IngestError> {
-        Ok(self.delete_stale_rows(&command).await?)
-    }
-
-    async fn delete_records(&self, _: &Caller, command: DeleteRecords) -> Result<u64, IngestError> {
-        Ok(self.delete_record_rows(&command).await?)
-    }
-
-    fn connections(&self) -> usize {
-        self.connections.max_size()
-    }
-
-    async fn read(&self, _: &Caller, request: ReadRequest) -> Result<TableReader, IngestError> {
-        Ok(read::read(&self.connections, self.default_schema.as_ref(), &request).await?)
-    }
-
-    async fn describe(&self, _: &Caller, request: ReadRequest) -> Result<TableDescription, IngestError> {
-        Ok(read::describe(&self.connections, self.default_schema.as_ref(), &request).await?)
-    }
-
-    async fn list(&self, _: &Caller, request: ListRequest) -> Result<Vec<TableName>, IngestError> {
-        Ok(read::list(&self.connections, &request).await?)
-    }
+fn session_setup(session: &SessionLimits, set: &str) -> String {
+    let (lock, statement) = (session.lock_timeout.as_millis(), session.statement_timeout.as_millis());
+    let settings = [
+        "timezone = 'UTC'".to_owned(),
+        "client_encoding = 'UTF8'".to_owned(),
+        "standard_conforming_strings = on".to_owned(),
+        "datestyle = 'ISO, MDY'".to_owned(),
+        "intervalstyle = 'postgres'".to_owned(),
+        "extra_float_digits = 1".to_owned(),
+        format!("lock_timeout = {lock}"),
+        format!("statement_timeout = {statement}"),
+        format!(
+            "idle_in_transaction_session_timeout = {}",
+            session.idle_in_transaction.as_millis()
+        ),
+    ];
+    settings.map(|setting| format!("{set}{setting}")).join("; ")
 }

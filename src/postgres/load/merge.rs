@@ -31,6 +31,8 @@ pub struct Merge {
     pub key: Vec<Ident>,
     /// Whether rows that are equal already stay untouched.
     pub skip_unchanged: bool,
+    /// Column by which the newer of two rows of a key is kept; without it the last one that comes.
+    pub version: Option<Ident>,
     /// Whether a column is `GENERATED ALWAYS AS IDENTITY`.
     pub overriding: bool,
     /// Name of the staging table; temporary, so one per session.
@@ -38,23 +40,19 @@ pub struct Merge {
 }
 
 impl Merge {
-    /// Creates the staging table of this session. It is empty again after every commit.
-    pub fn create_stage(&self) -> String {
+    /// Creates the staging table of this session. It is empty again after every commit, or gone.
+    pub fn create_stage(&self, ends_with_transaction: bool) -> String {
         let columns: Vec<String> = self
             .columns
             .iter()
             .map(|column| format!("{} {}", column.name.quoted(), stage_type(&column.ty)))
             .collect();
         format!(
-            "create temporary table {} ({}, {ORDINAL} bigint) on commit delete rows",
+            "create temporary table {} ({}, {ORDINAL} bigint) on commit {}",
             self.stage.quoted(),
-            columns.join(", ")
+            columns.join(", "),
+            if ends_with_transaction { "drop" } else { "delete rows" }
         )
-    }
-
-    /// Drops the staging table of this session.
-    pub fn drop_stage(&self) -> String {
-        format!("drop table if exists {}", self.stage())
     }
 
     /// The COPY that fills the staging table; its rows have the ordinal as last field.
@@ -66,24 +64,42 @@ impl Merge {
         )
     }
 
+    /// Fills the emptied target with the staged rows, in stream order.
+    pub fn refill(&self) -> String {
+        let columns = names(&self.columns);
+        format!(
+            "insert into {} ({columns}){} select {columns} from {} order by {ORDINAL}",
+            self.table.quoted(),
+            self.overriding_words(),
+            self.stage()
+        )
+    }
+
     /// Moves the staged rows into the target.
     pub fn merge(&self) -> String {
         let columns = names(&self.columns);
         let key: Vec<String> = self.key.iter().map(Ident::quoted).collect();
         let key = key.join(", ");
-        let overriding = if self.overriding {
-            " overriding system value"
-        } else {
-            ""
+        let overriding = self.overriding_words();
+        let newest = match &self.version {
+            None => String::new(),
+            Some(version) => format!(", {} desc nulls last", version.quoted()),
         };
         format!(
             "insert into {} as pgflight_target ({columns}){overriding} \
-             select {columns} from (select distinct on ({key}) * from {} order by {key}, {ORDINAL} desc) as pgflight_staged \
+             select {columns} from (select distinct on ({key}) * from {} order by {key}{newest}, {ORDINAL} desc) as pgflight_staged \
              on conflict ({key}) {}",
             self.table.quoted(),
             self.stage(),
             self.on_conflict()
         )
+    }
+
+    fn overriding_words(&self) -> &'static str {
+        match self.overriding {
+            true => " overriding system value",
+            false => "",
+        }
     }
 
     fn stage(&self) -> String {
@@ -104,16 +120,27 @@ impl Merge {
             .map(|column| format!("{0} = excluded.{0}", column.name.quoted()))
             .collect();
         let mut text = format!("do update set {}", set.join(", "));
+        let mut conditions = Vec::new();
+        if let Some(version) = &self.version {
+            let version = version.quoted();
+            conditions.push(format!(
+                "(pgflight_target.{version} is null or excluded.{version} >= pgflight_target.{version})"
+            ));
+        }
         if self.skip_unchanged {
             let side = |alias: &str| {
                 let cells: Vec<String> = rest.iter().map(|column| comparable(alias, column)).collect();
                 cells.join(", ")
             };
-            text.push_str(&format!(
-                " where ({}) is distinct from ({})",
+            conditions.push(format!(
+                "({}) is distinct from ({})",
                 side("pgflight_target"),
                 side("excluded")
             ));
+        }
+        if !conditions.is_empty() {
+            text.push_str(" where ");
+            text.push_str(&conditions.join(" and "));
         }
         text
     }
@@ -188,6 +215,7 @@ mod tests {
             columns: columns.collect(),
             key: key.iter().map(|name| ident(name)).collect(),
             skip_unchanged: true,
+            version: None,
             overriding: false,
             stage: ident("pgflight_stage_1"),
         }
@@ -211,6 +239,33 @@ mod tests {
     }
 
     #[test]
+    fn with_a_version_column_the_newer_row_is_kept() {
+        let mut merge = merge(&["id"], &[("id", PgType::Int8), ("v", PgType::Int8)]);
+        merge.version = Some(Ident::new("v").unwrap());
+        merge.skip_unchanged = false;
+        let sql = merge.merge();
+        assert!(
+            sql.contains("order by \"id\", \"v\" desc nulls last, \"_pgflight_ordinal\" desc"),
+            "{sql}"
+        );
+        assert!(
+            sql.ends_with("where (pgflight_target.\"v\" is null or excluded.\"v\" >= pgflight_target.\"v\")"),
+            "{sql}"
+        );
+    }
+
+    #[test]
+    fn a_swap_refills_in_stream_order() {
+        let mut merge = merge(&[], &[("a", PgType::Int4)]);
+        merge.overriding = true;
+        assert_eq!(
+            merge.refill(),
+            "insert into \"S\".\"t\"\"x\" (\"a\") overriding system value select \"a\" \
+             from pg_temp.\"pgflight_stage_1\" order by \"_pgflight_ordinal\""
+        );
+    }
+
+    #[test]
     fn a_table_of_key_columns_only_has_nothing_to_update() {
         let merge = merge(&["a", "b"], &[("a", PgType::Int4), ("b", PgType::Int4)]);
         assert!(
@@ -230,7 +285,7 @@ mod tests {
             ],
         );
         assert_eq!(
-            merge.create_stage(),
+            merge.create_stage(false),
             "create temporary table \"pgflight_stage_1\" (\"a\" varchar(3), \"b\" integer[], \
              \"_pgflight_ordinal\" bigint) on commit delete rows"
         );

@@ -12,6 +12,7 @@ use futures::stream::BoxStream;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::{Request, Response, Status, Streaming};
 
+use super::action;
 use super::descriptor::{self, Command};
 use super::get;
 use super::put::{PutAnswers, PutCall, PutContext};
@@ -173,11 +174,18 @@ impl FlightService for FlightFront {
         not_offered("DoExchange")
     }
 
-    async fn do_action(&self, _: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
-        not_offered("DoAction")
+    async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
+        let caller = self.authenticator.caller(&request)?;
+        let answer = action::run(&*self.put.destination, &caller, request.get_ref()).await;
+        let answer = answer.map_err(|error| refuse(&error))?;
+        let body = answer.to_string().into();
+        Ok(Response::new(
+            futures::stream::iter([Ok(arrow_flight::Result { body })]).boxed(),
+        ))
     }
 
     async fn list_actions(&self, _: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
-        Ok(Response::new(futures::stream::empty().boxed()))
+        let actions = action::types().into_iter().map(Ok);
+        Ok(Response::new(futures::stream::iter(actions).boxed()))
     }
 }

@@ -1,6 +1,7 @@
 //! The Flight door: plain DoPut with PATH and JSON CMD descriptors, DoGet and the descriptions
 //! of tables, in front of everything else that Flight offers.
 
+pub mod action;
 pub mod decode;
 pub mod descriptor;
 pub mod front;

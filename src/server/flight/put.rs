@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use arrow_flight::{FlightData, PutResult};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
-use tokio::sync::oneshot;
+use sha2::{Digest, Sha256};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
@@ -17,9 +18,9 @@ use super::descriptor::{self, Target};
 use super::result::{PutAnswer, read_metadata};
 use crate::config::Config;
 use crate::ingest::batcher::IncomingBatch;
-use crate::ingest::budget::ByteBudget;
+use crate::ingest::budget::{ByteBudget, BytePermit};
 use crate::ingest::error::{Error, RequestError, StreamError};
-use crate::ingest::ports::Destination;
+use crate::ingest::ports::{Destination, Label};
 use crate::ingest::request::{LoadOptions, LoadRequest};
 use crate::ingest::session::{Session, StreamEnd};
 use crate::model::caller::Caller;
@@ -35,6 +36,8 @@ pub struct PutContext {
     pub config: Arc<Config>,
     /// Memory for batches in flight.
     pub budget: ByteBudget,
+    /// Places for streams: `limits.max_streams` of all clients together.
+    pub streams: Arc<Semaphore>,
     /// Longest pause between two messages.
     pub idle_timeout: Duration,
     /// Where the server is in its life.
@@ -78,6 +81,7 @@ impl PutContext {
         S: Stream<Item = Result<FlightData, Status>> + Send + Unpin + 'static,
     {
         let started = Instant::now();
+        let place = self.place()?;
         let decoder = Decoder::new(&call.first).map_err(|reason| StreamError::Decode {
             message: 1,
             reason,
@@ -98,6 +102,8 @@ impl PutContext {
             decoder,
             rest: call.rest,
             message: 1,
+            has_stream: options.stream_id.is_some(),
+            _place: place,
         };
         // The guard lives in the answer stream: when the client drops the call, the pump is told to stop.
         let stop = CancellationToken::new();
@@ -125,6 +131,11 @@ impl PutContext {
         })
     }
 
+    /// A place among the streams of the server.
+    fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
+        self.streams.clone().try_acquire_owned().map_err(|_| Error::Busy)
+    }
+
     fn resolve<S>(&self, call: &PutCall<S>, decoder: &Decoder) -> Result<LoadOptions, RequestError> {
         let merged = call
             .target
@@ -135,6 +146,15 @@ impl PutContext {
             .merge_over(self.config.stream_options(&call.target.table));
         LoadOptions::resolve(merged)
     }
+}
+
+/// What tells a batch from another one under the same sequence number.
+fn hash(data: &FlightData) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update((data.data_header.len() as u64).to_le_bytes());
+    hash.update(&data.data_header);
+    hash.update(&data.data_body);
+    hash.finalize().into()
 }
 
 fn millis(since: Instant) -> u64 {
@@ -165,7 +185,7 @@ fn with_progress(
             biased;
             changed = watch.changed() => match changed {
                 Ok(()) => {
-                    let counts = *watch.borrow_and_update();
+                    let counts = watch.borrow_and_update().clone();
                     let answer = PutAnswer::progress(&table, commit, counts).put_result();
                     Some((Ok(answer), (Some(watch), table, Some(last))))
                 }
@@ -183,6 +203,9 @@ struct Pump<S> {
     decoder: Decoder,
     rest: S,
     message: u64,
+    has_stream: bool,
+    /// One of `limits.max_streams`, for as long as the stream lives.
+    _place: OwnedSemaphorePermit,
 }
 
 impl<S> Pump<S>
@@ -197,13 +220,13 @@ where
                 return Err(self.protocol(&session, "came after the commit message, which ends a stream"));
             }
             let metadata = read_metadata(&data.app_metadata)?;
-            if metadata.seq.is_some() || metadata.token.is_some() {
-                return Err(RequestError::Unsupported(
-                    "seq and token need a stream_id, which is not offered yet; leave app_metadata empty".to_owned(),
+            if metadata.seq.is_some() && !self.has_stream {
+                return Err(RequestError::Conflict(
+                    "seq and token in app_metadata need a stream_id; name the stream, or leave them out".to_owned(),
                 )
                 .into());
             }
-            self.take(data, &mut session).await?;
+            self.take(data, metadata.seq, metadata.token, &mut session).await?;
             end.committed_rows = metadata.commit.map(|commit| commit.rows);
         }
         session.finish(end).await
@@ -224,6 +247,8 @@ where
                     None => Ok(None),
                 },
                 () = tokio::time::sleep_until(flush_at.unwrap_or(idle_at)), if flush_at.is_some() => session.flush().await?,
+                // Others wait for memory that this stream holds for a chunk that is not full yet.
+                () = self.context.budget.pressed(), if session.holds_rows() => session.flush().await?,
                 () = tokio::time::sleep_until(idle_at) => {
                     let idle = self.context.idle_timeout;
                     return Err(StreamError::Idle { idle, kept: session.kept() }.into());
@@ -232,25 +257,56 @@ where
         }
     }
 
-    async fn take(&mut self, data: FlightData, session: &mut Session) -> Result<(), Error> {
+    async fn take(
+        &mut self,
+        data: FlightData,
+        seq: Option<u64>,
+        token: Option<String>,
+        session: &mut Session,
+    ) -> Result<(), Error> {
         let wire_bytes = data.data_body.len();
-        let permit = self.context.budget.acquire(wire_bytes).await;
+        let permit = self.acquire(wire_bytes, session).await?;
+        let label = seq.map(|seq| Label {
+            seq,
+            token,
+            hash: hash(&data),
+        });
         let read = self.decoder.read(data).map_err(|reason| StreamError::Decode {
             message: self.message,
             reason,
             kept: session.kept(),
         })?;
         match read {
-            Message::Batch(batch) if batch.num_rows() > 0 => {
+            Message::Batch(batch) if batch.num_rows() > 0 || label.is_some() => {
+                if let (None, Some(stream_id)) = (&label, session.wants_labels()) {
+                    return Err(StreamError::Unlabelled {
+                        stream_id: stream_id.to_owned(),
+                        message: self.message,
+                    }
+                    .into());
+                }
                 session
                     .push(IncomingBatch {
                         batch,
                         wire_bytes,
                         permit: Some(Arc::new(permit)),
+                        label,
                     })
                     .await
             }
             Message::Batch(_) | Message::Dictionary | Message::Metadata => Ok(()),
+        }
+    }
+
+    /// Memory for a message. Whoever has to wait first lets go of what it holds itself, else all could wait for all.
+    async fn acquire(&mut self, bytes: usize, session: &mut Session) -> Result<BytePermit, Error> {
+        if let Some(permit) = self.context.budget.try_acquire(bytes) {
+            return Ok(permit);
+        }
+        session.flush().await?;
+        tokio::select! {
+            permit = self.context.budget.acquire(bytes) => Ok(permit),
+            () = self.context.life.stopping.cancelled() => Err(Error::Draining),
         }
     }
 

@@ -4,7 +4,7 @@ use arrow_flight::PutResult;
 use serde::{Deserialize, Serialize};
 
 use crate::ingest::error::RequestError;
-use crate::ingest::session::{Progress, Summary};
+use crate::ingest::session::{Progress, StreamProgress, Summary};
 use crate::model::options::CommitMode;
 
 /// `app_metadata` of an incoming message.
@@ -43,6 +43,9 @@ pub struct PutAnswer {
     pub rejected: u64,
     /// `atomic` or `batch`.
     pub commit: CommitMode,
+    /// Where a resumable stream stands.
+    #[serde(flatten)]
+    pub stream: Option<StreamProgress>,
     /// The rest, in the final answer.
     #[serde(flatten)]
     pub end: Option<PutEnd>,
@@ -53,6 +56,9 @@ pub struct PutAnswer {
 pub struct PutEnd {
     /// Rows inserted or changed.
     pub affected: u64,
+    /// Stale rows that were deleted.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub deleted: u64,
     /// DDL that was needed.
     pub migration: Vec<String>,
     /// Time from the first message to the commit.
@@ -69,6 +75,7 @@ impl PutAnswer {
             committed: progress.committed,
             rejected: progress.rejected,
             commit,
+            stream: progress.stream,
             end: None,
         }
     }
@@ -77,6 +84,7 @@ impl PutAnswer {
     pub fn finished(summary: Summary, commit: CommitMode, duration_ms: u64) -> Self {
         let end = PutEnd {
             affected: summary.finished.affected,
+            deleted: summary.finished.deleted,
             migration: summary.finished.migration,
             duration_ms,
         };
@@ -93,6 +101,11 @@ impl PutAnswer {
             app_metadata: serde_json::to_vec(self).unwrap_or_default().into(),
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Reads the `app_metadata` of a message; empty means none.
@@ -134,11 +147,13 @@ mod tests {
                 committed: 3,
                 rejected: 0,
                 chunks: 1,
+                stream: None,
             },
             finished: Finished {
                 table: "public.t".into(),
                 migration: vec!["create table".into()],
                 affected: 3,
+                ..Finished::default()
             },
         };
         let answer = PutAnswer::finished(summary, CommitMode::Atomic, 12);

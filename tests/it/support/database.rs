@@ -116,6 +116,19 @@ impl Database {
         .collect()
     }
 
+    /// Waits until a question is answered with true; a missing table counts as false.
+    pub(crate) async fn wait_for(&self, question: &str) {
+        for _ in 0..400 {
+            if let Ok(row) = self.client.query_one(question, &[]).await
+                && row.get::<_, bool>(0)
+            {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("not within 20 s: {question}");
+    }
+
     /// The only value of an answer with one row and one column, as text.
     pub(crate) async fn value(&self, statement: &str) -> String {
         let lines = self.lines(statement).await;

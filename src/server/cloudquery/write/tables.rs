@@ -256,6 +256,7 @@ impl Table {
                 batch,
                 wire_bytes,
                 permit: permit.clone(),
+                label: None,
             })
             .await?;
         }

@@ -1,0 +1,332 @@
+//! `commit: atomic`: one transaction for the whole stream on one connection; nothing is visible before its COMMIT.
+//!
+//! When the transaction is lost, e.g. to a deadlock or a server that restarts, it is run again from the chunks that were
+//! kept for that; a stream that was longer ends with an error and leaves nothing.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use tokio::sync::Mutex;
+
+use super::destination::Opened;
+use super::outcome::{Outcome, outcome};
+use super::retain::Retained;
+use super::retry::{Next, Tries};
+use super::shared::Shared;
+use super::stale::{Sources, delete_in};
+use super::stream::Writer;
+use super::transaction::Transaction;
+use crate::ingest::error::Error as IngestError;
+use crate::ingest::ports::{Chunk, Finished, Load, StreamState, Written};
+use crate::postgres::error::Error;
+use crate::telemetry::names;
+
+/// A load that commits once.
+#[derive(Debug)]
+pub(super) struct AtomicLoad {
+    shared: Shared,
+    stream: Option<Writer>,
+    migration: Vec<String>,
+    state: Mutex<State>,
+}
+
+/// How far it is.
+#[derive(Debug)]
+struct State {
+    /// The table as it was opened, before the first transaction.
+    opened: Option<Opened>,
+    running: Option<Running>,
+    retained: Retained,
+    rows: u64,
+    sources: Sources,
+}
+
+/// The transaction.
+#[derive(Debug)]
+struct Running {
+    tx: Transaction,
+    /// Whether rows go straight into the table.
+    direct: bool,
+    affected: u64,
+}
+
+impl AtomicLoad {
+    pub(super) fn new(shared: Shared, stream: Option<Writer>, migration: Vec<String>, opened: Opened) -> Self {
+        let state = State {
+            opened: Some(opened),
+            running: None,
+            retained: Retained::new(shared.destination.retain.clone()),
+            rows: 0,
+            sources: Sources::new(&shared.request),
+        };
+        Self {
+            shared,
+            stream,
+            migration,
+            state: Mutex::new(state),
+        }
+    }
+
+    /// The running transaction, begun where there is none, with everything in it that was written before.
+    async fn running<'a>(&self, state: &'a mut State) -> Result<&'a mut Running, Error> {
+        if state.running.is_none() {
+            let opened = match state.opened.take() {
+                Some(opened) => opened,
+                None => self.shared.destination.open_table(&self.shared.request).await?,
+            };
+            let mut running = self.begin(opened).await?;
+            let all = state
+                .retained
+                .all()
+                .ok_or_else(|| Error::Internal("rows were not kept".to_owned()))?;
+            for chunk in all {
+                self.put(&mut running, chunk).await?;
+            }
+            state.running = Some(running);
+        }
+        state
+            .running
+            .as_mut()
+            .ok_or_else(|| Error::Internal("no transaction runs".to_owned()))
+    }
+
+    async fn begin(&self, opened: Opened) -> Result<Running, Error> {
+        self.shared.set_plan(Arc::clone(&opened.plan));
+        let direct = opened.plan.stage.is_none() || opened.plan.starts_empty;
+        let tx = match opened.begun {
+            Some((connection, mark)) => Transaction::begun(connection, mark, opened.plan),
+            None => {
+                let connection = self.shared.destination.connections.get().await?;
+                Transaction::open(connection, opened.plan).await?
+            }
+        };
+        Ok(Running {
+            tx,
+            direct,
+            affected: 0,
+        })
+    }
+
+    async fn put(&self, running: &mut Running, chunk: &Chunk) -> Result<(), Error> {
+        let plan = self.shared.plan();
+        if plan.stage.is_none() {
+            running.affected += running.tx.copy_direct(chunk).await?;
+            return Ok(());
+        }
+        if running.direct {
+            match running.tx.try_direct(chunk).await? {
+                Some(rows) => {
+                    running.affected += rows;
+                    return Ok(());
+                }
+                None => running.direct = false,
+            }
+        }
+        running.tx.copy_staged(chunk).await?;
+        Ok(())
+    }
+
+    async fn write_chunk(&self, chunk: Chunk) -> Result<Written, Error> {
+        let mut state = self.state.lock().await;
+        let mut tries = self.shared.tries();
+        loop {
+            let started = Instant::now();
+            let put = match self.running(&mut state).await {
+                Ok(running) => self.put(running, &chunk).await,
+                Err(error) => Err(error),
+            };
+            match put {
+                Ok(()) => break,
+                Err(error) => self.recover(&mut state, &mut tries, error, started).await?,
+            }
+        }
+        let rows = chunk.rows;
+        state.rows += rows;
+        state.retained.keep(chunk);
+        Ok(Written {
+            rows,
+            ..Written::default()
+        })
+    }
+
+    /// After a failure: waits and lets the transaction run again, or gives up.
+    async fn recover(&self, state: &mut State, tries: &mut Tries, error: Error, started: Instant) -> Result<(), Error> {
+        state.running = None;
+        let next = self.shared.after(tries, &error, started);
+        if next == Next::GiveUp || next == Next::Halve {
+            return Err(error);
+        }
+        if state.retained.all().is_none() {
+            let source = Box::new(error);
+            return Err(Error::NotReplayable { source });
+        }
+        if let Next::Retry(pause) = next {
+            tokio::time::sleep(pause).await;
+        }
+        Ok(())
+    }
+
+    async fn finish_load(&self, complete: bool) -> Result<Finished, Error> {
+        let mut state = self.state.lock().await;
+        let mut tries = self.shared.tries();
+        let mut in_doubt: Option<(Finished, String)> = None;
+        loop {
+            let started = Instant::now();
+            let (error, finished) = match self.finish_once(&mut state, complete).await {
+                Ok(finished) => return Ok(self.ended(finished)),
+                Err(failed) => *failed,
+            };
+            if let (Error::CommitUnknown { mark, table }, Some(finished)) = (&error, finished) {
+                match (&self.stream, mark) {
+                    (Some(_), _) => in_doubt = Some((finished, table.clone())),
+                    (None, Some(mark)) => match outcome(&self.shared.destination.connections, mark).await {
+                        Outcome::Committed => return Ok(self.ended(finished)),
+                        Outcome::Aborted => {}
+                        Outcome::Unknown => return Err(error),
+                    },
+                    (None, None) => return Err(error),
+                }
+            }
+            if let (Some(stream), Some((finished, table))) = (&self.stream, &in_doubt) {
+                match self.was_committed(stream).await {
+                    Ok(true) => return Ok(self.ended(finished.clone())),
+                    Ok(false) => in_doubt = None,
+                    Err(error @ Error::Stream(_)) => return Err(error),
+                    Err(_) => {
+                        let table = table.clone();
+                        return Err(Error::CommitUnknown { table, mark: None });
+                    }
+                }
+            }
+            self.recover(&mut state, &mut tries, error, started).await?;
+        }
+    }
+
+    /// Waits for the end of the transaction whose answer was lost, and reads whether it ended the stream.
+    async fn was_committed(&self, stream: &Writer) -> Result<bool, Error> {
+        metrics::counter!(names::COMMIT_UNKNOWN).increment(1);
+        let mut tries = self.shared.tries();
+        loop {
+            let started = Instant::now();
+            let asked = async {
+                let connection = self.shared.destination.connections.get().await?;
+                let tx = Transaction::open(connection, self.shared.plan()).await?;
+                stream.lock(tx.client(), None).await
+            };
+            let error = match asked.await {
+                Ok(locked) => return Ok(locked.done),
+                Err(error) => error,
+            };
+            match self.shared.after(&mut tries, &error, started) {
+                Next::Retry(pause) => tokio::time::sleep(pause).await,
+                _ => return Err(error),
+            }
+        }
+    }
+
+    /// Moves what is staged, deletes what is stale, notes the stream's end, commits. A failure comes with what would have
+    /// been answered, for when COMMIT was carried out after all.
+    async fn finish_once(&self, state: &mut State, complete: bool) -> Result<Finished, Box<(Error, Option<Finished>)>> {
+        let prepared = self.prepare_end(state, complete).await;
+        let (finished, next) = prepared.map_err(|error| Box::new((error, None)))?;
+        let Some(running) = state.running.take() else {
+            return Err(Box::new((Error::Internal("no transaction runs".to_owned()), None)));
+        };
+        match running.tx.commit().await {
+            Ok(()) => {
+                if let (Some(stream), Some(next)) = (&self.stream, next) {
+                    stream.committed(next);
+                }
+                Ok(finished)
+            }
+            Err(error) => Err(Box::new((error, Some(finished)))),
+        }
+    }
+
+    async fn prepare_end(&self, state: &mut State, complete: bool) -> Result<(Finished, Option<StreamState>), Error> {
+        let (rows, stale) = (state.rows, state.sources.stale());
+        let running = self.running(state).await?;
+        let plan = self.shared.plan();
+        if plan.stage.is_some() {
+            running.affected += match plan.replaces {
+                true => running.tx.swap().await?,
+                false => running.tx.merge().await?,
+            };
+        }
+        let mut finished = Finished {
+            table: plan.table.to_string(),
+            migration: self.migration.clone(),
+            affected: running.affected,
+            deleted: 0,
+            rows,
+        };
+        if complete {
+            finished.deleted = delete_in(&running.tx, &plan.table, &stale).await?;
+        }
+        let Some(stream) = &self.stream else {
+            return Ok((finished, None));
+        };
+        let client = running.tx.client();
+        if stream.lock(client, None).await?.done {
+            return Err(Error::Internal("the stream was finished by another load".to_owned()));
+        }
+        let next = stream.advance_once(client, rows).await?;
+        stream.finalize(client, &finished).await?;
+        Ok((
+            finished.clone(),
+            Some(StreamState {
+                finished: Some(finished),
+                ..next
+            }),
+        ))
+    }
+
+    fn ended(&self, finished: Finished) -> Finished {
+        metrics::counter!(names::ROWS_COMMITTED).increment(finished.rows);
+        finished
+    }
+}
+
+#[async_trait]
+impl Load for AtomicLoad {
+    async fn write(&self, chunk: Chunk) -> Result<Written, IngestError> {
+        self.state.lock().await.sources.note(&chunk)?;
+        Ok(self.write_chunk(chunk).await?)
+    }
+
+    async fn finish(&self, complete: bool) -> Result<Finished, IngestError> {
+        Ok(self.finish_load(complete).await?)
+    }
+
+    fn lanes(&self) -> usize {
+        1
+    }
+
+    fn stream(&self) -> Option<StreamState> {
+        self.stream.as_ref().map(Writer::state)
+    }
+}
+
+/// A load into a stream that was finished before: nothing is written, the stored result is given again.
+#[derive(Debug)]
+pub(super) struct FinishedLoad(pub(super) StreamState);
+
+#[async_trait]
+impl Load for FinishedLoad {
+    async fn write(&self, _: Chunk) -> Result<Written, IngestError> {
+        Ok(Written::default())
+    }
+
+    async fn finish(&self, _: bool) -> Result<Finished, IngestError> {
+        Ok(self.0.finished.clone().unwrap_or_default())
+    }
+
+    fn lanes(&self) -> usize {
+        1
+    }
+
+    fn stream(&self) -> Option<StreamState> {
+        Some(self.0.clone())
+    }
+}

@@ -1,0 +1,220 @@
+//! `commit: batch`: each chunk is a transaction of its own, run again until it is committed or cannot be.
+//!
+//! Between two chunks nothing is held: no connection, no transaction, no lock.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
+
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+use tokio::sync::Mutex;
+
+use super::halve::halves;
+use super::outcome::{Outcome, outcome};
+use super::plan::Plan;
+use super::retry::Next;
+use super::shared::Shared;
+use super::stale::Sources;
+use super::stream::Writer;
+use super::transaction::{Transaction, meets_key};
+use crate::ingest::error::Error as IngestError;
+use crate::ingest::ports::{Chunk, Finished, Load, StreamState, Written};
+use crate::postgres::error::Error;
+use crate::telemetry::names;
+
+/// A load whose chunks commit one by one.
+#[derive(Debug)]
+pub(super) struct BatchLoad {
+    shared: Shared,
+    stream: Option<Writer>,
+    lanes: usize,
+    migration: Vec<String>,
+    /// Whether chunks of an overwrite go straight into the table, for as long as they meet no key.
+    direct: AtomicBool,
+    affected: AtomicU64,
+    sources: Mutex<Sources>,
+}
+
+impl BatchLoad {
+    pub(super) fn new(shared: Shared, stream: Option<Writer>, lanes: usize, migration: Vec<String>) -> Self {
+        let plan = shared.plan();
+        Self {
+            direct: AtomicBool::new(plan.stage.is_none() || plan.starts_empty),
+            sources: Mutex::new(Sources::new(&shared.request)),
+            shared,
+            stream,
+            lanes,
+            migration,
+            affected: AtomicU64::new(0),
+        }
+    }
+
+    /// Writes a chunk for good.
+    fn write_chunk(&self, chunk: Chunk) -> BoxFuture<'_, Result<Written, Error>> {
+        Box::pin(async move {
+            let mut tries = self.shared.tries();
+            let mut in_doubt = None;
+            loop {
+                let started = Instant::now();
+                let error = match self.attempt(&chunk).await {
+                    Ok(written) => return Ok(written),
+                    Err(error) => error,
+                };
+                if self.falls_back(&error) {
+                    continue;
+                }
+                if let Error::CommitUnknown { mark, table } = &error {
+                    match (&self.stream, mark) {
+                        // The next try locks the stream's row, and that tells.
+                        (Some(_), _) => in_doubt = Some(table.clone()),
+                        (None, Some(mark)) => match outcome(&self.shared.destination.connections, mark).await {
+                            Outcome::Committed => return Ok(self.written(&chunk, chunk.rows, true)),
+                            Outcome::Aborted => {}
+                            // An overwrite of the same rows changes nothing the second time.
+                            Outcome::Unknown if self.shared.plan().stage.is_some() => {}
+                            Outcome::Unknown => return Err(error),
+                        },
+                        (None, None) => return Err(error),
+                    }
+                }
+                match self.shared.after(&mut tries, &error, started) {
+                    Next::Retry(pause) => tokio::time::sleep(pause).await,
+                    Next::Replan => self.shared.replan().await?,
+                    Next::Halve => return self.write_halves(chunk, error).await,
+                    Next::GiveUp => {
+                        let unknown = in_doubt.filter(|_| !matches!(error, Error::Stream(_)));
+                        return Err(unknown.map_or(error, |table| Error::CommitUnknown { table, mark: None }));
+                    }
+                }
+            }
+        })
+    }
+
+    async fn write_halves(&self, chunk: Chunk, error: Error) -> Result<Written, Error> {
+        let Some((first, second)) = halves(&chunk) else {
+            return Err(error);
+        };
+        drop(chunk);
+        let first = self.write_chunk(first).await?;
+        let second = self.write_chunk(second).await?;
+        Ok(Written {
+            rows: first.rows + second.rows,
+            ..second
+        })
+    }
+
+    /// Whether the chunk must be merged after all, because its keys are there already.
+    fn falls_back(&self, error: &Error) -> bool {
+        self.shared.plan().stage.is_some() && meets_key(error) && self.direct.swap(false, Ordering::Relaxed)
+    }
+
+    /// One try: its rows and the stream's progress in one transaction.
+    async fn attempt(&self, chunk: &Chunk) -> Result<Written, Error> {
+        let plan = self.shared.plan();
+        let connection = self.shared.destination.connections.get().await?;
+        let mut tx = Transaction::open(connection, plan.clone()).await?;
+        let mut durable = true;
+        if let Some(stream) = &self.stream {
+            let locked = stream.lock(tx.client(), Some(chunk)).await?;
+            durable = locked.durable;
+            if locked.done {
+                return Ok(self.written(chunk, chunk.rows, durable));
+            }
+        }
+        let affected = self.copy(&mut tx, &plan, chunk).await?;
+        let next = match &self.stream {
+            Some(stream) => Some(stream.advance(tx.client(), chunk).await?),
+            None => None,
+        };
+        tx.commit().await?;
+        if let (Some(stream), Some(next)) = (&self.stream, next) {
+            stream.committed(next);
+        }
+        Ok(self.written(chunk, affected, durable))
+    }
+
+    async fn copy(&self, tx: &mut Transaction, plan: &Plan, chunk: &Chunk) -> Result<u64, Error> {
+        if chunk.rows == 0 {
+            return Ok(0);
+        }
+        if plan.stage.is_none() || self.direct.load(Ordering::Relaxed) {
+            return tx.copy_direct(chunk).await;
+        }
+        tx.copy_staged(chunk).await?;
+        tx.merge().await
+    }
+
+    fn written(&self, chunk: &Chunk, affected: u64, durable: bool) -> Written {
+        self.affected.fetch_add(affected, Ordering::Relaxed);
+        metrics::counter!(names::ROWS_COMMITTED).increment(chunk.rows);
+        let last = chunk.labels.last();
+        Written {
+            rows: chunk.rows,
+            rejected: 0,
+            committed: true,
+            durable,
+            next_seq: last.map(|label| label.seq + 1),
+            token: last.and_then(|label| label.token.clone()),
+        }
+    }
+
+    /// Ends the stream's row, where the client said that it is complete.
+    async fn finalize(&self, stream: &Writer, finished: &Finished) -> Result<(), Error> {
+        let mut tries = self.shared.tries();
+        loop {
+            let started = Instant::now();
+            let Err(error) = self.finalize_once(stream, finished).await else {
+                return Ok(());
+            };
+            match self.shared.after(&mut tries, &error, started) {
+                Next::Retry(pause) => tokio::time::sleep(pause).await,
+                _ => return Err(error),
+            }
+        }
+    }
+
+    async fn finalize_once(&self, stream: &Writer, finished: &Finished) -> Result<(), Error> {
+        let connection = self.shared.destination.connections.get().await?;
+        let tx = Transaction::open(connection, self.shared.plan()).await?;
+        if stream.lock(tx.client(), None).await?.done {
+            return Ok(());
+        }
+        stream.finalize(tx.client(), finished).await?;
+        tx.commit().await
+    }
+}
+
+#[async_trait]
+impl Load for BatchLoad {
+    async fn write(&self, chunk: Chunk) -> Result<Written, IngestError> {
+        self.sources.lock().await.note(&chunk)?;
+        Ok(self.write_chunk(chunk).await?)
+    }
+
+    async fn finish(&self, complete: bool) -> Result<Finished, IngestError> {
+        let plan = self.shared.plan();
+        let mut finished = Finished {
+            table: plan.table.to_string(),
+            migration: self.migration.clone(),
+            affected: self.affected.load(Ordering::Relaxed),
+            deleted: 0,
+            rows: self.stream.as_ref().map_or(0, |stream| stream.state().rows),
+        };
+        if complete {
+            let stale = self.sources.lock().await.stale();
+            finished.deleted = self.shared.destination.delete_stale_of(&plan.table, &stale).await?;
+        }
+        if let (true, Some(stream)) = (complete, &self.stream) {
+            self.finalize(stream, &finished).await?;
+        }
+        Ok(finished)
+    }
+
+    fn lanes(&self) -> usize {
+        self.lanes
+    }
+
+    fn stream(&self) -> Option<StreamState> {
+        self.stream.as_ref().map(Writer::state)
+    }
+}

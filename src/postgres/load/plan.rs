@@ -1,0 +1,204 @@
+//! Everything about a load that does not change while it runs: which statements, which encoder, which staging table.
+
+use sha2::{Digest, Sha256};
+
+use super::merge::{Merge, copy_into};
+use crate::ingest::request::LoadOptions;
+use crate::model::ident::{Ident, TableName};
+use crate::model::options::WriteMode;
+use crate::postgres::copy::CopyPlan;
+use crate::postgres::error::Error;
+use crate::postgres::migrate::VerifiedTable;
+
+/// Column that names a row's source, as CloudQuery has it.
+pub(super) const SOURCE_COLUMN: &str = "_cq_source_name";
+/// Column with the time of the sync that wrote a row.
+pub(super) const TIME_COLUMN: &str = "_cq_sync_time";
+
+/// How rows reach the table.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// Target, with schema.
+    pub(super) table: TableName,
+    /// COPY into the table.
+    pub(super) direct: CopyInto,
+    /// The way through a staging table, where rows do not just go in.
+    pub(super) stage: Option<Stage>,
+    /// Whether what is staged replaces the table's contents instead of being merged.
+    pub(super) replaces: bool,
+    /// Whether the table was empty when the load began: then rows may go in directly for as long as no key is there twice.
+    pub(super) starts_empty: bool,
+    /// Settings of each transaction, e.g. `set local lock_timeout = 1000; `.
+    pub(super) settings: String,
+}
+
+/// One COPY target.
+#[derive(Debug)]
+pub(super) struct CopyInto {
+    /// How batches become COPY data.
+    pub(super) plan: CopyPlan,
+    /// The COPY statement.
+    pub(super) sql: String,
+}
+
+/// The way through a staging table.
+#[derive(Debug)]
+pub(super) struct Stage {
+    /// COPY into it; rows carry their position.
+    pub(super) copy: CopyInto,
+    /// Its DDL, and the statements that empty it into the target.
+    pub(super) merge: Merge,
+    /// Whether it must go with the transaction, because a pooler gives the session to others then.
+    pub(super) ends_with_transaction: bool,
+}
+
+/// What the table was found to be.
+#[derive(Debug)]
+pub(super) struct Target<'a> {
+    pub(super) table: &'a VerifiedTable,
+    pub(super) is_empty: bool,
+    pub(super) settings: String,
+    pub(super) transaction_pooler: bool,
+}
+
+/// Decides how rows reach the table. `copy` plans the encoder for its columns.
+pub(super) fn plan(
+    target: Target<'_>,
+    options: &LoadOptions,
+    copy: impl Fn() -> Result<CopyPlan, Error>,
+) -> Result<Plan, Error> {
+    let table = target.table;
+    let mode = options.write_mode;
+    let merge = match mode {
+        WriteMode::Append => None,
+        WriteMode::Overwrite | WriteMode::OverwriteDeleteStale => {
+            Some(merge(table, options, overwrite_key(table, options)?)?)
+        }
+        WriteMode::Replace => {
+            check_replace(table)?;
+            // Into a table that is empty and that nobody else can see, there is nothing to swap.
+            (!table.created())
+                .then(|| merge(table, options, Vec::new()))
+                .transpose()?
+        }
+    };
+    if mode == WriteMode::OverwriteDeleteStale {
+        check_stale(table)?;
+    }
+    let stage = match merge {
+        None => None,
+        Some(merge) => Some(Stage {
+            copy: CopyInto {
+                plan: copy()?.with_ordinal(),
+                sql: merge.copy_into_stage(),
+            },
+            merge,
+            ends_with_transaction: target.transaction_pooler,
+        }),
+    };
+    Ok(Plan {
+        table: table.name().clone(),
+        direct: CopyInto {
+            plan: copy()?,
+            sql: copy_into(table.name(), table.columns()),
+        },
+        replaces: mode == WriteMode::Replace && stage.is_some(),
+        // COPY fires no rewrite rules and cannot go to another server's keys safely.
+        starts_empty: target.is_empty && mode != WriteMode::Replace && !table.has_insert_rules() && !table.is_foreign(),
+        stage,
+        settings: target.settings,
+    })
+}
+
+fn overwrite_key(table: &VerifiedTable, options: &LoadOptions) -> Result<Vec<Ident>, Error> {
+    let key = match &options.primary_key {
+        Some(names) => names.iter().filter_map(|name| Ident::new(name.as_str()).ok()).collect(),
+        None => table.primary_key(),
+    };
+    if key.is_empty() || !table.has_conflict_key(&key) {
+        return Err(Error::NoKey(format!(
+            "overwrite needs a key, and {} has no primary key or unique index to match rows by; name its columns with the option primary_key, or use write_mode append",
+            table.name()
+        )));
+    }
+    Ok(key)
+}
+
+fn merge(table: &VerifiedTable, options: &LoadOptions, key: Vec<Ident>) -> Result<Merge, Error> {
+    Ok(Merge {
+        table: table.name().clone(),
+        columns: table.columns().to_vec(),
+        key,
+        skip_unchanged: options.skip_unchanged,
+        version: version(table, options)?,
+        overriding: table.needs_overriding(),
+        stage: stage_name(table),
+    })
+}
+
+fn version(table: &VerifiedTable, options: &LoadOptions) -> Result<Option<Ident>, Error> {
+    let Some(name) = &options.version_column else {
+        return Ok(None);
+    };
+    let column = table.columns().iter().find(|column| column.name.as_str() == name);
+    match column {
+        Some(column) => Ok(Some(column.name.clone())),
+        None => Err(Error::Unfit(format!(
+            "version_column is {name:?}, and the stream has no such column"
+        ))),
+    }
+}
+
+/// TRUNCATE is how a table is emptied in an instant; where it cannot be used, say so before the first row.
+fn check_replace(table: &VerifiedTable) -> Result<(), Error> {
+    let name = table.name();
+    if table.is_view() || table.is_foreign() {
+        return Err(Error::Unfit(format!(
+            "replace needs a table, and {name} is none; use write_mode append"
+        )));
+    }
+    if !table.referenced_by().is_empty() {
+        let others = table.referenced_by().join(", ");
+        return Err(Error::Unfit(format!(
+            "replace cannot empty {name}, because foreign keys of {others} point to it; use write_mode overwrite, or drop them first"
+        )));
+    }
+    if !table.created() && !table.rights().truncate {
+        return Err(Error::Unfit(format!(
+            "replace empties {name}, and our role may not; run: GRANT TRUNCATE ON {} TO <role>",
+            name.quoted()
+        )));
+    }
+    Ok(())
+}
+
+fn check_stale(table: &VerifiedTable) -> Result<(), Error> {
+    for column in [SOURCE_COLUMN, TIME_COLUMN] {
+        let there = Ident::new(column).is_ok_and(|column| table.column_type(&column).is_some());
+        if !there {
+            return Err(Error::Unfit(format!(
+                "overwrite-delete-stale knows stale rows by the columns {SOURCE_COLUMN} and {TIME_COLUMN}, and {} has no {column}; send it with the rows, or use write_mode overwrite",
+                table.name()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// One staging table per target and list of columns, so that loads of one session never meet in it.
+fn stage_name(table: &VerifiedTable) -> Ident {
+    let mut hash = Sha256::new();
+    hash.update(table.name().quoted());
+    for column in table.columns() {
+        hash.update(column.name.quoted());
+        hash.update(column.ty.to_string());
+    }
+    let digits: String = hash
+        .finalize()
+        .iter()
+        .take(12)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let name = format!("pgflight_stage_{digits}");
+    Ident::new(name).unwrap_or_else(|_| unreachable!("39 ASCII characters are a name"))
+}

@@ -1,0 +1,99 @@
+//! [`PgDestination`] as the core sees it: each method of the port in terms of the parts beside this file.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::destination::{PgDestination, stream_name};
+use super::stream;
+use crate::ingest::error::Error as IngestError;
+use crate::ingest::ports::{
+    ConnectionFailure, Destination, ListRequest, Load, ReadRequest, StreamState, TableDescription, TableReader,
+};
+use crate::ingest::request::LoadRequest;
+use crate::model::caller::Caller;
+use crate::model::command::{DeleteRecords, DeleteStale, MigrateCommand};
+use crate::model::ident::TableName;
+use crate::model::migration::MigrationReport;
+use crate::postgres::error::Error;
+use crate::postgres::read;
+
+#[async_trait]
+impl Destination for PgDestination {
+    async fn open(&self, caller: &Caller, request: LoadRequest) -> Result<Arc<dyn Load>, IngestError> {
+        // A connection from the pool may have died since it was used; that is nobody's business.
+        for _ in 0..2 {
+            match self.open_load(caller, request.clone()).await {
+                Err(error) if error.lost_connection() => {
+                    tracing::debug!(error = %error, "opening a load again");
+                    if error.poisons_pool() {
+                        self.connections.condemn();
+                    }
+                }
+                done => return Ok(done?),
+            }
+        }
+        Ok(self.open_load(caller, request).await?)
+    }
+
+    async fn open_stream(
+        &self,
+        caller: &Caller,
+        stream_id: &str,
+        table: &TableName,
+    ) -> Result<StreamState, IngestError> {
+        let name = stream_name(caller, stream_id.to_owned());
+        Ok(self.open_named_stream(&name, table).await?)
+    }
+
+    async fn stream_status(&self, caller: &Caller, stream_id: &str) -> Result<Option<StreamState>, IngestError> {
+        let name = stream_name(caller, stream_id.to_owned());
+        let connection = self.connections.get().await?;
+        Ok(stream::status(connection.client(), &self.state_schema, &name).await?)
+    }
+
+    async fn ready(&self) -> Result<(), IngestError> {
+        let connection = self.connections.get().await?;
+        let row = connection
+            .client()
+            .query_one("select pg_catalog.pg_is_in_recovery()", &[])
+            .await;
+        let row = row.map_err(|error| Error::statement("asking whether Postgres takes writes", error))?;
+        match row.get::<_, bool>(0) {
+            false => Ok(()),
+            true => Err(Error::Standby.into()),
+        }
+    }
+
+    async fn test_connection(&self) -> Result<(), ConnectionFailure> {
+        self.probe().await
+    }
+
+    async fn migrate(&self, _: &Caller, command: MigrateCommand) -> Result<MigrationReport, IngestError> {
+        Ok(self.migrate_table(&command).await?)
+    }
+
+    async fn delete_stale(&self, _: &Caller, command: DeleteStale) -> Result<u64, IngestError> {
+        Ok(self.delete_stale_rows(&command).await?)
+    }
+
+    async fn delete_records(&self, _: &Caller, command: DeleteRecords) -> Result<u64, IngestError> {
+        Ok(self.delete_record_rows(&command).await?)
+    }
+
+    fn connections(&self) -> usize {
+        self.connections.max_size()
+    }
+
+    async fn read(&self, _: &Caller, request: ReadRequest) -> Result<TableReader, IngestError> {
+        Ok(read::read(&self.connections, self.default_schema.as_ref(), &request).await?)
+    }
+
+    async fn describe(&self, _: &Caller, request: ReadRequest) -> Result<TableDescription, IngestError> {
+        Ok(read::describe(&self.connections, self.default_schema.as_ref(), &request).await?)
+    }
+
+    async fn list(&self, _: &Caller, request: ListRequest) -> Result<Vec<TableName>, IngestError> {
+        Ok(read::list(&self.connections, &request).await?)
+    }
+}

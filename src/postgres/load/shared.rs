@@ -1,0 +1,71 @@
+//! What both kinds of load need: connections, the plan and how to make it again, and what is done after a failure.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
+
+use super::destination::PgDestination;
+use super::plan::Plan;
+use super::retry::{Next, Policy, Tries};
+use crate::ingest::request::LoadRequest;
+use crate::postgres::error::Error;
+use crate::postgres::sqlstate::Remedy;
+use crate::telemetry::names;
+
+/// The means of one load.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) destination: PgDestination,
+    pub(super) request: LoadRequest,
+    plan: RwLock<Arc<Plan>>,
+    policy: Policy,
+}
+
+impl Shared {
+    pub(super) fn new(destination: PgDestination, request: LoadRequest, plan: Arc<Plan>) -> Self {
+        Self {
+            policy: Policy::new(destination.retry_on_deadlock),
+            destination,
+            request,
+            plan: RwLock::new(plan),
+        }
+    }
+
+    pub(super) fn plan(&self) -> Arc<Plan> {
+        Arc::clone(&self.plan.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn set_plan(&self, plan: Arc<Plan>) {
+        *self.plan.write().unwrap_or_else(PoisonError::into_inner) = plan;
+    }
+
+    pub(super) fn tries(&self) -> Tries {
+        Tries::new(self.policy, Instant::now())
+    }
+
+    /// Decides what follows a failure, and notes it. `started` is when the failed try began.
+    pub(super) fn after(&self, tries: &mut Tries, error: &Error, started: Instant) -> Next {
+        if error.poisons_pool() {
+            tracing::warn!(error = %error, "the server takes no writes any more: all connections are made anew");
+            self.destination.connections.condemn();
+        }
+        let mut remedy = error.remedy();
+        // Cancelled before our own limit passed: somebody else wants this statement gone.
+        if error.sqlstate() == Some("57014") && started.elapsed() < self.destination.statement_timeout(&self.request) {
+            remedy = Remedy::None;
+        }
+        let next = tries.after(remedy, Instant::now(), fastrand::f64());
+        if next != Next::GiveUp {
+            let sqlstate = error.sqlstate().unwrap_or("connection").to_owned();
+            metrics::counter!(names::RETRIES, "sqlstate" => sqlstate).increment(1);
+            tracing::warn!(error = %error, tries = tries.count(), next = ?next, "a transaction is run again");
+        }
+        next
+    }
+
+    /// Looks at the table again, which must still be there.
+    pub(super) async fn replan(&self) -> Result<(), Error> {
+        let opened = self.destination.open_existing(&self.request).await?;
+        self.set_plan(opened);
+        Ok(())
+    }
+}

@@ -1,0 +1,218 @@
+//! One transaction of a load on one connection: COPY into the table or its staging table, merge or swap, COMMIT.
+//!
+//! Says what happened and never tries again. Dropped before its COMMIT, it closes the connection, and Postgres rolls back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_postgres::{Client, SimpleQueryMessage};
+
+use super::copy_in::{CopyFailure, copy_chunk};
+use super::plan::{CopyInto, Plan, Stage};
+use crate::ingest::ports::Chunk;
+use crate::postgres::error::{Error, Mark, place};
+use crate::postgres::migrate::LockWaits;
+use crate::postgres::pool::Connection;
+use crate::postgres::sqlstate::{Remedy, verdict};
+
+/// Opens a transaction. Its number is asked for in the same round trip, because only that can tell how it ended when the
+/// answer to COMMIT is lost.
+pub(super) async fn begin(connection: &mut Connection, settings: &str) -> Result<Mark, Error> {
+    connection.mark_dirty();
+    let sql = format!(
+        "begin; {settings}select pg_catalog.pg_current_xact_id()::text, pg_catalog.pg_postmaster_start_time()::text"
+    );
+    let answer = connection.client().simple_query(&sql).await;
+    let answer = answer.map_err(|error| Error::statement("opening a transaction", error))?;
+    let row = answer.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some((row.get(0)?.to_owned(), row.get(1)?.to_owned())),
+        _ => None,
+    });
+    let (xid, server_started) = row.ok_or_else(|| Error::Internal("a transaction has no number".to_owned()))?;
+    Ok(Mark { xid, server_started })
+}
+
+/// A transaction that is open.
+#[derive(Debug)]
+pub(super) struct Transaction {
+    connection: Connection,
+    plan: Arc<Plan>,
+    mark: Mark,
+    staged: bool,
+}
+
+impl Transaction {
+    /// Begins one.
+    pub(super) async fn open(mut connection: Connection, plan: Arc<Plan>) -> Result<Self, Error> {
+        let mark = begin(&mut connection, &plan.settings).await?;
+        Ok(Self::begun(connection, mark, plan))
+    }
+
+    /// One that was begun already, e.g. because it created the table.
+    pub(super) fn begun(connection: Connection, mark: Mark, plan: Arc<Plan>) -> Self {
+        Self {
+            connection,
+            plan,
+            mark,
+            staged: false,
+        }
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        self.connection.client()
+    }
+
+    /// Copies a chunk straight into the table.
+    pub(super) async fn copy_direct(&self, chunk: &Chunk) -> Result<u64, Error> {
+        self.copy(chunk, &self.plan.direct).await
+    }
+
+    /// Copies a chunk straight into the table and undoes it when a row of one of its keys is there; `None` then.
+    pub(super) async fn try_direct(&self, chunk: &Chunk) -> Result<Option<u64>, Error> {
+        self.execute("savepoint pgflight_direct", "opening a savepoint").await?;
+        match self.copy_direct(chunk).await {
+            Ok(rows) => {
+                self.execute("release savepoint pgflight_direct", "releasing a savepoint")
+                    .await?;
+                Ok(Some(rows))
+            }
+            Err(error) if meets_key(&error) => {
+                let undo = "rollback to savepoint pgflight_direct; release savepoint pgflight_direct";
+                self.execute(undo, "undoing a COPY").await?;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Copies a chunk into the staging table, creating that first where this session has none.
+    pub(super) async fn copy_staged(&mut self, chunk: &Chunk) -> Result<u64, Error> {
+        let plan = Arc::clone(&self.plan);
+        let stage = stage_of(&plan)?;
+        if !self.staged {
+            if stage.ends_with_transaction || !self.connection.has_stage(&stage.merge.stage) {
+                let create = stage.merge.create_stage(stage.ends_with_transaction);
+                self.execute(&create, "creating the staging table").await?;
+            }
+            self.staged = true;
+        }
+        self.copy(chunk, &stage.copy).await
+    }
+
+    /// Moves what is staged into the table; the number of rows inserted or changed.
+    pub(super) async fn merge(&self) -> Result<u64, Error> {
+        if !self.staged {
+            return Ok(0);
+        }
+        let merge = stage_of(&self.plan)?.merge.merge();
+        let merged = self.client().execute_typed(&merge, &[]).await;
+        merged.map_err(|error| Error::statement(self.doing("merging rows into"), error))
+    }
+
+    /// Empties the table and fills it from the staging table.
+    ///
+    /// Until it has the lock, whoever comes later waits behind it, so it waits in short holds and gives its place up between.
+    pub(super) async fn swap(&self) -> Result<u64, Error> {
+        let stage = stage_of(&self.plan)?;
+        let table = self.plan.table.quoted();
+        let mut rungs = LockWaits::default().ladder().into_iter().peekable();
+        while let Some(hold) = rungs.next() {
+            let lock = format!(
+                "savepoint pgflight_lock; set local lock_timeout = {}; lock table {table} in access exclusive mode",
+                hold.as_millis()
+            );
+            match self.execute(&lock, "locking for its swap").await {
+                Ok(()) => break,
+                Err(error) if error.sqlstate() == Some("55P03") && rungs.peek().is_some() => {
+                    self.execute("rollback to savepoint pgflight_lock", "giving up a lock")
+                        .await?;
+                    tokio::time::sleep(LockWaits::pause(hold).max(Duration::from_millis(50))).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.execute(&format!("truncate {table}"), "emptying").await?;
+        if !self.staged {
+            return Ok(0);
+        }
+        let filled = self.client().execute_typed(&stage.merge.refill(), &[]).await;
+        filled.map_err(|error| Error::statement(self.doing("filling"), error))
+    }
+
+    /// Commits and gives the connection back.
+    pub(super) async fn commit(mut self) -> Result<(), Error> {
+        match self.client().batch_execute("commit").await {
+            Ok(()) => {
+                if let (true, Some(stage)) = (self.staged, &self.plan.stage)
+                    && !stage.ends_with_transaction
+                {
+                    self.connection.note_stage(&stage.merge.stage);
+                }
+                self.connection.mark_clean();
+                Ok(())
+            }
+            Err(error) if refuses_commit(&error) => Err(Error::statement(self.doing("committing rows of"), error)),
+            Err(error) => {
+                tracing::warn!(error = %error, table = %self.plan.table, "the answer to COMMIT was lost");
+                Err(Error::CommitUnknown {
+                    table: self.plan.table.to_string(),
+                    mark: Some(self.mark.clone()),
+                })
+            }
+        }
+    }
+
+    async fn copy(&self, chunk: &Chunk, into: &CopyInto) -> Result<u64, Error> {
+        match copy_chunk(self.client(), &into.sql, &into.plan, chunk).await {
+            Ok(stored) if stored == chunk.rows => Ok(stored),
+            Ok(stored) => Err(Error::RowsLost {
+                table: self.plan.table.to_string(),
+                sent: chunk.rows,
+                stored,
+            }),
+            Err(CopyFailure::Cell { row, cell }) => Err(Error::Cell {
+                table: self.plan.table.to_string(),
+                row,
+                cell: Box::new(cell),
+            }),
+            Err(CopyFailure::Server(source)) => {
+                let place = source.as_db_error().and_then(place);
+                let row = place.map(|place| chunk.first_row + place.line.saturating_sub(1));
+                let at = row.map_or_else(String::new, |row| format!(" (row {row} of the stream, counted from 0)"));
+                Err(Error::Statement {
+                    doing: self.doing("loading rows into") + &at,
+                    row,
+                    source,
+                })
+            }
+        }
+    }
+
+    pub(super) async fn execute(&self, sql: &str, what: &str) -> Result<(), Error> {
+        let done = self.client().batch_execute(sql).await;
+        done.map_err(|error| Error::statement(self.doing(what), error))
+    }
+
+    fn doing(&self, what: &str) -> String {
+        format!("{what} {}", self.plan.table)
+    }
+}
+
+fn stage_of(plan: &Plan) -> Result<&Stage, Error> {
+    plan.stage
+        .as_ref()
+        .ok_or_else(|| Error::Internal("this load has no staging table".to_owned()))
+}
+
+/// Whether a COPY met a row that an upsert would have changed.
+pub(super) fn meets_key(error: &Error) -> bool {
+    error.sqlstate() == Some("23505")
+}
+
+/// Whether the server's own words say that it did not commit. The end of a session (57P01 and the like) may follow a COMMIT
+/// that was carried out already, so it says nothing.
+fn refuses_commit(error: &tokio_postgres::Error) -> bool {
+    error
+        .code()
+        .is_some_and(|code| !matches!(verdict(code.code()).1, Remedy::Reconnect | Remedy::Unknown))
+}

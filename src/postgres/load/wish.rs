@@ -1,0 +1,71 @@
+//! What a stream asks of its table: its shape, how its values are written, what may be changed for it. Pure.
+
+use arrow::datatypes::{Field, Schema};
+
+use crate::ingest::request::LoadRequest;
+use crate::model::ident::Ident;
+use crate::model::pg_type::PgType;
+use crate::model::table::{TableShape, TargetColumn};
+use crate::model::type_map::default_type;
+use crate::model::wanted::{WantedOptions, wanted_table};
+use crate::postgres::copy::{CopyPlan, EncodeOptions, PlanError};
+use crate::postgres::error::Error;
+use crate::postgres::migrate::policy::Policy;
+
+/// What a stream asks of its table.
+pub(super) struct Wish<'a> {
+    pub(super) wanted: TableShape,
+    pub(super) encode: EncodeOptions,
+    pub(super) policy: Policy,
+    schema: &'a Schema,
+}
+
+impl<'a> Wish<'a> {
+    /// The shape that the stream asks for.
+    pub(super) fn of(request: &'a LoadRequest, policy: Policy) -> Result<Self, Error> {
+        let options = &request.options;
+        let profile = options.type_profile;
+        let wanted = WantedOptions {
+            profile,
+            primary_key: options.primary_key.clone(),
+        };
+        Ok(Self {
+            wanted: wanted_table(&request.schema, &wanted, &|field| default_type(field, profile))?,
+            encode: EncodeOptions {
+                nul_bytes: options.nul_bytes,
+                type_profile: profile,
+            },
+            policy,
+            schema: &request.schema,
+        })
+    }
+
+    /// Whether the encoder can write a column of the stream into one of some type.
+    pub(super) fn accepts(&self) -> impl Fn(usize, &PgType) -> Result<(), String> {
+        |column, ty| {
+            let field = self.schema.fields().get(column).ok_or("no such column")?;
+            can_encode(field, ty, &self.encode)
+        }
+    }
+}
+
+/// Whether the encoder has an exact way from this field to a column of this type.
+fn can_encode(field: &Field, ty: &PgType, options: &EncodeOptions) -> Result<(), String> {
+    let name = Ident::new("x").map_err(|error| error.to_string())?;
+    let column = TargetColumn {
+        name,
+        ty: ty.clone(),
+        nullable: true,
+    };
+    let planned = CopyPlan::new(&Schema::new(vec![field.clone()]), &[column], options);
+    match planned {
+        Ok(_) => Ok(()),
+        Err(PlanError::Pairs(pairs)) => {
+            let why = pairs
+                .into_iter()
+                .map(|pair| format!("{} cannot be stored exactly in {}{}", pair.arrow, pair.pg, pair.why));
+            Err(why.collect::<Vec<_>>().join("; "))
+        }
+        Err(other) => Err(other.to_string()),
+    }
+}

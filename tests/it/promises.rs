@@ -1,0 +1,39 @@
+//! docs/delivery.md names a test for each promise; a promise whose test is gone is not one.
+
+use std::fs;
+use std::path::Path;
+
+fn text(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn every_promise_names_a_test_that_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let docs = text(&root.join("docs/delivery.md"));
+    let mut proofs = 0;
+    for line in docs
+        .lines()
+        .filter(|line| line.starts_with("| ") && line.contains("::"))
+    {
+        let named = line.rsplit('`').nth(1).expect("a proof in backticks");
+        let parts: Vec<&str> = named.split("::").collect();
+        let (name, modules) = parts.split_last().expect("a path");
+        let file = root.join("tests/it").join(modules.join("/")).with_extension("rs");
+        let source = text(&file);
+        let at = source.find(&format!("fn {name}("));
+        let at = at.unwrap_or_else(|| panic!("{named}: no such test in {}", file.display()));
+        let before: String = source
+            .chars()
+            .take(source.get(..at).map_or(0, |before| before.chars().count()))
+            .collect();
+        let attribute = before
+            .lines()
+            .rev()
+            .nth(usize::from(!before.ends_with('\n')))
+            .unwrap_or_default();
+        assert!(attribute.contains("test"), "{named} is not a test: {attribute}");
+        proofs += 1;
+    }
+    assert!(proofs >= 20, "only {proofs} promises have a proof");
+}
