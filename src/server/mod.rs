@@ -3,6 +3,7 @@
 pub mod admin;
 pub(crate) mod arrow_ipc;
 pub mod auth;
+mod authority;
 pub mod cloudquery;
 pub mod connection;
 pub mod flight;
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 
+use authority::NamedAuthority;
 use cloudquery::CloudQueryFront;
 use cloudquery::discovery_v0::discovery_server::DiscoveryServer as DiscoveryV0Server;
 use cloudquery::discovery_v1::discovery_server::DiscoveryServer as DiscoveryV1Server;
@@ -160,7 +162,8 @@ pub async fn serve(
                 .await?)
         }
         Listener::Unix(listener) => {
-            let incoming = UnixListenerStream::new(listener).map_ok(|stream| Tracked::new(stream, None));
+            let incoming =
+                UnixListenerStream::new(listener).map_ok(|stream| Tracked::new(NamedAuthority::new(stream), None));
             Ok(router
                 .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
                 .await?)
