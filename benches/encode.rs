@@ -116,7 +116,8 @@ fn inputs() -> Vec<(String, Vec<RecordBatch>)> {
         "lineitem".to_owned(),
         LineItemArrow::new(LineItemGenerator::new(0.01, 1, 1))
             .with_batch_size(ROWS)
-            .collect(),
+            .collect::<Result<_, _>>()
+            .expect("the generator makes whole batches"),
     )];
     let narrow = |at: usize, random: &mut fastrand::Rng| -> ArrayRef {
         match at % 3 {

@@ -37,7 +37,14 @@ impl Cluster {
     fn start() -> Result<Self, Failure> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/postgres");
         let mut child = Command::new(script)
-            .args(["start", "--watch", "--set", "max_wal_size=8GB", "--set", "shared_buffers=512MB"])
+            .args([
+                "start",
+                "--watch",
+                "--set",
+                "max_wal_size=8GB",
+                "--set",
+                "shared_buffers=512MB",
+            ])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -47,7 +54,12 @@ impl Cluster {
         BufReader::new(output).read_line(&mut line)?;
         let address: Value = serde_json::from_str(&line)?;
         let text = |key: &str| address[key].as_str().unwrap_or_default().to_owned();
-        Ok(Self { child, input, uri: text("uri"), bin_dir: text("bin_dir").into() })
+        Ok(Self {
+            child,
+            input,
+            uri: text("uri"),
+            bin_dir: text("bin_dir").into(),
+        })
     }
 }
 
@@ -68,14 +80,23 @@ impl Server {
     async fn start(uri: &str) -> Result<Self, Failure> {
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let child = Command::new(env!("CARGO_BIN_EXE_pgflight"))
-            .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--admin-listen", "off"])
+            .args([
+                "serve",
+                "--listen",
+                &format!("127.0.0.1:{port}"),
+                "--admin-listen",
+                "off",
+            ])
             .env("PGFLIGHT_CONNECTION_STRING", uri)
             .stdout(Stdio::null())
             .spawn()?;
         let endpoint = Channel::from_shared(format!("http://127.0.0.1:{port}"))?;
         for _ in 0..100 {
             if let Ok(channel) = endpoint.connect().await {
-                return Ok(Self { child, client: FlightServiceClient::new(channel) });
+                return Ok(Self {
+                    child,
+                    client: FlightServiceClient::new(channel),
+                });
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -92,7 +113,10 @@ impl Server {
     /// Largest resident memory so far, in MiB.
     fn peak_mib(&self) -> Result<u64, Failure> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find(|line| line.starts_with("VmHWM")).ok_or("no VmHWM")?;
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmHWM"))
+            .ok_or("no VmHWM")?;
         let kib: u64 = line.split_whitespace().nth(1).ok_or("an odd status line")?.parse()?;
         Ok(kib / 1024)
     }
@@ -125,10 +149,26 @@ fn ways() -> Vec<Way> {
     vec![
         way("psql copy", fresh, None),
         way("append atomic", fresh, Some(json!({"table": "t"}))),
-        way("append batch, 2 lanes", fresh, Some(json!({"table": "t", "commit": "batch", "lanes": 2}))),
-        way("overwrite, empty table", keyed, Some(json!({"table": "t", "write_mode": "overwrite"}))),
-        way("overwrite, all changed", changed, Some(json!({"table": "t", "write_mode": "overwrite"}))),
-        way("overwrite, all unchanged", filled, Some(json!({"table": "t", "write_mode": "overwrite"}))),
+        way(
+            "append batch, 2 lanes",
+            fresh,
+            Some(json!({"table": "t", "commit": "batch", "lanes": 2})),
+        ),
+        way(
+            "overwrite, empty table",
+            keyed,
+            Some(json!({"table": "t", "write_mode": "overwrite"})),
+        ),
+        way(
+            "overwrite, all changed",
+            changed,
+            Some(json!({"table": "t", "write_mode": "overwrite"})),
+        ),
+        way(
+            "overwrite, all unchanged",
+            filled,
+            Some(json!({"table": "t", "write_mode": "overwrite"})),
+        ),
     ]
 }
 
@@ -140,7 +180,12 @@ struct Figures {
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
-    let number = |name: &str, default: f64| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
+    let number = |name: &str, default: f64| {
+        std::env::var(name)
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(default)
+    };
     let (scale, runs) = (number("SF", 0.2), number("RUNS", 5.0) as usize);
     let only = std::env::var("ONLY").ok();
     let cluster = Cluster::start()?;
@@ -149,7 +194,10 @@ async fn main() -> Result<(), Failure> {
     tokio::spawn(connection);
     let (batches, rows) = lineitem(scale)?;
     let file = prepare(&cluster, &server, &client, &batches).await?;
-    let ways: Vec<Way> = ways().into_iter().filter(|way| only.as_deref().is_none_or(|only| way.name.contains(only))).collect();
+    let ways: Vec<Way> = ways()
+        .into_iter()
+        .filter(|way| only.as_deref().is_none_or(|only| way.name.contains(only)))
+        .collect();
     let mut figures: Vec<Figures> = ways.iter().map(|_| Figures::default()).collect();
     for _ in 0..runs {
         for (way, figures) in ways.iter().zip(&mut figures) {
@@ -190,33 +238,53 @@ async fn run(
 /// TPC-H lineitem as record batches.
 fn lineitem(scale: f64) -> Result<(Vec<RecordBatch>, usize), Failure> {
     let generator = tpchgen::generators::LineItemGenerator::new(scale, 1, 1);
-    let batches: Vec<RecordBatch> = tpchgen_arrow::LineItemArrow::new(generator).with_batch_size(BATCH_ROWS).collect();
+    let batches = tpchgen_arrow::LineItemArrow::new(generator).with_batch_size(BATCH_ROWS);
+    let batches: Vec<RecordBatch> = batches.collect::<Result<_, _>>()?;
     let rows = batches.iter().map(RecordBatch::num_rows).sum();
     Ok((batches, rows))
 }
 
 /// Loads the rows once, keeps their table as a pattern, and writes the binary file that `psql` reads.
-async fn prepare(cluster: &Cluster, server: &Server, client: &Client, batches: &[RecordBatch]) -> Result<PathBuf, Failure> {
+async fn prepare(
+    cluster: &Cluster,
+    server: &Server,
+    client: &Client,
+    batches: &[RecordBatch],
+) -> Result<PathBuf, Failure> {
     put(server, messages(&json!({"table": "shape_rows"}), batches).await?).await?;
     client.batch_execute("create table shape (like shape_rows)").await?;
     let file = std::env::temp_dir().join(format!("pgflight-bench-{}.copy", std::process::id()));
-    psql(cluster, &format!("\\copy shape_rows to '{}' with (format binary)", file.display()))?;
+    psql(
+        cluster,
+        &format!("\\copy shape_rows to '{}' with (format binary)", file.display()),
+    )?;
     Ok(file)
 }
 
 fn copy(cluster: &Cluster, file: &Path) -> Result<(), Failure> {
-    psql(cluster, &format!("\\copy t from '{}' with (format binary)", file.display()))
+    psql(
+        cluster,
+        &format!("\\copy t from '{}' with (format binary)", file.display()),
+    )
 }
 
 fn psql(cluster: &Cluster, command: &str) -> Result<(), Failure> {
-    let done = Command::new(cluster.bin_dir.join("psql")).args(["-qX", &cluster.uri, "-c", command]).status()?;
-    if done.success() { Ok(()) } else { Err("psql failed".into()) }
+    let done = Command::new(cluster.bin_dir.join("psql"))
+        .args(["-qX", &cluster.uri, "-c", command])
+        .status()?;
+    if done.success() {
+        Ok(())
+    } else {
+        Err("psql failed".into())
+    }
 }
 
 async fn messages(command: &Value, batches: &[RecordBatch]) -> Result<Vec<FlightData>, Failure> {
     let descriptor = FlightDescriptor::new_cmd(command.to_string());
     let batches: Vec<_> = batches.iter().cloned().map(Ok).collect();
-    let encoder = FlightDataEncoderBuilder::new().with_flight_descriptor(Some(descriptor)).with_max_flight_data_size(4 << 20);
+    let encoder = FlightDataEncoderBuilder::new()
+        .with_flight_descriptor(Some(descriptor))
+        .with_max_flight_data_size(4 << 20);
     Ok(encoder.build(futures::stream::iter(batches)).try_collect().await?)
 }
 
@@ -240,8 +308,18 @@ fn report(ways: &[Way], figures: &[Figures], rows: usize, peak_mib: u64) {
     let line = median(&figures[0].seconds);
     let million = rows as f64 / 1e6;
     let mut say = |text: String| drop(writeln!(out, "{text}"));
-    say(format!("{rows} rows of lineitem, {} runs, medians; peak memory of the server {peak_mib} MiB", figures[0].seconds.len()));
-    say(format!("{:<26} {:>9} {:>10} {:>22} {:>16}", "way", "seconds", "krows/s", format!("x {}", ways[0].name), "server CPU s/M"));
+    say(format!(
+        "{rows} rows of lineitem, {} runs, medians; peak memory of the server {peak_mib} MiB",
+        figures[0].seconds.len()
+    ));
+    say(format!(
+        "{:<26} {:>9} {:>10} {:>22} {:>16}",
+        "way",
+        "seconds",
+        "krows/s",
+        format!("x {}", ways[0].name),
+        "server CPU s/M"
+    ));
     for (way, figures) in ways.iter().zip(figures) {
         let seconds = median(&figures.seconds);
         let cpu = median(&figures.cpu) / million;

@@ -35,7 +35,7 @@ async fn tables(database: &Database) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn unusable_descriptors_and_options_are_explained() {
+async fn unusable_descriptors_are_explained() {
     let database = Database::create().await;
     let server = Server::start(&database).await;
     let mut flight = Flight::connect(&server).await;
@@ -80,6 +80,20 @@ async fn unusable_descriptors_and_options_are_explained() {
         invalid,
         &["names no \"table\""],
     );
+    assert_eq!(tables(&database).await, Vec::<String>::new());
+    assert_eq!(
+        flight.put(path(&["t"]), &[rows()]).await.unwrap()["rows"],
+        2,
+        "the server serves on"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unusable_options_and_first_messages_are_explained() {
+    let database = Database::create().await;
+    let server = Server::start(&database).await;
+    let mut flight = Flight::connect(&server).await;
+    let invalid = Code::InvalidArgument;
     let typo = command(json!({"table": "t", "wirte_mode": "append"}));
     refused(
         flight.put(typo, &[rows()]).await,
@@ -223,11 +237,20 @@ async fn values_that_postgres_cannot_store_are_named_by_row_and_column() {
         .await
         .unwrap();
     assert_eq!(database.value("select name from t where id = 2").await, "ab");
-    let big = batch(vec![("id", texts(&[Some("x")]))]);
+    let no_number = batch(vec![("id", texts(&[Some("7"), Some("x")]))]);
     refused(
-        flight.put(path(&["t"]), &[big]).await,
+        flight.put(path(&["t"]), &[no_number]).await,
+        Code::InvalidArgument,
+        &["row 1 of the stream", "public.t", "\"id\"", "bigint"],
+    );
+    let dates = batch(vec![(
+        "id",
+        Arc::new(arrow::array::Date32Array::from(vec![1])) as ArrayRef,
+    )]);
+    refused(
+        flight.put(path(&["t"]), &[dates]).await,
         Code::FailedPrecondition,
-        &["public.t", "\"id\"", "bigint"],
+        &["public.t", "\"id\"", "Date32", "bigint"],
     );
     let no_key = command(json!({"table": "t", "write_mode": "overwrite"}));
     refused(
