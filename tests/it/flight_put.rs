@@ -234,13 +234,21 @@ async fn announced_row_counts_are_held_to_the_stream() {
 /// `GET page` from the admin port: status line and body.
 async fn admin(server: &Server, page: &str) -> (String, String) {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let mut stream = tokio::net::TcpStream::connect(server.admin()).await.unwrap();
+    let mut stream = tokio::net::TcpStream::connect(server.admin())
+        .await
+        .expect("the admin port answers");
     let request = format!("GET {page} HTTP/1.0\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
+    stream
+        .write_all(request.as_bytes())
+        .await
+        .expect("the admin port answers");
     let mut text = String::new();
-    stream.read_to_string(&mut text).await.unwrap();
-    let (head, body) = text.split_once("\r\n\r\n").unwrap();
-    (head.lines().next().unwrap().to_owned(), body.to_owned())
+    stream.read_to_string(&mut text).await.expect("the admin port answers");
+    let (head, body) = text.split_once("\r\n\r\n").expect("the admin port answers");
+    (
+        head.lines().next().expect("the admin port answers").to_owned(),
+        body.to_owned(),
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
