@@ -58,14 +58,14 @@ fn reason(status: &Status) -> &str {
     status
         .metadata()
         .get("x-pgflight-reason")
-        .map_or("", |reason| reason.to_str().unwrap())
+        .map_or("", |reason| reason.to_str().expect("an ASCII trailer"))
 }
 
 fn next_seq(status: &Status) -> &str {
     status
         .metadata()
         .get("x-pgflight-next-seq")
-        .map_or("", |next| next.to_str().unwrap())
+        .map_or("", |next| next.to_str().expect("an ASCII trailer"))
 }
 
 async fn ids(database: &Database) -> String {
