@@ -6,6 +6,7 @@ pub mod app;
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod embed;
 pub mod ingest;
 pub mod model;
 pub mod postgres;

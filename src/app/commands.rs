@@ -42,6 +42,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Load(load) => {
             loaded().map_or_else(|code| code, |loaded| super::foreground::load(*load, &loaded.config))
         }
+        Command::Embeddings(command) => {
+            loaded().map_or_else(|code| code, |loaded| super::embeddings::run(&command, &loaded.config))
+        }
         Command::Demo(demo) => super::foreground::demo(&demo),
         Command::Plan(_) => fail(EXIT_FAILURE, &"this command is not built in yet"),
     }

@@ -3,6 +3,8 @@
 //! Only composes: the cluster is `embedded`'s, the server is `serve`'s, rows and loading are the client's. Everything
 //! that is started is stopped before this returns, also when it is interrupted.
 
+mod vectors;
+
 use serde_json::json;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 use tokio_util::sync::CancellationToken;
@@ -112,6 +114,7 @@ async fn beside_postgres(
         "connection_string": address.uri,
         "listen": "127.0.0.1:0",
         "admin_listen": "off",
+        "pgvector_config": vectors::settings(),
     }))?;
     let server = serve::start(config, std::sync::Arc::new(String::new)).await?;
     let outcome = match unless(interrupted, show(args, &address, &server)).await {
@@ -152,6 +155,11 @@ async fn show(args: DemoArgs, address: &Address, server: &Running) -> Result<(),
     let session = tokio::spawn(session);
     compare_counts(&client, &loaded).await?;
     println!("What PostgreSQL says:\n\n{}", query_text(&client, SUMMARY).await?);
+    println!(
+        "{}\n\n{}",
+        vectors::watch(&client).await?,
+        query_text(&client, vectors::NEAREST).await?
+    );
     drop(client);
     // The session ends with its client; how it ends is of no interest any more.
     session.await.ok();

@@ -4,6 +4,7 @@ mod check;
 mod commands;
 pub mod demo;
 pub mod embedded;
+mod embeddings;
 mod foreground;
 mod health;
 pub mod interrupt;

@@ -18,6 +18,8 @@ use super::commands::fail;
 use super::unconfigured::Unconfigured;
 use crate::cli::EXIT_FAILURE;
 use crate::config::{Config, ListenAddress, ProcessSource};
+use crate::embed::provider::ProviderError;
+use crate::embed::{Summary, Until, Workers};
 use crate::ingest::budget::ByteBudget;
 use crate::ingest::ports::{Destination, Destinations};
 use crate::postgres::error::Error as PgError;
@@ -32,6 +34,8 @@ use crate::telemetry::{self, TelemetryError};
 
 /// How long ended streams may take to tell their clients.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long embedding workers may take to give back what they hold.
+const WORKERS_END: Duration = Duration::from_secs(6);
 /// How often old histogram samples are folded.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
@@ -70,6 +74,9 @@ pub enum ServeError {
     /// Metrics cannot be recorded.
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
+    /// The embeddings service cannot be used as configured.
+    #[error(transparent)]
+    Embeddings(#[from] ProviderError),
     /// A task of ours ended unexpectedly.
     #[error("internal error: {0}")]
     Task(#[from] tokio::task::JoinError),
@@ -105,7 +112,7 @@ async fn serve_until_signalled(config: Config) -> Result<(), ServeError> {
 }
 
 /// Ready when SIGTERM or SIGINT comes.
-async fn signalled() {
+pub(super) async fn signalled() {
     let terminated = async {
         match signal(SignalKind::terminate()) {
             Ok(mut signals) => drop(signals.recv().await),
@@ -128,6 +135,7 @@ pub struct Running {
     drain_timeout: Duration,
     socket_file: Option<PathBuf>,
     tasks: Vec<JoinHandle<Result<(), ServeError>>>,
+    workers: Option<JoinHandle<Summary>>,
 }
 
 /// Starts a server; returns once its ports are bound. Postgres is first asked when the first call needs it, so that the
@@ -148,12 +156,19 @@ pub async fn start(config: Config, metrics: RenderMetrics) -> Result<Running, Se
         }
         Err(error) => return Err(error.into()),
     };
+    let workers = match own.as_ref().ok().and_then(|own| own.embed_store()) {
+        Some(store) if config.raw().embeddings.workers => Some(Workers::new(&config, store)?),
+        _ => None,
+    };
     let destinations = PgDestinations::new(Box::new(ProcessSource), Arc::clone(&config), own.as_ref().ok());
     let destination: Arc<dyn Destination> = match own {
         Ok(destination) => destination,
         Err(unconfigured) => Arc::new(unconfigured),
     };
-    start_with(config, destination, Arc::new(destinations), metrics).await
+    let mut running = start_with(config, destination, Arc::new(destinations), metrics).await?;
+    let stop = running.life.stopping.clone();
+    running.workers = workers.map(|workers| tokio::spawn(workers.run(Until::Stopped, stop)));
+    Ok(running)
 }
 
 /// Starts a server over a given destination.
@@ -214,6 +229,7 @@ pub async fn start_with(
         drain_timeout,
         socket_file,
         tasks,
+        workers: None,
     })
 }
 
@@ -349,6 +365,10 @@ impl Running {
         };
         for task in tasks {
             task.abort();
+        }
+        if let Some(workers) = self.workers {
+            // They give their rows back, so that others need not wait for the leases to run out.
+            drop(tokio::time::timeout(WORKERS_END, workers).await);
         }
         if let Some(path) = self.socket_file {
             // The socket's file is of no use any more; that it is gone already is fine.

@@ -4,6 +4,7 @@
 //! interrupted. Messages for people go to standard error, one sentence each; results go to standard output.
 
 mod config_flags;
+mod embeddings;
 mod load;
 mod serve;
 mod spawned;
@@ -16,6 +17,9 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use config_flags::{ConfigFile, ConfigFlags};
+pub use embeddings::{
+    EmbeddingsCommand, EmbeddingsProbe, EmbeddingsRetryDead, EmbeddingsStatus, EmbeddingsTable, EmbeddingsWork,
+};
 pub use load::LoadCommand;
 pub use serve::{Network, ServeCommand};
 
@@ -58,6 +62,9 @@ pub enum Command {
     /// Show the configuration in force, or its schema
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Keep vectors up to date: status, work, backfill, reconcile, retry-dead, probe
+    #[command(subcommand)]
+    Embeddings(Box<EmbeddingsCommand>),
     /// Ask a running server whether it is well (for container health checks)
     Health(HealthCommand),
     /// Start a private Postgres, load generated rows through Flight, and show what landed
@@ -160,6 +167,7 @@ impl Command {
             Self::Check(check) => check.config.flags(),
             Self::Plan(plan) => plan.config.flags(),
             Self::Health(health) => health.config.flags(),
+            Self::Embeddings(command) => command.config_flags(),
             Self::Config(ConfigCommand::Print(config)) => config.flags(),
             Self::Config(ConfigCommand::Schema) | Self::Demo(_) => Flags::default(),
         }

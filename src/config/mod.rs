@@ -5,6 +5,7 @@
 //! a step are reported together. This module starts nothing, connects to nothing and logs nothing.
 
 pub mod dsn;
+mod embed;
 mod error;
 mod expand;
 mod layers;
@@ -31,15 +32,16 @@ pub use error::{ConfigError, Problem};
 pub use layers::{DEFAULT_FILE, FILE_VARIABLE, Flags, Origin};
 pub use listen::{ADDRESS_FORM, ListenAddress};
 pub use raw::{
-    AllowClientConnectionString, Auth, AuthToken, Cloudquery, Embeddings, Limits, Log, LogFormat, LogLevel,
-    OpenaiEmbedding, PgvectorConfig, PgvectorTable, Pool, Pooler, RawConfig, RecursiveText, Shutdown, TextSplitter,
-    Tls,
+    AllowClientConnectionString, Auth, AuthToken, Cloudquery, EmbeddingMode, EmbeddingProvider, Embeddings, Limits,
+    Log, LogFormat, LogLevel, OnConfigChange, OnTimeout, OpenaiEmbedding, PgvectorConfig, PgvectorTable, Pool, Pooler,
+    RawConfig, Shutdown, TextSplitter, Tls, VectorIndex,
 };
 pub use reference::reference_markdown;
 pub use schema::{Key, Kind, json_schema, keys};
 pub use secret::{ConnectionString, REDACTED, Secret};
 pub use source::{FixedSource, ProcessSource, Source};
 
+use crate::model::embed::EmbedTable;
 use crate::model::ident::{Ident, TableName};
 use crate::model::options::StreamOptions;
 use layers::Layers;
@@ -54,6 +56,7 @@ pub struct Config {
     admin_listen: Option<ListenAddress>,
     schema: Option<Ident>,
     state_schema: Ident,
+    embed_tables: Vec<EmbedTable>,
 }
 
 /// A configuration with the story of its making.
@@ -178,6 +181,11 @@ impl Config {
     /// Schema of our own tables.
     pub fn state_schema(&self) -> &Ident {
         &self.state_schema
+    }
+
+    /// The tables whose rows are embedded.
+    pub fn embed_tables(&self) -> &[EmbedTable] {
+        &self.embed_tables
     }
 
     /// The server's defaults of the per-stream options; `commit` stays unset when it was not configured.

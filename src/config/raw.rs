@@ -19,7 +19,10 @@ use crate::model::options::{
     Acks, BadRowPolicy, CommitMode, MigrateMode, NulBytes, StreamOptions, TypeProfile, WriteMode,
 };
 
-pub use embed::{Embeddings, OpenaiEmbedding, PgvectorConfig, PgvectorTable, RecursiveText, TextSplitter};
+pub use embed::{
+    EmbeddingMode, EmbeddingProvider, Embeddings, OnConfigChange, OnTimeout, OpenaiEmbedding, PgvectorConfig,
+    PgvectorTable, TextSplitter, VectorIndex,
+};
 pub use server::{
     AllowClientConnectionString, Auth, AuthToken, Cloudquery, Limits, Log, LogFormat, LogLevel, Pool, Pooler, Shutdown,
     Tls,

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::error::Problem;
-use super::raw::{PgvectorConfig, RawConfig};
-use super::{Config, ListenAddress};
+use super::raw::RawConfig;
+use super::{Config, ListenAddress, embed};
 use crate::model::ident::Ident;
 use crate::model::options::StreamOptions;
 
@@ -32,9 +32,10 @@ pub(super) fn checked(raw: RawConfig, tree: Map<String, Value>) -> Result<Config
     limits(&raw, &mut problems);
     tables(&raw, &mut problems);
     tokens(&raw, &mut problems);
-    if let Some(vectors) = &raw.pgvector_config {
-        pgvector(vectors, &mut problems);
-    }
+    let embed_tables = embed::tables(&raw).unwrap_or_else(|found| {
+        problems.extend(found);
+        Vec::new()
+    });
     match (listen, state_schema) {
         (Some(listen), Some(state_schema)) if problems.is_empty() => Ok(Config {
             raw,
@@ -43,6 +44,7 @@ pub(super) fn checked(raw: RawConfig, tree: Map<String, Value>) -> Result<Config
             admin_listen,
             schema,
             state_schema,
+            embed_tables,
         }),
         _ => Err(problems),
     }
@@ -108,6 +110,9 @@ fn limits(raw: &RawConfig, problems: &mut Vec<Problem>) {
         ("pool.connect_timeout", raw.pool.connect_timeout),
         ("pool.acquire_timeout", raw.pool.acquire_timeout),
         ("batch_timeout", raw.batch_timeout),
+        ("embeddings.request_timeout", raw.embeddings.request_timeout),
+        ("embeddings.lease", raw.embeddings.lease),
+        ("embeddings.poll_interval", raw.embeddings.poll_interval),
     ] {
         if span.is_zero() {
             problems.push(Problem::new(key, "is 0s; it must be longer"));
@@ -146,39 +151,5 @@ fn tokens(raw: &RawConfig, problems: &mut Vec<Problem>) {
                 "is the same token as an earlier entry's",
             ));
         }
-    }
-}
-
-fn pgvector(vectors: &PgvectorConfig, problems: &mut Vec<Problem>) {
-    let mut sources = BTreeSet::new();
-    let mut targets = BTreeSet::new();
-    for (at, table) in vectors.tables.iter().enumerate() {
-        let at = format!("pgvector_config.tables[{at}]");
-        if !sources.insert(&table.source_table_name) {
-            let message = format!("is {:?}, which an earlier entry names too", table.source_table_name);
-            problems.push(Problem::new(format!("{at}.source_table_name"), message));
-        }
-        if !targets.insert(&table.target_table_name) {
-            let message = format!("is {:?}, which an earlier entry names too", table.target_table_name);
-            problems.push(Problem::new(format!("{at}.target_table_name"), message));
-        }
-    }
-    let sizes = &vectors.text_splitter.recursive_text;
-    if sizes.chunk_overlap >= sizes.chunk_size {
-        let message = format!(
-            "is {}; allowed: less than `chunk_size` ({})",
-            sizes.chunk_overlap, sizes.chunk_size
-        );
-        problems.push(Problem::new(
-            "pgvector_config.text_splitter.recursive_text.chunk_overlap",
-            message,
-        ));
-    }
-    let embedding = &vectors.openai_embedding;
-    if embedding.api_key.is_none() && embedding.base_url.is_none() {
-        problems.push(Problem::new(
-            "pgvector_config.openai_embedding.api_key",
-            "is missing; only a service named by `base_url` may need none",
-        ));
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Guarantees, not mechanics: the Postgres side implements these traits, tests of the core implement them with fakes.
 
+pub mod embed;
+
 use std::fmt::Debug;
 use std::sync::Arc;
 

@@ -6,6 +6,7 @@ pub mod caller;
 pub mod class;
 pub mod command;
 pub mod duration;
+pub mod embed;
 pub mod extension;
 pub mod ident;
 pub mod migration;

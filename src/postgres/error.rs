@@ -93,6 +93,12 @@ pub enum Error {
         /// Rows that Postgres counted.
         stored: u64,
     },
+    /// Embeddings cannot be kept up to date.
+    #[error("embeddings: {0}")]
+    Embed(String),
+    /// Rows are stored, and their vectors did not come in time.
+    #[error("embeddings: {0}")]
+    EmbedLate(String),
     /// The answer to COMMIT was lost.
     #[error(
         "the connection broke while Postgres was committing rows of {table}, so it is not known whether they are stored; a stream with a stream_id can be resumed and will tell, otherwise check the table before you send them again"
@@ -107,7 +113,7 @@ pub enum Error {
     #[error(transparent)]
     Stream(#[from] StreamError),
     /// Our own tables cannot be used.
-    #[error("streams with a stream_id keep their progress in schema {schema} (state_schema), which cannot be used: {}; let the role create it, or create it for the role", words(.source))]
+    #[error("pgflight keeps its own tables in schema {schema} (state_schema), which cannot be used: {}; let the role create it, or create it for the role", words(.source))]
     State {
         /// The schema.
         schema: String,
@@ -160,6 +166,8 @@ impl Error {
             Error::Migrate(error) => error.class(),
             Error::Read(error) => error.class(),
             Error::RowsLost { .. } => Class::Internal,
+            Error::Embed(_) => Class::Refused,
+            Error::EmbedLate(_) => Class::Timeout,
             Error::CommitUnknown { .. } => Class::Unavailable,
             Error::Stream(error) => class_of_stream(error),
             Error::State { source, .. } => source.code().map_or(Class::Unavailable, |code| verdict(code.code()).0),

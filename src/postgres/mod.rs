@@ -8,6 +8,7 @@ pub mod catalog;
 pub mod check;
 pub mod connect;
 pub mod copy;
+pub mod embed;
 pub mod error;
 pub mod load;
 pub mod migrate;

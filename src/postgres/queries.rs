@@ -45,7 +45,10 @@ pub const STATE_TAKE_TURN: &str = include_str!("../../sql/state/take_turn.sql");
 pub const STATE_MIGRATIONS: &str = include_str!("../../sql/state/0000_migrations.sql");
 
 /// Migrations of our own tables, the first is version 1. Files are only ever added.
-pub const STATE_STEPS: &[&str] = &[include_str!("../../sql/state/0001_streams.sql")];
+pub const STATE_STEPS: &[&str] = &[
+    include_str!("../../sql/state/0001_streams.sql"),
+    include_str!("../../sql/state/0002_embeddings.sql"),
+];
 
 /// Opens a stream.
 pub const STREAM_OPEN: &str = include_str!("../../sql/stream/open.sql");
@@ -64,6 +67,75 @@ pub const STREAM_FINALIZE: &str = include_str!("../../sql/stream/finalize.sql");
 
 /// How a transaction ended.
 pub const TRANSACTION_OUTCOME: &str = include_str!("../../sql/stream/outcome.sql");
+
+/// Embeddings: pgvector in this database.
+pub const EMBED_EXTENSION: &str = include_str!("../../sql/embed/extension.sql");
+
+/// Embeddings: gives an embedded table its number.
+pub const EMBED_REGISTER: &str = include_str!("../../sql/embed/register.sql");
+
+/// Embeddings: how a table's vectors are made.
+pub const EMBED_ACTIVE_CONFIG: &str = include_str!("../../sql/embed/active_config.sql");
+
+/// Embeddings: makes a configuration the active one.
+pub const EMBED_ADD_CONFIG: &str = include_str!("../../sql/embed/add_config.sql");
+
+/// Embeddings: whether a configuration is still the active one.
+pub const EMBED_IS_ACTIVE: &str = include_str!("../../sql/embed/is_active.sql");
+
+/// Embeddings: how much a new run would cost.
+pub const EMBED_KNOWN_ROWS: &str = include_str!("../../sql/embed/known_rows.sql");
+
+/// Embeddings: notes keys that a load touched.
+pub const EMBED_NOTE_KEYS: &str = include_str!("../../sql/embed/note_keys.sql");
+
+/// Embeddings: asks for a sweep over a table.
+pub const EMBED_NOTE_SWEEP: &str = include_str!("../../sql/embed/note_sweep.sql");
+
+/// Embeddings: the next entries of the journal.
+pub const EMBED_JOURNAL: &str = include_str!("../../sql/embed/journal.sql");
+
+/// Embeddings: removes entries of the journal.
+pub const EMBED_JOURNAL_DONE: &str = include_str!("../../sql/embed/journal_done.sql");
+
+/// Embeddings: notes how far a sweep came.
+pub const EMBED_JOURNAL_NEXT: &str = include_str!("../../sql/embed/journal_next.sql");
+
+/// Embeddings: size of a table in blocks.
+pub const EMBED_BLOCKS: &str = include_str!("../../sql/embed/blocks.sql");
+
+/// Embeddings: takes waiting rows.
+pub const EMBED_CLAIM: &str = include_str!("../../sql/embed/claim.sql");
+
+/// Embeddings: locks rows that are still held by a worker.
+pub const EMBED_FENCE: &str = include_str!("../../sql/embed/fence.sql");
+
+/// Embeddings: notes what chunks were made of.
+pub const EMBED_FINISH: &str = include_str!("../../sql/embed/finish.sql");
+
+/// Embeddings: removes rows from the ledger.
+pub const EMBED_FORGET: &str = include_str!("../../sql/embed/forget.sql");
+
+/// Embeddings: gives rows back.
+pub const EMBED_RELEASE: &str = include_str!("../../sql/embed/release.sql");
+
+/// Embeddings: keeps what a worker holds.
+pub const EMBED_RENEW: &str = include_str!("../../sql/embed/renew.sql");
+
+/// Embeddings: gives rows up.
+pub const EMBED_BURY: &str = include_str!("../../sql/embed/bury.sql");
+
+/// Embeddings: makes rows pending that were given up.
+pub const EMBED_RETRY_DEAD: &str = include_str!("../../sql/embed/retry_dead.sql");
+
+/// Embeddings: whether everything that was noted for a table is embedded.
+pub const EMBED_DRAINED: &str = include_str!("../../sql/embed/drained.sql");
+
+/// Embeddings: whether an index is usable.
+pub const EMBED_INDEX: &str = include_str!("../../sql/embed/index.sql");
+
+/// Embeddings: how a table stands.
+pub const EMBED_STATUS: &str = include_str!("../../sql/embed/status.sql");
 
 /// A statement over our own tables with the schema they are in. The files write `pgflight.`, the default, and use the word
 /// for nothing else.

@@ -65,6 +65,16 @@ metrics_table! {
     COMMIT_UNKNOWN = "pgflight_commit_unknown_total", Counter, Count, "Commits whose answer was lost and had to be looked up.";
     FENCED = "pgflight_fenced_total", Counter, Count, "Writers that a newer one of the same stream shut out.";
     OFFSET_REGRESSIONS = "pgflight_offset_regressions_total", Counter, Count, "Streams found behind what was acknowledged, as after a failover.";
+    EMBED_REQUESTS = "pgflight_embed_requests_total", Counter, Count, "Requests to the embeddings service; label `outcome`.";
+    EMBED_REQUEST_SECONDS = "pgflight_embed_request_seconds", Histogram, Seconds, "Time of one request to the embeddings service.";
+    EMBED_TOKENS = "pgflight_embed_tokens_total", Counter, Count, "Tokens that the embeddings service counted.";
+    EMBED_CHUNKS = "pgflight_embed_chunks_total", Counter, Count, "Chunks; label `source`: new, stored (vector kept), shared (same text in the same batch).";
+    EMBED_ROWS = "pgflight_embed_rows_total", Counter, Count, "Rows that workers dealt with; label `outcome`: done, fenced, removed, dead, released.";
+    EMBED_PENDING = "pgflight_embed_pending", Gauge, Count, "Rows that wait for their vectors, of all tables.";
+    EMBED_DEAD = "pgflight_embed_dead", Gauge, Count, "Rows that were given up, of all tables.";
+    EMBED_OLDEST_PENDING_SECONDS = "pgflight_embed_oldest_pending_seconds", Gauge, Seconds, "Age of the oldest row that waits.";
+    EMBED_CONCURRENCY = "pgflight_embed_concurrency", Gauge, Count, "Requests at once that the embeddings service is thought to take.";
+    EMBED_CIRCUIT_OPEN = "pgflight_embed_circuit_open", Gauge, Count, "1 while the embeddings service is left alone.";
 }
 
 /// Tells the recorder units and helps.

@@ -4,6 +4,7 @@ mod architecture;
 mod check;
 mod cloudquery;
 mod config;
+mod embed;
 mod faults;
 mod flight_put;
 mod flight_refusals;

@@ -61,6 +61,7 @@ async fn load_table(
         table: table.name().to_owned(),
         write_mode: Some("append".to_owned()),
         commit: Some("atomic".to_owned()),
+        primary_key: table.primary_key(),
         ..PutRequest::default()
     };
     let started = Instant::now();

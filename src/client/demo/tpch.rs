@@ -34,6 +34,14 @@ impl Table {
         }
     }
 
+    /// Key columns that the table is created with: where the demo follows rows.
+    pub fn primary_key(self) -> Vec<String> {
+        match self {
+            Self::Customer => vec!["c_custkey".to_owned()],
+            Self::LineItem | Self::Orders => Vec::new(),
+        }
+    }
+
     /// How many rows there will be, where the generator fixes it: `lineitem` draws 1 to 7 rows per order.
     pub fn row_count(self, scale_factor: f64) -> Option<u64> {
         let rows = match self {

@@ -296,7 +296,9 @@ impl Load for AtomicLoad {
     }
 
     async fn finish(&self, complete: bool) -> Result<Finished, IngestError> {
-        Ok(self.finish_load(complete).await?)
+        let finished = self.finish_load(complete).await?;
+        self.shared.plan().settled().await?;
+        Ok(finished)
     }
 
     fn lanes(&self) -> usize {

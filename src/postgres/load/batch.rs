@@ -207,6 +207,7 @@ impl Load for BatchLoad {
         if let (true, Some(stream)) = (complete, &self.stream) {
             self.finalize(stream, &finished).await?;
         }
+        plan.settled().await?;
         Ok(finished)
     }
 

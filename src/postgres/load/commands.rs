@@ -19,6 +19,7 @@ use crate::model::type_map::default_type;
 use crate::model::wanted::{WantedOptions, wanted_table};
 use crate::postgres::catalog;
 use crate::postgres::copy::{CellError, CopyPlan, EncodeOptions};
+use crate::postgres::embed::followed::Followed;
 use crate::postgres::error::Error;
 use crate::postgres::migrate::LockWaits;
 use crate::postgres::migrate::apply::{self, MigrateRequest};
@@ -67,13 +68,15 @@ impl PgDestination {
     pub(super) async fn delete_stale_rows(&self, command: &DeleteStale) -> Result<u64, Error> {
         let connection = self.connections.get().await?;
         let (table, _) = self.existing(&connection, &command.table).await?;
+        let followed = self.followed(&connection, std::slice::from_ref(&table)).await?;
         drop(connection);
-        let sql = delete::stale_slice(&table, SLICE_ROWS);
+        let keys = followed.key_expressions();
+        let sql = delete::stale_slice(&table, SLICE_ROWS, keys.first().and_then(Option::as_deref));
         let doing = format!("deleting stale rows of {table}");
         let mut deleted = 0;
         loop {
             let slice = self
-                .count(&doing, &sql, &[&command.source_name, &command.sync_time])
+                .count(&doing, &sql, &[&command.source_name, &command.sync_time], &followed)
                 .await?;
             deleted += slice;
             if slice < u64::from(SLICE_ROWS) {
@@ -92,15 +95,28 @@ impl PgDestination {
             relation.table = self.existing(&connection, &relation.table).await?.0;
             relation.parent = self.existing(&connection, &relation.parent).await?.0;
         }
+        let tables: Vec<TableName> = std::iter::once(&named.table)
+            .chain(named.relations.iter().map(|relation| &relation.table))
+            .cloned()
+            .collect();
+        let followed = self.followed(&connection, &tables).await?;
         drop(connection);
-        let sql = delete::records(&named)?;
+        let sql = delete::records(&named, &followed.key_expressions())?;
         let mut values = Vec::new();
         for predicate in named.groups.iter().flat_map(|group| &group.predicates) {
             values.push(value(&named.table, &found, predicate)?);
         }
         let parameters: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| value as &(dyn ToSql + Sync)).collect();
         let doing = format!("deleting records of {}", named.table);
-        self.count(&doing, &sql, &parameters).await
+        self.count(&doing, &sql, &parameters, &followed).await
+    }
+
+    /// Which of these tables are embedded.
+    async fn followed(&self, connection: &Connection, tables: &[TableName]) -> Result<Followed, Error> {
+        match &self.embed {
+            Some(store) => store.followed(connection.client(), tables).await,
+            None => Ok(Followed::default()),
+        }
     }
 
     /// The table under its full name, and what the catalog says about it.
@@ -117,12 +133,28 @@ impl PgDestination {
     }
 
     /// Runs one statement that is a transaction by itself and answers with a number; again when another was in the way.
-    async fn count(&self, doing: &str, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<u64, Error> {
+    /// Chunks of the deleted rows go in the same transaction.
+    async fn count(
+        &self,
+        doing: &str,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+        followed: &Followed,
+    ) -> Result<u64, Error> {
         let mut tries = self.tries();
         loop {
-            let connection = self.connections.get().await?;
-            let error = match connection.client().query_one(sql, parameters).await {
-                Ok(row) => return Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or(0)),
+            let mut connection = self.connections.get().await?;
+            let counted = if followed.is_empty() {
+                connection.client().query_one(sql, parameters).await
+            } else {
+                connection.mark_dirty();
+                followed.delete(connection.client_mut(), sql, parameters).await
+            };
+            let error = match counted {
+                Ok(row) => {
+                    connection.mark_clean();
+                    return Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or(0));
+                }
                 Err(error) => Error::statement(doing, error),
             };
             // Deleting the same rows twice deletes them once, so a lost answer needs no other care.

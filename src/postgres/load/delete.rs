@@ -35,22 +35,32 @@ pub enum DeletePlanError {
 /// until it deletes less than `rows`.
 ///
 /// The conditions stand inside and outside: in a partitioned table a `ctid` names one row in every partition.
-pub fn stale_slice(table: &TableName, rows: u32) -> String {
+///
+/// With `key`, an expression over the table's columns, the answer's second column is the array of the deleted rows' keys.
+pub fn stale_slice(table: &TableName, rows: u32, key: Option<&str>) -> String {
     const STALE: &str = "\"_cq_source_name\" = $1 and \"_cq_sync_time\" < $2";
     let table = table.quoted();
     format!(
         "with d0 as (delete from {table} where ctid = any (array(select ctid from {table} where {STALE} limit {rows})) \
-         and {STALE} returning 1) select count(*) from d0"
+         and {STALE} returning 1{}) select count(*){} from d0",
+        returning(key),
+        key.map_or("", |_| ", array_agg(pgflight_key)")
     )
+}
+
+fn returning(key: Option<&str>) -> String {
+    key.map_or_else(String::new, |key| format!(", {key} as pgflight_key"))
 }
 
 /// Deletes records and what hangs below them; answers with one number, the rows deleted in all tables.
 ///
-/// Parameters are the predicates' values in order, through all groups.
+/// Parameters are the predicates' values in order, through all groups. `keys` are expressions over the columns of the
+/// table and of its relations, where there are some: for each there is one more column, the deleted rows' keys.
 ///
 /// # Errors
 /// [`DeletePlanError`].
-pub fn records(command: &DeleteRecords) -> Result<String, DeletePlanError> {
+pub fn records(command: &DeleteRecords, keys: &[Option<String>]) -> Result<String, DeletePlanError> {
+    let key = |part: usize| keys.get(part).and_then(Option::as_deref);
     let mut parts = Vec::with_capacity(1 + command.relations.len());
     let returned = if command.relations.is_empty() {
         "1"
@@ -59,8 +69,9 @@ pub fn records(command: &DeleteRecords) -> Result<String, DeletePlanError> {
     };
     let condition = condition(command)?;
     parts.push(format!(
-        "d0 as (delete from {}{condition} returning {returned})",
-        command.table.quoted()
+        "d0 as (delete from {}{condition} returning {returned}{})",
+        command.table.quoted(),
+        returning(key(0))
     ));
     for (at, relation) in command.relations.iter().enumerate() {
         let parents = parents(command, at);
@@ -76,16 +87,24 @@ pub fn records(command: &DeleteRecords) -> Result<String, DeletePlanError> {
             .map(|parent| format!("select \"_cq_id\" from d{parent}"))
             .collect();
         parts.push(format!(
-            "d{} as (delete from {} where \"_cq_parent_id\" in ({}) returning \"_cq_id\")",
+            "d{} as (delete from {} where \"_cq_parent_id\" in ({}) returning \"_cq_id\"{})",
             at + 1,
             relation.table.quoted(),
-            ids.join(" union all ")
+            ids.join(" union all "),
+            returning(key(at + 1))
         ));
     }
     let counts: Vec<String> = (0..parts.len())
         .map(|part| format!("(select count(*) from d{part})"))
         .collect();
-    Ok(format!("with {} select {}", parts.join(", "), counts.join(" + ")))
+    let keyed = (0..parts.len()).filter(|part| key(*part).is_some());
+    let arrays = keyed.map(|part| format!(", array(select pgflight_key from d{part})"));
+    Ok(format!(
+        "with {} select {}{}",
+        parts.join(", "),
+        counts.join(" + "),
+        arrays.collect::<String>()
+    ))
 }
 
 /// The deletions (numbered as in the statement) that relation `at` may hang below.
@@ -171,7 +190,7 @@ mod tests {
             relations: vec![],
         };
         assert_eq!(
-            records(&command).unwrap(),
+            records(&command, &[]).unwrap(),
             "with d0 as (delete from \"t\" where (\"a\" = $1 or \"b\" = $2) and (\"c\" = $3 and \"d\"\"\" = $4) returning 1) \
              select (select count(*) from d0)"
         );
@@ -185,12 +204,12 @@ mod tests {
             relations: vec![],
         };
         assert_eq!(
-            records(&command).unwrap(),
+            records(&command, &[]).unwrap(),
             "with d0 as (delete from \"t\" returning 1) select (select count(*) from d0)"
         );
         command.groups = vec![group(Joiner::All, &["a"]), group(Joiner::Any, &[])];
         assert_eq!(
-            records(&command).unwrap_err(),
+            records(&command, &[]).unwrap_err(),
             DeletePlanError::EmptyGroup {
                 table: "t".into(),
                 group: 2
@@ -210,21 +229,21 @@ mod tests {
             relations: vec![relation("c", "t"), relation("g", "c")],
         };
         assert_eq!(
-            records(&command).unwrap(),
+            records(&command, &[]).unwrap(),
             "with d0 as (delete from \"t\" returning \"_cq_id\"), \
              d1 as (delete from \"c\" where \"_cq_parent_id\" in (select \"_cq_id\" from d0) returning \"_cq_id\"), \
              d2 as (delete from \"g\" where \"_cq_parent_id\" in (select \"_cq_id\" from d1) returning \"_cq_id\") \
              select (select count(*) from d0) + (select count(*) from d1) + (select count(*) from d2)"
         );
         command.relations.swap(0, 1);
-        let error = records(&command).unwrap_err().to_string();
+        let error = records(&command, &[]).unwrap_err().to_string();
         assert!(error.contains("relation g hangs below c"), "{error}");
     }
 
     #[test]
     fn a_slice_of_stale_rows_repeats_its_condition_outside() {
         assert_eq!(
-            stale_slice(&table("T"), 10),
+            stale_slice(&table("T"), 10, None),
             "with d0 as (delete from \"T\" where ctid = any (array(select ctid from \"T\" where \"_cq_source_name\" = $1 \
              and \"_cq_sync_time\" < $2 limit 10)) and \"_cq_source_name\" = $1 and \"_cq_sync_time\" < $2 returning 1) \
              select count(*) from d0"

@@ -22,6 +22,8 @@ use crate::model::options::{CommitMode, WriteMode};
 use crate::postgres::catalog::read_table;
 use crate::postgres::connect::{ConnectPlan, Connector};
 use crate::postgres::copy::CopyPlan;
+use crate::postgres::embed::PgEmbedStore;
+use crate::postgres::embed::note::NotePlan;
 use crate::postgres::error::{Error, Mark};
 use crate::postgres::migrate::apply::{self, MigrateRequest};
 use crate::postgres::migrate::diff::Accepts;
@@ -47,6 +49,7 @@ pub struct PgDestination {
     session: SessionLimits,
     pooler: Pooler,
     pub(super) retain: RetainBudget,
+    pub(super) embed: Option<Arc<PgEmbedStore>>,
 }
 
 /// Limits that every session has; a load with others sets them for its transactions.
@@ -74,11 +77,7 @@ impl PgDestination {
             idle_timeout: plan.pool.idle_timeout.unwrap_or(raw.pool.idle_timeout.get()),
         };
         let connector = Connector::new(plan);
-        let session = SessionLimits {
-            lock_timeout: raw.lock_timeout.get(),
-            statement_timeout: raw.statement_timeout.get(),
-            idle_in_transaction: raw.limits.stream_idle_timeout.get() + IDLE_SLACK,
-        };
+        let session = SessionLimits::of(config);
         Ok(Self {
             connections: Connections::new(connector, session_setup(&session, "set "), settings)?,
             default_schema: config.schema().cloned(),
@@ -88,7 +87,13 @@ impl PgDestination {
             session,
             pooler: raw.pool.pooler,
             retain: RetainBudget::new(raw.limits.max_inflight_bytes / RETAINED_SHARE),
+            embed: PgEmbedStore::new(config, source)?.map(Arc::new),
         })
+    }
+
+    /// The embedded tables, where there are some.
+    pub fn embed_store(&self) -> Option<Arc<PgEmbedStore>> {
+        self.embed.clone()
     }
 
     pub(super) async fn open_load(&self, caller: &Caller, request: LoadRequest) -> Result<Arc<dyn Load>, Error> {
@@ -196,12 +201,16 @@ impl PgDestination {
             transaction_pooler: self.pooler == Pooler::Transaction,
             table,
         };
-        plan(target, &request.options, || {
+        let mut plan = plan(target, &request.options, || {
             CopyPlan::new(&request.schema, table.columns(), &wish.encode).map_err(|source| Error::Plan {
                 table: table.name().to_string(),
                 source,
             })
-        })
+        })?;
+        if let Some(store) = &self.embed {
+            plan.notes = NotePlan::new(store, connection.client(), table, &request.schema, &wish.encode).await?;
+        }
+        Ok(plan)
     }
 
     /// Opens a stream whose table need not exist yet.
@@ -311,6 +320,22 @@ fn lock_waits(options: &LoadOptions) -> LockWaits {
             .map_or(default.hold, |limit| limit.min(default.hold)),
         ..default
     }
+}
+
+impl SessionLimits {
+    fn of(config: &Config) -> Self {
+        let raw = config.raw();
+        Self {
+            lock_timeout: raw.lock_timeout.get(),
+            statement_timeout: raw.statement_timeout.get(),
+            idle_in_transaction: raw.limits.stream_idle_timeout.get() + IDLE_SLACK,
+        }
+    }
+}
+
+/// What the sessions of this configuration start with, whoever opens them.
+pub(crate) fn session_setup_of(config: &Config) -> String {
+    session_setup(&SessionLimits::of(config), "set ")
 }
 
 /// What every session of the pool starts with. Text forms and time zones must not depend on the server's settings.

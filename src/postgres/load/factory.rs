@@ -60,4 +60,7 @@ fn alike(one: &Config, other: &Config) -> bool {
         && a.statement_timeout == b.statement_timeout
         && a.retry_on_deadlock == b.retry_on_deadlock
         && a.create_performance_indexes == b.create_performance_indexes
+        && a.pgvector_config == b.pgvector_config
+        && a.embeddings == b.embeddings
+        && one.state_schema() == other.state_schema()
 }

@@ -30,5 +30,6 @@ mod stream;
 mod transaction;
 mod wish;
 
+pub(crate) use destination::session_setup_of;
 pub use destination::{PgDestination, RETAINED_SHARE};
 pub use factory::PgDestinations;

@@ -7,6 +7,7 @@ use crate::ingest::request::LoadOptions;
 use crate::model::ident::{Ident, TableName};
 use crate::model::options::WriteMode;
 use crate::postgres::copy::CopyPlan;
+use crate::postgres::embed::note::NotePlan;
 use crate::postgres::error::Error;
 use crate::postgres::migrate::VerifiedTable;
 
@@ -30,6 +31,18 @@ pub(super) struct Plan {
     pub(super) starts_empty: bool,
     /// Settings of each transaction, e.g. `set local lock_timeout = 1000; `.
     pub(super) settings: String,
+    /// What is noted about rows whose texts are embedded.
+    pub(super) notes: Option<NotePlan>,
+}
+
+impl Plan {
+    /// Waits for the vectors of what was committed, where that is configured.
+    pub(super) async fn settled(&self) -> Result<(), Error> {
+        match &self.notes {
+            Some(notes) => notes.settled().await,
+            None => Ok(()),
+        }
+    }
 }
 
 /// One COPY target.
@@ -107,6 +120,7 @@ pub(super) fn plan(
         starts_empty: target.is_empty && mode != WriteMode::Replace && !table.has_insert_rules() && !table.is_foreign(),
         stage,
         settings: target.settings,
+        notes: None,
     })
 }
 

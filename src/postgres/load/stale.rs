@@ -8,6 +8,8 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
 
+use postgres_types::ToSql;
+
 use super::destination::PgDestination;
 use super::plan::{SOURCE_COLUMN, TIME_COLUMN};
 use super::transaction::Transaction;
@@ -128,7 +130,11 @@ pub(super) async fn delete_in(tx: &Transaction, table: &TableName, stale: &[Stal
     let mut deleted = 0;
     for stale in stale {
         check_newest(tx.client(), table, stale).await?;
-        let rows = tx.client().execute(&delete(table), &[&stale.source, &stale.time]).await;
+        let parameters: [&(dyn ToSql + Sync); 2] = [&stale.source, &stale.time];
+        let rows = match tx.notes() {
+            None => tx.client().execute(&delete(table), &parameters).await,
+            Some(notes) => notes.delete(tx.client(), &delete(table), &parameters).await,
+        };
         deleted += rows.map_err(|error| Error::statement(format!("deleting stale rows of {table}"), error))?;
     }
     Ok(deleted)

@@ -10,6 +10,7 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 use super::copy_in::{CopyFailure, copy_chunk};
 use super::plan::{CopyInto, Plan, Stage};
 use crate::ingest::ports::Chunk;
+use crate::postgres::embed::note::NotePlan;
 use crate::postgres::error::{Error, Mark, place};
 use crate::postgres::migrate::LockWaits;
 use crate::postgres::pool::Connection;
@@ -60,6 +61,11 @@ impl Transaction {
 
     pub(super) fn client(&self) -> &Client {
         self.connection.client()
+    }
+
+    /// How the table is embedded.
+    pub(super) fn notes(&self) -> Option<&NotePlan> {
+        self.plan.notes.as_ref()
     }
 
     /// Copies a chunk straight into the table.
@@ -132,6 +138,9 @@ impl Transaction {
             }
         }
         self.execute(&format!("truncate {table}"), "emptying").await?;
+        if let Some(notes) = &self.plan.notes {
+            notes.note_emptied(self.client()).await?;
+        }
         if !self.staged {
             return Ok(0);
         }
@@ -149,6 +158,9 @@ impl Transaction {
                     self.connection.note_stage(&stage.merge.stage);
                 }
                 self.connection.mark_clean();
+                if let Some(notes) = &self.plan.notes {
+                    notes.committed();
+                }
                 Ok(())
             }
             Err(error) if refuses_commit(&error) => Err(Error::statement(self.doing("committing rows of"), error)),
@@ -164,7 +176,12 @@ impl Transaction {
 
     async fn copy(&self, chunk: &Chunk, into: &CopyInto) -> Result<u64, Error> {
         match copy_chunk(self.client(), &into.sql, &into.plan, chunk).await {
-            Ok(stored) if stored == chunk.rows => Ok(stored),
+            Ok(stored) if stored == chunk.rows => {
+                if let Some(notes) = &self.plan.notes {
+                    notes.note(self.client(), chunk).await?;
+                }
+                Ok(stored)
+            }
             Ok(stored) => Err(Error::RowsLost {
                 table: self.plan.table.to_string(),
                 sent: chunk.rows,

@@ -1,6 +1,6 @@
 //! The CloudQuery door as its clients meet it.
 
-mod client;
+pub(crate) mod client;
 mod clients;
 mod generator;
 mod hostile;

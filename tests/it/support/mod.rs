@@ -4,6 +4,7 @@
 pub(crate) mod chaos;
 pub(crate) mod cluster;
 pub(crate) mod database;
+pub(crate) mod embeddings;
 pub(crate) mod feed;
 pub(crate) mod flight;
 pub(crate) mod oracle;

@@ -1,0 +1,24 @@
+-- How a table stands: $1 integer table.
+-- Result: journal_keys, pending, leased, done, empty, chunks bigint, oldest double precision, dead text (JSON).
+select j.keys as journal_keys, s.pending, s.leased, s.done, s.empty, s.chunks,
+    pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - least(j.oldest, s.oldest)) as oldest,
+    coalesce(d.dead, '{}')::text as dead
+from (
+    select coalesce(pg_catalog.sum(case kind when 0 then row_count else 1 end), 0)::bigint as keys,
+        pg_catalog.min(created_at) as oldest
+    from pgflight.embed_journal where table_id = $1
+) j, (
+    select pg_catalog.count(*) filter (where state = 0) as pending,
+        pg_catalog.count(*) filter (where state = 1) as leased,
+        pg_catalog.count(*) filter (where state = 2) as done,
+        pg_catalog.count(*) filter (where state = 4) as empty,
+        coalesce(pg_catalog.sum(chunks) filter (where state in (0, 1, 2, 3)), 0)::bigint as chunks,
+        pg_catalog.min(not_before) filter (where state in (0, 1)) as oldest
+    from pgflight.embed_state where table_id = $1
+) s, (
+    select pg_catalog.jsonb_object_agg(code, rows) as dead
+    from (
+        select coalesce(err_code, 'unknown') as code, pg_catalog.count(*) as rows
+        from pgflight.embed_state where table_id = $1 and state = 3 group by 1
+    ) as reasons
+) d

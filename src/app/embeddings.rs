@@ -1,0 +1,182 @@
+//! `pgflight embeddings ...`: runs one command over the ledger and shows what it did.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::commands::{fail, print};
+use crate::cli::{EXIT_FAILURE, EXIT_USAGE, EmbeddingsCommand};
+use crate::config::{Config, ProcessSource};
+use crate::embed::provider::Provider;
+use crate::embed::{Until, Workers};
+use crate::ingest::ports::embed::{EmbedStore, StoreError, Sweep, TableStatus};
+use crate::postgres::embed::PgEmbedStore;
+use crate::telemetry;
+
+/// Exit code of `work --drain` when rows still wait or were given up.
+const EXIT_NOT_DRAINED: u8 = 3;
+
+/// Runs a command: 0 done, 1 failed, 2 wrong configuration, 3 `work --drain` could not embed everything.
+pub(super) fn run(command: &EmbeddingsCommand, config: &Config) -> ExitCode {
+    let store: Arc<dyn EmbedStore> = match PgEmbedStore::new(config, &ProcessSource) {
+        Ok(Some(store)) => Arc::new(store),
+        Ok(None) => return fail(EXIT_USAGE, &"pgvector_config is not set, so no table is embedded"),
+        Err(error) => return fail(EXIT_USAGE, &error),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(EXIT_FAILURE, &error),
+    };
+    runtime.block_on(async {
+        match command {
+            EmbeddingsCommand::Status(status) => show(store.as_ref(), status.json).await,
+            EmbeddingsCommand::Work(work) => self::work(config, store, work.drain).await,
+            EmbeddingsCommand::Backfill(table) => {
+                sweep(config, store.as_ref(), table.table.as_deref(), Sweep::Backfill).await
+            }
+            EmbeddingsCommand::Reconcile(table) => {
+                sweep(config, store.as_ref(), table.table.as_deref(), Sweep::Reconcile).await
+            }
+            EmbeddingsCommand::RetryDead(retry) => {
+                retry_dead(config, store.as_ref(), retry.table.as_deref(), retry.code.as_deref()).await
+            }
+            EmbeddingsCommand::Probe(_) => probe(config).await,
+        }
+    })
+}
+
+async fn show(store: &dyn EmbedStore, json: bool) -> ExitCode {
+    let mut tables = Vec::new();
+    for table in 0..store.tables() {
+        match store.status(table).await {
+            Ok(status) => tables.push(status),
+            Err(error) => return fail(EXIT_FAILURE, &error),
+        }
+    }
+    match serde_json::to_string_pretty(&tables) {
+        Ok(text) if json => print(&(text + "\n")),
+        _ => print(&tables.iter().map(paragraph).collect::<String>()),
+    }
+}
+
+/// How a table stands, for people.
+fn paragraph(status: &TableStatus) -> String {
+    let mut text = format!("{} -> {}\n", status.source, status.target);
+    for (what, rows) in [
+        ("done", status.done),
+        ("without text", status.empty),
+        ("pending", status.pending),
+        ("in work", status.leased),
+        ("keys to look at", status.journal_keys),
+        ("chunks", status.chunks),
+    ] {
+        text.push_str(&format!("  {what:<16} {rows}\n"));
+    }
+    for (code, rows) in &status.dead {
+        text.push_str(&format!("  {:<16} {rows} ({code})\n", "given up"));
+    }
+    if let Some(age) = status.oldest_pending_seconds {
+        text.push_str(&format!("  {:<16} {age:.0} s\n", "oldest waits"));
+    }
+    if let Some(problem) = &status.problem {
+        text.push_str(&format!("  {:<16} {problem}\n", "problem"));
+    }
+    text
+}
+
+async fn work(config: &Config, store: Arc<dyn EmbedStore>, drain: bool) -> ExitCode {
+    if let Err(error) = telemetry::install_log(config) {
+        return fail(EXIT_FAILURE, &error);
+    }
+    let workers = match Workers::new(config, Arc::clone(&store)) {
+        Ok(workers) => workers,
+        Err(error) => return fail(EXIT_USAGE, &error),
+    };
+    let stop = CancellationToken::new();
+    let told = stop.clone();
+    tokio::spawn(async move {
+        super::serve::signalled().await;
+        told.cancel();
+    });
+    let until = if drain { Until::Drained } else { Until::Stopped };
+    let summary = workers.run(until, stop).await;
+    tracing::info!(done = summary.done, dead = summary.dead, "workers ended");
+    match drain && (!summary.drained || summary.dead > 0) {
+        true => fail(
+            EXIT_NOT_DRAINED,
+            &"not every row is embedded; `pgflight embeddings status` says why",
+        ),
+        false => ExitCode::SUCCESS,
+    }
+}
+
+/// The tables that a command is about, made ready.
+async fn chosen(config: &Config, store: &dyn EmbedStore, name: Option<&str>) -> Result<Vec<usize>, String> {
+    let tables = config.embed_tables().iter().enumerate();
+    let tables = tables.filter(|(_, table)| name.is_none_or(|name| table.source.to_string() == name));
+    let mut ready = Vec::new();
+    for (index, table) in tables {
+        match store.prepare(index).await {
+            Ok(true) => ready.push(index),
+            Ok(false) => return Err(format!("{} does not exist", table.source)),
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+    match (ready.is_empty(), name) {
+        (true, Some(name)) => Err(format!("{name} is not in pgvector_config.tables")),
+        _ => Ok(ready),
+    }
+}
+
+async fn sweep(config: &Config, store: &dyn EmbedStore, name: Option<&str>, sweep: Sweep) -> ExitCode {
+    let noted: Result<usize, String> = async {
+        let tables = chosen(config, store, name).await?;
+        for table in &tables {
+            store.sweep(*table, sweep).await.map_err(words)?;
+        }
+        Ok(tables.len())
+    }
+    .await;
+    match noted {
+        Ok(tables) => print(&format!(
+            "noted for {tables} table(s); workers do it, `pgflight embeddings status` shows how far they are\n"
+        )),
+        Err(error) => fail(EXIT_FAILURE, &error),
+    }
+}
+
+async fn retry_dead(config: &Config, store: &dyn EmbedStore, name: Option<&str>, code: Option<&str>) -> ExitCode {
+    let revived: Result<u64, String> = async {
+        let mut rows = 0;
+        for table in chosen(config, store, name).await? {
+            rows += store.retry_dead(table, code).await.map_err(words)?;
+        }
+        Ok(rows)
+    }
+    .await;
+    match revived {
+        Ok(rows) => print(&format!("{rows} row(s) are tried again\n")),
+        Err(error) => fail(EXIT_FAILURE, &error),
+    }
+}
+
+async fn probe(config: &Config) -> ExitCode {
+    let provider = match Provider::new(config) {
+        Ok(provider) => provider,
+        Err(error) => return fail(EXIT_USAGE, &error),
+    };
+    match provider.embed(&["pgflight".to_owned()]).await {
+        Ok(answer) => {
+            let dimensions = answer.vectors.first().map_or(0, Vec::len);
+            print(&format!(
+                "the service answers with {dimensions} dimensions, as configured\n"
+            ))
+        }
+        Err(failure) => fail(EXIT_FAILURE, &failure),
+    }
+}
+
+fn words(error: StoreError) -> String {
+    error.message
+}

@@ -1,0 +1,236 @@
+//! Some claimed rows from text to vectors: split, look up what is stored, ask for the rest, sort out what is refused.
+//!
+//! A text is asked for once, however many rows or chunks have it. Whatever was answered is handed on also when a later
+//! request fails, because it was paid for.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use metrics::{counter, histogram};
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+
+use super::failure::Failure;
+use super::gate::Gate;
+use super::pack::{cut_long, estimated_tokens};
+use super::provider::Provider;
+use super::split::split;
+use crate::ingest::ports::embed::{ChunkVector, Claimed, Embedded, NewChunk, Refused, RowKey};
+use crate::model::embed::Splitter;
+use crate::telemetry::names;
+
+/// Requests that may fail in passing before the rows are given back.
+const ATTEMPTS: u32 = 5;
+/// Requests for a pause that are followed before the rows are given back.
+const PAUSES: u32 = 100;
+
+/// What became of a batch.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    /// Rows to commit.
+    pub(super) embedded: Vec<Embedded>,
+    /// Rows to give up.
+    pub(super) refused: Vec<Refused>,
+    /// Rows to give back.
+    pub(super) released: Vec<RowKey>,
+    /// Why rows are given back.
+    pub(super) failure: Option<Failure>,
+}
+
+/// A chunk whose vector is stored or asked for.
+enum Source {
+    Stored(bytes::Bytes),
+    /// Position among the texts.
+    Asked(usize),
+}
+
+struct Row {
+    claimed: Claimed,
+    chunks: Vec<(String, [u8; 32], Source)>,
+}
+
+/// Texts that need vectors, each once.
+#[derive(Default)]
+struct Texts {
+    texts: Vec<String>,
+    vectors: Vec<Option<Arc<Vec<f32>>>>,
+    refused: HashMap<usize, Failure>,
+}
+
+/// Takes rows from text to vectors. May be dropped at any await; nothing is written here.
+pub(super) async fn embed(rows: Vec<Claimed>, splitter: Splitter, provider: &Provider, gate: &Gate) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut texts = Texts::default();
+    let mut open = Vec::new();
+    let mut places = HashMap::new();
+    for claimed in rows {
+        let text = match &claimed.text {
+            Some(text) if !claimed.up_to_date => text,
+            // Gone, or up to date already: the store finds out which while it holds the ledger's row.
+            _ => {
+                outcome.embedded.push(embedded(&claimed, None));
+                continue;
+            }
+        };
+        let pieces = cut_long(split(text, splitter), provider.limits().input_bytes);
+        open.push(row(claimed, pieces, &mut texts, &mut places));
+    }
+    texts.vectors = vec![None; texts.texts.len()];
+    outcome.failure = ask(&mut texts, provider, gate).await.err();
+    for row in open {
+        sort_out(row, &texts, &mut outcome);
+    }
+    outcome
+}
+
+fn row(claimed: Claimed, pieces: Vec<String>, texts: &mut Texts, places: &mut HashMap<[u8; 32], usize>) -> Row {
+    let stored: HashMap<&[u8], &bytes::Bytes> = claimed
+        .stored
+        .iter()
+        .map(|(hash, vector)| (&hash[..], vector))
+        .collect();
+    let (mut kept, mut shared) = (0, 0);
+    let chunks = pieces.into_iter().map(|piece| {
+        let hash: [u8; 32] = Sha256::digest(piece.as_bytes()).into();
+        let source = match (stored.get(&hash[..]), places.get(&hash)) {
+            (Some(vector), _) => {
+                kept += 1;
+                Source::Stored((*vector).clone())
+            }
+            (None, Some(at)) => {
+                shared += 1;
+                Source::Asked(*at)
+            }
+            (None, None) => {
+                let at = texts.texts.len();
+                places.insert(hash, at);
+                texts.texts.push(piece.clone());
+                Source::Asked(at)
+            }
+        };
+        (piece, hash, source)
+    });
+    let chunks: Vec<_> = chunks.collect();
+    counter!(names::EMBED_CHUNKS, "source" => "stored").increment(kept);
+    counter!(names::EMBED_CHUNKS, "source" => "shared").increment(shared);
+    Row { claimed, chunks }
+}
+
+fn sort_out(row: Row, texts: &Texts, outcome: &mut Outcome) {
+    let asked = row.chunks.iter().filter_map(|(_, _, source)| match source {
+        Source::Asked(at) => Some(*at),
+        Source::Stored(_) => None,
+    });
+    let asked: HashSet<usize> = asked.collect();
+    if let Some(failure) = asked.iter().find_map(|at| texts.refused.get(at)) {
+        outcome.refused.push(Refused {
+            key: row.claimed.key,
+            code: failure.code(),
+            message: failure.to_string(),
+        });
+        return;
+    }
+    let chunks = row.chunks.into_iter().map(|(text, hash, source)| {
+        let vector = match source {
+            Source::Stored(bytes) => ChunkVector::Kept(bytes),
+            Source::Asked(at) => ChunkVector::New(texts.vectors.get(at)?.clone()?),
+        };
+        Some(NewChunk { text, hash, vector })
+    });
+    match chunks.collect::<Option<Vec<NewChunk>>>() {
+        Some(chunks) => outcome.embedded.push(embedded(&row.claimed, Some(chunks))),
+        None => outcome.released.push(row.claimed.key),
+    }
+}
+
+fn embedded(row: &Claimed, chunks: Option<Vec<NewChunk>>) -> Embedded {
+    let tokens = row.text.as_deref().map_or(0, estimated_tokens);
+    Embedded {
+        key: row.key,
+        generation: row.generation,
+        text_hash: row.text_hash.clone(),
+        chunks,
+        tokens: i32::try_from(tokens).unwrap_or(i32::MAX),
+    }
+}
+
+/// Asks for all texts; an error ends the asking, what was answered before stays.
+async fn ask(texts: &mut Texts, provider: &Provider, gate: &Gate) -> Result<(), Failure> {
+    let mut requests: VecDeque<Vec<usize>> = gate
+        .limits(provider.limits())
+        .pack(&texts.texts)
+        .into_iter()
+        .map(Iterator::collect)
+        .collect();
+    let (mut attempts, mut pauses) = (0, 0);
+    while let Some(request) = requests.pop_front() {
+        let inputs: Vec<String> = request.iter().filter_map(|at| texts.texts.get(*at).cloned()).collect();
+        let pass = gate.pass().await;
+        let started = Instant::now();
+        let answer = provider.embed(&inputs).await;
+        drop(pass);
+        histogram!(names::EMBED_REQUEST_SECONDS).record(started.elapsed().as_secs_f64());
+        let code = answer.as_ref().map_or_else(Failure::code, |_| "ok");
+        counter!(names::EMBED_REQUESTS, "outcome" => code).increment(1);
+        match answer {
+            Ok(answer) => {
+                gate.succeeded();
+                attempts = 0;
+                counter!(names::EMBED_TOKENS).increment(answer.tokens.unwrap_or(0));
+                counter!(names::EMBED_CHUNKS, "source" => "new").increment(request.len() as u64);
+                for (at, vector) in request.into_iter().zip(answer.vectors) {
+                    if let Some(place) = texts.vectors.get_mut(at) {
+                        *place = Some(Arc::new(vector));
+                    }
+                }
+            }
+            Err(failure @ Failure::RateLimited { .. }) if pauses < PAUSES => {
+                pauses += 1;
+                gate.failed(&failure);
+                requests.push_front(request);
+            }
+            Err(failure) if failure.is_passing() && attempts + 1 < ATTEMPTS => {
+                attempts += 1;
+                gate.failed(&failure);
+                requests.push_front(request);
+            }
+            Err(failure @ (Failure::TooLarge { .. } | Failure::BadInput { .. })) => {
+                if matches!(failure, Failure::TooLarge { .. }) && request.len() > 1 {
+                    gate.too_large();
+                }
+                narrow(request, failure, texts, &mut requests);
+            }
+            Err(failure) => {
+                gate.close(&failure);
+                return Err(failure);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Finds the text that a request failed by: the named one, or by halves.
+fn narrow(request: Vec<usize>, failure: Failure, texts: &mut Texts, requests: &mut VecDeque<Vec<usize>>) {
+    let named = match failure {
+        Failure::BadInput { input, .. } => input.filter(|at| *at < request.len()),
+        _ => None,
+    };
+    match (named, request.as_slice()) {
+        (Some(at), _) => {
+            let (culprit, mut others) = (request[at], request);
+            others.remove(at);
+            texts.refused.insert(culprit, failure);
+            if !others.is_empty() {
+                requests.push_front(others);
+            }
+        }
+        (None, [only]) => {
+            texts.refused.insert(*only, failure);
+        }
+        (None, _) => {
+            let (left, right) = request.split_at(request.len() / 2);
+            requests.push_front(right.to_vec());
+            requests.push_front(left.to_vec());
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Who may call the provider now: pauses it asked for, how many requests at once, and whether it is called at all.
+//!
+//! Additive increase, multiplicative decrease: 2 requests at first, one more after 20 good answers, half after a request
+//! for a pause (once per pause). One gate per provider, model and key, so that one table's trouble is not another
+//! provider's.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::failure::Failure;
+use super::pack::RequestLimits;
+
+const FIRST_LIMIT: f64 = 2.0;
+const GOOD_ANSWERS: u32 = 20;
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// The way to one provider.
+#[derive(Debug)]
+pub(super) struct Gate {
+    state: Mutex<State>,
+    changed: Notify,
+    most: f64,
+    /// Least time between the starts of two requests.
+    spacing: Duration,
+    /// How long a provider is left alone that refuses everything.
+    left_alone: Duration,
+}
+
+#[derive(Debug)]
+struct State {
+    limit: f64,
+    in_flight: u32,
+    good: u32,
+    failures: u32,
+    halvings: u32,
+    not_before: Instant,
+    closed: Option<Closed>,
+}
+
+/// Why and until when nothing is asked.
+#[derive(Debug, Clone)]
+pub(super) struct Closed {
+    pub(super) until: Instant,
+    pub(super) why: String,
+}
+
+/// Held during one request.
+#[derive(Debug)]
+pub(super) struct Pass<'a>(&'a Gate);
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        self.0.state().in_flight -= 1;
+        self.0.changed.notify_one();
+    }
+}
+
+impl Gate {
+    pub(super) fn new(most: u32, requests_per_minute: u32, left_alone: Duration) -> Self {
+        let spacing = match requests_per_minute {
+            0 => Duration::ZERO,
+            rate => Duration::from_secs(60) / rate,
+        };
+        Self {
+            state: Mutex::new(State {
+                limit: FIRST_LIMIT.min(f64::from(most)),
+                in_flight: 0,
+                good: 0,
+                failures: 0,
+                halvings: 0,
+                not_before: Instant::now(),
+                closed: None,
+            }),
+            changed: Notify::new(),
+            most: f64::from(most),
+            spacing,
+            left_alone,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many batches are worth holding at once.
+    pub(super) fn width(&self) -> usize {
+        // The limit is at least 1 and at most 256.
+        self.state().limit as usize
+    }
+
+    /// Why nothing is asked now.
+    pub(super) fn closed(&self) -> Option<Closed> {
+        let state = self.state();
+        state.closed.clone().filter(|closed| closed.until > Instant::now())
+    }
+
+    /// What one request may hold, by what was learned so far.
+    pub(super) fn limits(&self, configured: RequestLimits) -> RequestLimits {
+        (0..self.state().halvings).fold(configured, |limits, _| limits.halved())
+    }
+
+    /// A request was found too large: the next ones are half as large.
+    pub(super) fn too_large(&self) {
+        let mut state = self.state();
+        state.halvings = (state.halvings + 1).min(12);
+    }
+
+    /// Waits for the turn of one request.
+    pub(super) async fn pass(&self) -> Pass<'_> {
+        loop {
+            let wait = {
+                let mut state = self.state();
+                let now = Instant::now();
+                if state.not_before > now {
+                    Some(state.not_before)
+                } else if f64::from(state.in_flight) < state.limit.floor().max(1.0) {
+                    state.in_flight += 1;
+                    state.not_before = now + self.spacing;
+                    return Pass(self);
+                } else {
+                    None
+                }
+            };
+            match wait {
+                Some(until) => tokio::time::sleep_until(until).await,
+                None => self.changed.notified().await,
+            }
+        }
+    }
+
+    pub(super) fn succeeded(&self) {
+        let mut state = self.state();
+        state.failures = 0;
+        state.closed = None;
+        state.good += 1;
+        if state.good >= GOOD_ANSWERS {
+            state.good = 0;
+            state.limit = (state.limit + 1.0).min(self.most);
+            self.changed.notify_one();
+        }
+    }
+
+    /// Notes a failure that may pass; requests wait until it has had time to.
+    pub(super) fn failed(&self, failure: &Failure) {
+        let mut state = self.state();
+        let now = Instant::now();
+        let longest = FIRST_PAUSE
+            .saturating_mul(1 << state.failures.min(10))
+            .min(LONGEST_PAUSE);
+        let jittered = longest.mul_f64(0.5 + fastrand::f64() / 2.0);
+        let pause = match failure {
+            Failure::RateLimited { after: Some(after), .. } => *after,
+            _ => jittered,
+        };
+        if matches!(failure, Failure::RateLimited { .. }) && state.not_before <= now {
+            state.limit = (state.limit / 2.0).max(1.0);
+        }
+        state.good = 0;
+        state.failures += 1;
+        state.not_before = state.not_before.max(now + pause);
+    }
+
+    /// Leaves the provider alone for some time: nothing that is asked now would be answered.
+    pub(super) fn close(&self, failure: &Failure) {
+        let mut state = self.state();
+        let pause = if failure.is_passing() {
+            LONGEST_PAUSE.min(self.left_alone)
+        } else {
+            self.left_alone
+        };
+        state.limit = 1.0;
+        state.closed = Some(Closed {
+            until: Instant::now() + pause,
+            why: failure.to_string(),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rate_limited(after: Option<Duration>) -> Failure {
+        Failure::RateLimited { status: 429, after }
+    }
+
+    #[tokio::test]
+    async fn a_pause_is_kept_and_halves_the_requests_once() {
+        let gate = Gate::new(8, 0, Duration::from_secs(300));
+        for _ in 0..80 {
+            gate.succeeded();
+        }
+        assert_eq!(gate.width(), 6, "one more per 20 good answers");
+        let started = Instant::now();
+        gate.failed(&rate_limited(Some(Duration::from_millis(300))));
+        gate.failed(&rate_limited(Some(Duration::from_millis(10))));
+        assert_eq!(gate.width(), 3, "two answers of one pause count once");
+        drop(gate.pass().await);
+        assert!(
+            started.elapsed() >= Duration::from_millis(300),
+            "{:?}",
+            started.elapsed()
+        );
+    }
+
+    #[tokio::test]
+    async fn requests_are_spaced_and_never_more_than_the_limit_at_once() {
+        let gate = Gate::new(1, 600, Duration::from_secs(300));
+        let started = Instant::now();
+        let first = gate.pass().await;
+        let second = tokio::time::timeout(Duration::from_millis(150), gate.pass()).await;
+        assert!(second.is_err(), "one at once");
+        drop(first);
+        drop(gate.pass().await);
+        drop(gate.pass().await);
+        assert!(
+            started.elapsed() >= Duration::from_millis(250),
+            "{:?}",
+            started.elapsed()
+        );
+    }
+
+    #[tokio::test]
+    async fn a_closed_gate_says_why_and_opens_by_itself() {
+        let gate = Gate::new(4, 0, Duration::from_millis(30));
+        gate.close(&Failure::Auth { status: 401 });
+        assert!(gate.closed().unwrap().why.contains("does not accept the key"));
+        tokio::time::sleep(Duration::from_millis(40)).await;
+        assert!(gate.closed().is_none());
+        assert_eq!(gate.width(), 1, "half open: one batch tries");
+    }
+}

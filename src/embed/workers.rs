@@ -1,0 +1,320 @@
+//! The loop: brings ledgers up to date, takes rows table by table in turn, embeds them, stores what came out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics::{counter, gauge};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::batch;
+use super::gate::Gate;
+use super::provider::{Provider, ProviderError};
+use crate::config::Config;
+use crate::ingest::ports::embed::{Claimed, EmbedStore, RowKey, StoreError};
+use crate::model::embed::Splitter;
+use crate::telemetry::names;
+
+/// How often gauges are brought up to date.
+const GAUGES: Duration = Duration::from_secs(15);
+/// How long a stop waits until leases are given back.
+const GIVE_BACK: Duration = Duration::from_secs(5);
+
+/// When workers end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// When they are told to.
+    Stopped,
+    /// When nothing waits any more, or nothing can be done for what waits.
+    Drained,
+}
+
+/// What workers did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Rows whose chunks are now those of their text.
+    pub done: u64,
+    /// Rows that were given up.
+    pub dead: u64,
+    /// Whether nothing waits any more.
+    pub drained: bool,
+}
+
+/// Keeps vectors at what the ledger says. Any number of them may run, in any number of processes.
+#[derive(Debug)]
+pub struct Workers {
+    shared: Arc<Shared>,
+    splitters: Vec<Splitter>,
+    claim_rows: u32,
+    poll: Duration,
+    /// Last complaint of each table, so that it is logged once.
+    problems: Vec<Option<String>>,
+    settled: Vec<bool>,
+    next_gauges: Instant,
+}
+
+#[derive(Debug)]
+struct Shared {
+    store: Arc<dyn EmbedStore>,
+    provider: Provider,
+    gate: Gate,
+    owner: i64,
+    lease: Duration,
+}
+
+/// What one turn of the loop found.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Turn {
+    busy: bool,
+    stuck: bool,
+}
+
+impl Workers {
+    /// Workers for the configured tables and provider.
+    ///
+    /// # Errors
+    /// The provider cannot be used as configured.
+    pub fn new(config: &Config, store: Arc<dyn EmbedStore>) -> Result<Self, ProviderError> {
+        let settings = &config.raw().embeddings;
+        let tables = store.tables();
+        Ok(Self {
+            shared: Arc::new(Shared {
+                provider: Provider::new(config)?,
+                gate: Gate::new(
+                    settings.max_concurrency,
+                    settings.requests_per_minute,
+                    settings.retry_after.get(),
+                ),
+                owner: fastrand::i64(1..),
+                lease: settings.lease.get(),
+                store,
+            }),
+            splitters: config.embed_tables().iter().map(|table| table.splitter).collect(),
+            claim_rows: settings.claim_rows,
+            poll: settings.poll_interval.get(),
+            problems: vec![None; tables],
+            settled: vec![false; tables],
+            next_gauges: Instant::now(),
+        })
+    }
+
+    /// Works until told to stop, or until everything is done. Rows that are held then are given back.
+    pub async fn run(mut self, until: Until, stop: CancellationToken) -> Summary {
+        let mut summary = Summary::default();
+        let mut running: JoinSet<Summary> = JoinSet::new();
+        let shared = Arc::clone(&self.shared);
+        let renewal = tokio::spawn(async move { shared.keep().await });
+        while !stop.is_cancelled() {
+            let mut turn = Turn::default();
+            for table in 0..self.problems.len() {
+                let one = self.turn(table, &mut running, &stop).await;
+                turn.busy |= one.busy;
+                turn.stuck |= one.stuck;
+            }
+            self.show().await;
+            while let Some(done) = running.try_join_next() {
+                summary.add(done.unwrap_or_default());
+                turn.busy = true;
+            }
+            if turn.busy {
+                continue;
+            }
+            if until == Until::Drained && running.is_empty() {
+                let waits = self.anything_waits().await;
+                if !waits || turn.stuck {
+                    summary.drained = !waits;
+                    break;
+                }
+            }
+            self.idle(&mut running, &mut summary, &stop).await;
+        }
+        let given_back = async {
+            while let Some(done) = running.join_next().await {
+                summary.add(done.unwrap_or_default());
+            }
+        };
+        drop(tokio::time::timeout(GIVE_BACK, given_back).await);
+        renewal.abort();
+        summary
+    }
+
+    async fn idle(&self, running: &mut JoinSet<Summary>, summary: &mut Summary, stop: &CancellationToken) {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.shared.store.noted() => {}
+            () = tokio::time::sleep(self.poll) => {}
+            Some(done) = running.join_next() => summary.add(done.unwrap_or_default()),
+        }
+    }
+
+    /// One look at a table: its journal, then as many rows as the provider takes now.
+    async fn turn(&mut self, table: usize, running: &mut JoinSet<Summary>, stop: &CancellationToken) -> Turn {
+        match self.try_turn(table, running, stop).await {
+            Ok(turn) => {
+                self.problems[table] = None;
+                turn
+            }
+            Err(error) => {
+                if self.problems[table].as_ref() != Some(&error.message) {
+                    tracing::error!(error = %error, "embeddings are behind");
+                    self.problems[table] = Some(error.message);
+                }
+                Turn {
+                    busy: false,
+                    stuck: true,
+                }
+            }
+        }
+    }
+
+    async fn try_turn(
+        &mut self,
+        table: usize,
+        running: &mut JoinSet<Summary>,
+        stop: &CancellationToken,
+    ) -> Result<Turn, StoreError> {
+        let mut turn = Turn::default();
+        let store = &self.shared.store;
+        if !store.prepare(table).await? {
+            return Ok(turn);
+        }
+        turn.busy |= store.expand(table).await?.entries > 0;
+        if self.shared.gate.closed().is_some() {
+            turn.stuck = true;
+            return Ok(turn);
+        }
+        if running.len() < self.shared.gate.width() {
+            let shared = &self.shared;
+            let rows = store.claim(table, shared.owner, self.claim_rows, shared.lease).await?;
+            if !rows.is_empty() {
+                turn.busy = true;
+                self.settled[table] = false;
+                let (shared, splitter, stop) = (Arc::clone(shared), self.splitters[table], stop.clone());
+                running.spawn(async move { shared.work(table, rows, splitter, stop).await });
+            }
+        }
+        if !turn.busy && running.is_empty() && !self.settled[table] {
+            store.settle(table).await?;
+            self.settled[table] = true;
+        }
+        Ok(turn)
+    }
+
+    async fn anything_waits(&self) -> bool {
+        for table in 0..self.problems.len() {
+            match self.shared.store.status(table).await {
+                Ok(status) if status.is_drained() => {}
+                _ => return true,
+            }
+        }
+        false
+    }
+
+    async fn show(&mut self) {
+        if Instant::now() < self.next_gauges {
+            return;
+        }
+        self.next_gauges = Instant::now() + GAUGES;
+        let (mut pending, mut dead, mut oldest) = (0, 0, 0.0f64);
+        for table in 0..self.problems.len() {
+            if let Ok(status) = self.shared.store.status(table).await {
+                pending += status.pending + status.leased + status.journal_keys;
+                dead += status.dead.values().sum::<i64>();
+                oldest = oldest.max(status.oldest_pending_seconds.unwrap_or(0.0));
+            }
+        }
+        gauge!(names::EMBED_PENDING).set(pending as f64);
+        gauge!(names::EMBED_DEAD).set(dead as f64);
+        gauge!(names::EMBED_OLDEST_PENDING_SECONDS).set(oldest);
+        gauge!(names::EMBED_CONCURRENCY).set(self.shared.gate.width() as f64);
+        gauge!(names::EMBED_CIRCUIT_OPEN).set(f64::from(u8::from(self.shared.gate.closed().is_some())));
+    }
+}
+
+impl Shared {
+    /// Keeps what this process holds, as long as it lives.
+    async fn keep(&self) {
+        loop {
+            tokio::time::sleep(self.lease / 3).await;
+            if let Err(error) = self.store.renew(self.owner, self.lease).await {
+                tracing::warn!(error = %error, "leases could not be renewed");
+            }
+        }
+    }
+
+    async fn work(&self, table: usize, rows: Vec<Claimed>, splitter: Splitter, stop: CancellationToken) -> Summary {
+        let keys: Vec<RowKey> = rows.iter().map(|row| row.key).collect();
+        let outcome = tokio::select! {
+            outcome = batch::embed(rows, splitter, &self.provider, &self.gate) => outcome,
+            () = stop.cancelled() => {
+                self.give_back(table, &keys).await;
+                return Summary::default();
+            }
+        };
+        if outcome.failure.is_some() {
+            let closed = self.gate.closed();
+            let reason = closed.map_or_else(String::new, |closed| closed.why);
+            tracing::warn!(
+                reason,
+                rows = outcome.released.len(),
+                "the embeddings service is left alone for a while"
+            );
+        }
+        match self.store_outcome(table, outcome).await {
+            Ok(summary) => summary,
+            Err(error) => {
+                tracing::warn!(error = %error, "chunks could not be stored; their rows are taken again");
+                self.give_back(table, &keys).await;
+                Summary::default()
+            }
+        }
+    }
+
+    async fn store_outcome(&self, table: usize, outcome: batch::Outcome) -> Result<Summary, StoreError> {
+        let count = |outcome, rows| counter!(names::EMBED_ROWS, "outcome" => outcome).increment(rows);
+        let mut summary = Summary::default();
+        if !outcome.embedded.is_empty() {
+            let committed = match self.store.commit(table, self.owner, &outcome.embedded).await {
+                Ok(committed) => committed,
+                // The vectors are here and were paid for: one more try.
+                Err(error) => {
+                    tracing::warn!(error = %error, "storing chunks is tried once more");
+                    tokio::time::sleep(Duration::from_millis(fastrand::u64(50..500))).await;
+                    self.store.prepare(table).await?;
+                    self.store.commit(table, self.owner, &outcome.embedded).await?
+                }
+            };
+            count("done", committed.done);
+            count("fenced", committed.fenced);
+            count("removed", committed.removed);
+            summary.done = committed.done;
+        }
+        if !outcome.refused.is_empty() {
+            let rows = outcome.refused.len() as u64;
+            tracing::warn!(rows, "rows were given up; `pgflight embeddings status` says why");
+            self.store.bury(table, self.owner, &outcome.refused).await?;
+            count("dead", rows);
+            summary.dead = rows;
+        }
+        if !outcome.released.is_empty() {
+            count("released", outcome.released.len() as u64);
+            self.give_back(table, &outcome.released).await;
+        }
+        Ok(summary)
+    }
+
+    async fn give_back(&self, table: usize, keys: &[RowKey]) {
+        if let Err(error) = self.store.release(table, self.owner, keys, Duration::ZERO).await {
+            // The lease runs out, and then the rows are taken again.
+            tracing::debug!(error = %error, "rows could not be given back");
+        }
+    }
+}
+
+impl Summary {
+    fn add(&mut self, other: Self) {
+        self.done += other.done;
+        self.dead += other.dead;
+    }
+}

@@ -1,0 +1,141 @@
+//! What a person asks of the ledger: how tables stand, sweeps, another try for what was given up, the vector index.
+
+use std::collections::BTreeMap;
+
+use tokio_postgres::types::{ToSql, Type};
+
+use super::PgEmbedStore;
+use super::prepare::{Ready, index_name};
+use crate::config::VectorIndex;
+use crate::ingest::ports::embed::{Sweep, TableStatus};
+use crate::postgres::error::Error;
+use crate::postgres::queries;
+
+/// Kinds of journal entries that are sweeps.
+pub(super) const BACKFILL: i16 = 1;
+pub(super) const RECONCILE: i16 = 2;
+/// Sweeps come after live rows.
+pub(super) const SWEEP_PRIO: i16 = 5;
+
+impl PgEmbedStore {
+    pub(super) async fn table_status(&self, table: usize) -> Result<TableStatus, Error> {
+        let spec = &self.tables[table];
+        let mut status = TableStatus {
+            source: spec.source.to_string(),
+            target: spec.target.to_string(),
+            ..TableStatus::default()
+        };
+        let prepared = match self.cached(table) {
+            Some(_) => Ok(true),
+            None => self.prepare_table(table).await,
+        };
+        match prepared {
+            Ok(true) => {}
+            Ok(false) => status.problem = Some(format!("{} does not exist yet", spec.source)),
+            Err(error) => status.problem = Some(error.to_string()),
+        }
+        let Some(ready) = self.cached(table) else {
+            return Ok(status);
+        };
+        self.count_rows(&ready, &mut status).await?;
+        Ok(status)
+    }
+
+    async fn count_rows(&self, ready: &Ready, status: &mut TableStatus) -> Result<(), Error> {
+        let doing = |error| Error::statement("reading the ledger", error);
+        let connection = self.connection().await?;
+        let rows = connection
+            .client()
+            .query_typed(&self.sql(queries::EMBED_STATUS), &[(&ready.id, Type::INT4)])
+            .await
+            .map_err(doing)?;
+        let row = rows.first().ok_or_else(|| Error::Internal("no status".to_owned()))?;
+        status.source = ready.shape.source.to_string();
+        status.target = ready.shape.target.to_string();
+        status.journal_keys = row.get(0);
+        status.pending = row.get(1);
+        status.leased = row.get(2);
+        status.done = row.get(3);
+        status.empty = row.get(4);
+        status.chunks = row.get(5);
+        status.oldest_pending_seconds = row.get::<_, Option<f64>>(6).map(|age| age.max(0.0));
+        let dead: BTreeMap<String, i64> = serde_json::from_str(row.get(7)).unwrap_or_default();
+        status.dead = dead;
+        Ok(())
+    }
+
+    pub(super) async fn note_sweep(&self, table: usize, sweep: Sweep) -> Result<(), Error> {
+        let ready = self.ready(table)?;
+        let kind = match sweep {
+            Sweep::Backfill => BACKFILL,
+            Sweep::Reconcile => RECONCILE,
+        };
+        let connection = self.connection().await?;
+        let parameters: [(&(dyn ToSql + Sync), Type); 3] =
+            [(&ready.id, Type::INT4), (&kind, Type::INT2), (&SWEEP_PRIO, Type::INT2)];
+        let noted = connection
+            .client()
+            .execute_typed(&self.sql(queries::EMBED_NOTE_SWEEP), &parameters)
+            .await;
+        noted.map_err(|error| Error::statement("noting a sweep", error))?;
+        self.wake();
+        Ok(())
+    }
+
+    pub(super) async fn retry_dead_rows(&self, table: usize, code: Option<&str>) -> Result<u64, Error> {
+        let ready = self.ready(table)?;
+        let connection = self.connection().await?;
+        let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&ready.id, Type::INT4), (&code, Type::TEXT)];
+        let revived = connection
+            .client()
+            .execute_typed(&self.sql(queries::EMBED_RETRY_DEAD), &parameters)
+            .await;
+        let revived = revived.map_err(|error| Error::statement("making rows pending", error))?;
+        self.wake();
+        Ok(revived)
+    }
+
+    /// Builds the index that the configuration asks for, once; a build that was interrupted is begun anew.
+    pub(super) async fn build_index(&self, table: usize) -> Result<bool, Error> {
+        if self.settings.index == VectorIndex::None {
+            return Ok(false);
+        }
+        let ready = self.ready(table)?;
+        let shape = &ready.shape;
+        let name = index_name(&shape.target.name, "_embedding_idx");
+        let doing = |error| Error::statement(format!("building an index on {}", shape.target), error);
+        let mut connection = self.connection().await?;
+        let schema = shape.target.schema.as_ref().map(|schema| schema.as_str().to_owned());
+        let found = connection
+            .client()
+            .query_typed(
+                queries::EMBED_INDEX,
+                &[(&schema, Type::TEXT), (&name.as_str(), Type::TEXT)],
+            )
+            .await
+            .map_err(doing)?;
+        let valid: Option<bool> = found.first().map(|row| row.get(0));
+        if valid == Some(true) {
+            return Ok(false);
+        }
+        connection.mark_dirty();
+        let client = connection.client();
+        client.batch_execute("set statement_timeout = 0").await.map_err(doing)?;
+        if valid == Some(false) {
+            let schema = shape
+                .target
+                .schema
+                .as_ref()
+                .map(|schema| format!("{}.", schema.quoted()));
+            let drop = format!("drop index {}{}", schema.unwrap_or_default(), name.quoted());
+            client.batch_execute(&drop).await.map_err(doing)?;
+        }
+        tracing::info!(table = %shape.target, index = %name, "building the vector index");
+        client
+            .batch_execute(&shape.create_hnsw(&name, &ready.vector_schema))
+            .await
+            .map_err(doing)?;
+        // The session has another statement_timeout now, so it is not put back.
+        Ok(true)
+    }
+}

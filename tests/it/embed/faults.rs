@@ -1,0 +1,178 @@
+//! Every fault of a service: nothing wrong is stored, nothing is lost, nothing that was sent is repeated by us.
+
+use std::time::Duration;
+
+use super::{Bench, wanted};
+use crate::support::embeddings::{Fault, drained};
+
+async fn survives(faults: impl IntoIterator<Item = Fault>) {
+    let mut bench = Bench::start().await;
+    bench.stub.fail_next(faults);
+    bench
+        .put(&[
+            (1, "a", Some("one")),
+            (2, "b", Some("two")),
+            (3, "c", Some("three")),
+            (4, "d", Some("four")),
+        ])
+        .await;
+    drained(&bench.database).await;
+    assert_eq!(bench.chunks().await, wanted(&bench.database).await);
+    let states = "select string_agg(distinct state::text, ',') from pgflight.embed_state";
+    assert_eq!(bench.database.value(states).await, "2");
+    // Each vector is that of its own text, whatever the order of the answer was.
+    let mixed = "select count(distinct embedding) from docs_vectors";
+    assert_eq!(bench.database.value(mixed).await, "4");
+    for (id, text) in [(1, "one"), (2, "two")] {
+        let numbers = pgflight::embed::hash_test::vector(text, super::DIMENSIONS);
+        let literal = format!("{numbers:?}");
+        let distance = format!("select (embedding <-> '{literal}') < 1e-6 from docs_vectors where id = {id}");
+        assert_eq!(bench.database.value(&distance).await, "t", "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_in_another_order_is_sorted() {
+    survives([Fault::Reordered]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_cannot_be_believed_are_not_stored_and_asked_for_again_later() {
+    survives([Fault::ShortData]).await;
+    survives([Fault::WrongWidth]).await;
+    survives([Fault::NullNumber]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pauses_failures_and_broken_answers_are_waited_out() {
+    survives([
+        Fault::RateLimited { retry_after: Some("1") },
+        Fault::RateLimited { retry_after: None },
+    ])
+    .await;
+    survives([
+        Fault::Status(500, "oops"),
+        Fault::Status(503, r#"{"message":"overloaded","code":503,"type":"Overloaded"}"#),
+    ])
+    .await;
+    survives([Fault::Reset]).await;
+    survives([Fault::Slow(Duration::from_secs(3))]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_too_large_is_sent_in_parts() {
+    survives([Fault::Status(413, "")]).await;
+    survives([Fault::Status(
+        422,
+        r#"{"error":"batch size 4 > maximum allowed batch size 2","error_type":"Validation"}"#,
+    )])
+    .await;
+    survives([Fault::Status(
+        400,
+        r#"{"error":{"message":"'$.input' is invalid","type":"invalid_request_error"}}"#,
+    )])
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_of_the_key_or_the_quota_leave_the_rows_pending() {
+    survives([Fault::Status(
+        401,
+        r#"{"error":{"message":"Incorrect API key provided: sk-secret"}}"#,
+    )])
+    .await;
+    survives([Fault::Status(
+        429,
+        r#"{"error":{"code":"insufficient_quota","message":"quota"}}"#,
+    )])
+    .await;
+    survives([Fault::Status(404, r#"{"detail":"no such model"}"#)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_named_text_is_given_up_and_the_others_are_not() {
+    let mut bench = Bench::start().await;
+    let named = r#"{"error":{"message":"Invalid 'input[1]': maximum input length is 8192 tokens.","code":null}}"#;
+    bench.stub.fail_next([Fault::Status(400, named)]);
+    bench
+        .put(&[(1, "a", Some("one")), (2, "b", Some("two")), (3, "c", Some("three"))])
+        .await;
+    drained(&bench.database).await;
+    let states = "select state, err_code, err_msg, count(*) from pgflight.embed_state group by 1, 2, 3 order by 1";
+    assert_eq!(
+        bench.database.lines(states).await,
+        [
+            "2|<null>|<null>|2",
+            "3|bad_input|the service does not take input 1 (HTTP 400)|1"
+        ]
+    );
+    assert_eq!(bench.stub.take().len(), 2, "the others go out together");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poisonous_text_is_found_by_halves_and_can_be_tried_again() {
+    let mut bench = Bench::start().await;
+    bench.stub.poison(Some("poison"));
+    let bodies: Vec<String> = (0..8)
+        .map(|id| {
+            if id == 5 {
+                "poison ivy".to_owned()
+            } else {
+                format!("text {id}")
+            }
+        })
+        .collect();
+    let rows: Vec<(i64, &str, Option<&str>)> = bodies
+        .iter()
+        .enumerate()
+        .map(|(id, body)| (id as i64, "k", Some(body.as_str())))
+        .collect();
+    bench.put(&rows).await;
+    drained(&bench.database).await;
+    assert_eq!(bench.chunks().await.len(), 7);
+    let ledger = bench
+        .database
+        .lines("select err_code, err_msg from pgflight.embed_state where state = 3")
+        .await;
+    assert_eq!(ledger, ["bad_input|the service does not take an input (HTTP 400)"]);
+    let whole = bench
+        .database
+        .lines("select s::text from pgflight.embed_state s where state = 3")
+        .await;
+    assert!(
+        !whole[0].contains("ivy") && !whole[0].contains("sk-secret"),
+        "{whole:?}"
+    );
+
+    bench.stub.take();
+    bench.put(&rows).await;
+    drained(&bench.database).await;
+    assert_eq!(
+        bench.stub.take_texts(),
+        Vec::<String>::new(),
+        "what was given up is not sent again and again"
+    );
+    bench.put(&[(5, "k", Some("harmless"))]).await;
+    drained(&bench.database).await;
+    assert_eq!(
+        bench.chunks().await,
+        wanted(&bench.database).await,
+        "a new text is a new try"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn loads_go_on_while_the_service_is_down_and_the_vectors_come_later() {
+    let mut bench = Bench::start().await;
+    bench.stub.set_down(true);
+    for id in 0..5 {
+        bench.put(&[(id, "a", Some(&format!("text {id}")))]).await;
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(bench.database.value("select count(*) from docs").await, "5");
+    let charged = "select coalesce(sum(attempts), 0) from pgflight.embed_state";
+    assert_eq!(bench.database.value(charged).await, "0", "the rows are not to blame");
+    bench.stub.set_down(false);
+    drained(&bench.database).await;
+    assert_eq!(bench.chunks().await, wanted(&bench.database).await);
+}

@@ -1,0 +1,103 @@
+//! Embeddings through the Flight door, a stub service and a real Postgres: chunks follow the rows, whatever goes wrong.
+
+mod concurrency;
+mod cost;
+mod deletes;
+mod faults;
+mod follow;
+mod operate;
+mod page;
+mod statements;
+
+use std::collections::BTreeMap;
+
+use arrow::array::RecordBatch;
+use pgflight::embed::split::split;
+use pgflight::model::embed::{ChunkSize, Splitter};
+use serde_json::{Value, json};
+
+use crate::support::database::Database;
+use crate::support::embeddings::{Stub, settings};
+use crate::support::flight::{Flight, batch, command, longs, texts};
+use crate::support::server::Server;
+
+const DIMENSIONS: usize = 8;
+const SPLITTER: Splitter = Splitter::Recursive(ChunkSize {
+    chunk_size: 40,
+    chunk_overlap: 10,
+});
+
+/// A database, a stub and a server that embeds `docs.body`.
+struct Bench {
+    database: Database,
+    stub: Stub,
+    server: Server,
+    flight: Flight,
+}
+
+impl Bench {
+    async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    async fn start_with(change: impl FnOnce(&mut Value)) -> Self {
+        let database = Database::create().await;
+        let stub = Stub::start(DIMENSIONS).await;
+        let mut settings = settings(&stub, DIMENSIONS as u32);
+        change(&mut settings);
+        let server = Server::start_with(database.uri(), settings).await;
+        let flight = Flight::connect(&server).await;
+        Self {
+            database,
+            stub,
+            server,
+            flight,
+        }
+    }
+
+    /// Upserts rows (id, kind, body).
+    async fn put(&mut self, rows: &[(i64, &str, Option<&str>)]) {
+        self.flight.put(upsert(), &[docs(rows)]).await.expect("rows can be put");
+    }
+
+    /// Chunks by row, in order.
+    async fn chunks(&self) -> BTreeMap<i64, Vec<String>> {
+        chunks(&self.database).await
+    }
+}
+
+fn upsert() -> arrow_flight::FlightDescriptor {
+    command(json!({"table": "docs", "write_mode": "overwrite", "primary_key": ["id"]}))
+}
+
+fn docs(rows: &[(i64, &str, Option<&str>)]) -> RecordBatch {
+    let kinds: Vec<Option<&str>> = rows.iter().map(|row| Some(row.1)).collect();
+    let bodies: Vec<Option<&str>> = rows.iter().map(|row| row.2).collect();
+    batch(vec![
+        ("id", longs(rows.iter().map(|row| row.0))),
+        ("kind", texts(&kinds)),
+        ("body", texts(&bodies)),
+    ])
+}
+
+async fn chunks(database: &Database) -> BTreeMap<i64, Vec<String>> {
+    let rows = database
+        .query("select id, chunk from docs_vectors order by id, _chunk_seq", &[])
+        .await;
+    let mut chunks: BTreeMap<i64, Vec<String>> = BTreeMap::new();
+    for row in rows {
+        chunks.entry(row.get(0)).or_default().push(row.get(1));
+    }
+    chunks
+}
+
+/// What the chunks should be: the splitter's, of every row's present text.
+async fn wanted(database: &Database) -> BTreeMap<i64, Vec<String>> {
+    let rows = database.query("select id, body from docs", &[]).await;
+    let rows = rows.iter().map(|row| {
+        let text: Option<String> = row.get(1);
+        (row.get(0), split(&text.unwrap_or_default(), SPLITTER))
+    });
+    rows.filter(|(_, chunks): &(i64, Vec<String>)| !chunks.is_empty())
+        .collect()
+}

@@ -1,0 +1,228 @@
+//! A stub of an embeddings service with every fault that one is known for, and short ways to see what the ledger holds.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use pgflight::embed::hash_test;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use super::database::Database;
+
+/// What the stub does with one request instead of answering well.
+#[derive(Debug, Clone)]
+pub(crate) enum Fault {
+    Reordered,
+    ShortData,
+    WrongWidth,
+    NullNumber,
+    RateLimited { retry_after: Option<&'static str> },
+    Status(u16, &'static str),
+    Slow(Duration),
+    Reset,
+}
+
+/// One request as it came.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub(crate) texts: Vec<String>,
+    pub(crate) authorization: Option<String>,
+    pub(crate) path: String,
+    pub(crate) body: Value,
+}
+
+#[derive(Debug, Default)]
+struct Script {
+    asked: Vec<Asked>,
+    faults: VecDeque<Fault>,
+    /// Requests with a text that holds this are refused without saying which text it was.
+    poison: Option<&'static str>,
+    down: bool,
+    delay: Duration,
+}
+
+/// The stub; it ends when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Stub {
+    address: SocketAddr,
+    script: Arc<Mutex<Script>>,
+    task: JoinHandle<()>,
+}
+
+impl Stub {
+    /// A stub that answers with vectors of this size.
+    pub(crate) async fn start(dimensions: usize) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a TCP address");
+        let script: Arc<Mutex<Script>> = Arc::default();
+        let router = Router::new()
+            .fallback(answer)
+            .layer(axum::extract::DefaultBodyLimit::disable())
+            .with_state((Arc::clone(&script), dimensions));
+        let task = tokio::spawn(async move { axum::serve(listener, router).await.expect("the stub serves") });
+        Self { address, script, task }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/v1", self.address)
+    }
+
+    fn script<T>(&self, change: impl FnOnce(&mut Script) -> T) -> T {
+        change(&mut self.script.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The next requests meet these, one each.
+    pub(crate) fn fail_next(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.script(|script| script.faults.extend(faults));
+    }
+
+    pub(crate) fn poison(&self, word: Option<&'static str>) {
+        self.script(|script| script.poison = word);
+    }
+
+    /// Every request gets 500.
+    pub(crate) fn set_down(&self, down: bool) {
+        self.script(|script| script.down = down);
+    }
+
+    pub(crate) fn set_delay(&self, delay: Duration) {
+        self.script(|script| script.delay = delay);
+    }
+
+    /// All requests so far; forgets them.
+    pub(crate) fn take(&self) -> Vec<Asked> {
+        self.script(|script| std::mem::take(&mut script.asked))
+    }
+
+    /// Texts of all requests so far; forgets them.
+    pub(crate) fn take_texts(&self) -> Vec<String> {
+        self.take().into_iter().flat_map(|asked| asked.texts).collect()
+    }
+}
+
+impl Drop for Stub {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn answer(
+    State((script, dimensions)): State<(Arc<Mutex<Script>>, usize)>,
+    headers: HeaderMap,
+    uri: axum::http::Uri,
+    body: Bytes,
+) -> Response {
+    let body: Value = serde_json::from_slice(&body).expect("requests are JSON");
+    let texts: Vec<String> = serde_json::from_value(body["input"].clone()).expect("a list of texts");
+    let (fault, poison, delay) = {
+        let mut script = script.lock().unwrap_or_else(PoisonError::into_inner);
+        script.asked.push(Asked {
+            texts: texts.clone(),
+            authorization: headers
+                .get("authorization")
+                .map(|value| value.to_str().expect("ASCII").to_owned()),
+            path: uri.path().to_owned(),
+            body,
+        });
+        let fault = if script.down {
+            Some(Fault::Status(500, "down"))
+        } else {
+            script.faults.pop_front()
+        };
+        (fault, script.poison, script.delay)
+    };
+    tokio::time::sleep(delay).await;
+    if poison.is_some_and(|poison| texts.iter().any(|text| text.contains(poison))) {
+        let words = r#"{"error":{"message":"cannot embed this","code":400,"type":"BadRequestError"}}"#;
+        return (StatusCode::BAD_REQUEST, words).into_response();
+    }
+    faulty(fault, &texts, dimensions).await
+}
+
+async fn faulty(fault: Option<Fault>, texts: &[String], dimensions: usize) -> Response {
+    let width = match fault {
+        Some(Fault::WrongWidth) => dimensions / 2,
+        _ => dimensions,
+    };
+    let entries = texts.iter().enumerate();
+    let mut data: Vec<Value> = entries
+        .map(
+            |(index, text)| json!({"object": "embedding", "index": index, "embedding": hash_test::vector(text, width)}),
+        )
+        .collect();
+    match fault {
+        Some(Fault::Reordered) => data.reverse(),
+        Some(Fault::ShortData) => drop(data.pop()),
+        Some(Fault::NullNumber) => data[0]["embedding"][0] = Value::Null,
+        Some(Fault::RateLimited { retry_after }) => {
+            let words = (StatusCode::TOO_MANY_REQUESTS, "slow down, no JSON here");
+            return match retry_after {
+                Some(seconds) => ([("retry-after", seconds)], words).into_response(),
+                None => words.into_response(),
+            };
+        }
+        Some(Fault::Status(status, words)) => {
+            return (StatusCode::from_u16(status).expect("a status"), words).into_response();
+        }
+        Some(Fault::Slow(pause)) => tokio::time::sleep(pause).await,
+        Some(Fault::Reset) => {
+            let pieces = [
+                Ok(Bytes::from_static(b"{\"data\":[")),
+                Err(std::io::Error::other("reset")),
+            ];
+            return Response::new(Body::from_stream(futures::stream::iter(pieces)));
+        }
+        Some(Fault::WrongWidth) | None => {}
+    }
+    let tokens: usize = texts.iter().map(|text| text.len() / 4 + 1).sum();
+    axum::response::Response::new(Body::from(
+        json!({"object": "list", "model": "stub", "data": data, "usage": {"prompt_tokens": tokens, "total_tokens": tokens}})
+            .to_string(),
+    ))
+}
+
+/// Settings that embed column `body` of `docs` into `docs_vectors` through a stub.
+pub(crate) fn settings(stub: &Stub, dimensions: u32) -> Value {
+    json!({
+        "pgvector_config": {
+            "tables": [{
+                "source_table_name": "docs", "target_table_name": "docs_vectors",
+                "embed_columns": ["body"], "metadata_columns": ["id", "kind"],
+            }],
+            "text_splitter": {"recursive_text": {"chunk_size": 40, "chunk_overlap": 10}},
+            "openai_embedding": {
+                "provider": "custom", "base_url": stub.url(), "api_key": "sk-secret",
+                "model_name": "stub", "dimensions": dimensions,
+            },
+        },
+        "embeddings": {
+            "poll_interval": "20ms", "retry_after": "300ms", "request_timeout": "1s", "lease": "2s", "claim_rows": 16,
+        },
+    })
+}
+
+/// Waits until nothing waits any more; fails when nothing has changed for 40 s.
+pub(crate) async fn drained(database: &Database) {
+    let (mut changed, mut before) = (Instant::now(), String::new());
+    loop {
+        let waits = "select (select count(*) from pgflight.embed_journal) \
+                     + (select count(*) from pgflight.embed_state where state in (0, 1))";
+        let waits = database.value(waits).await;
+        if waits == "0" {
+            return;
+        }
+        if waits != before {
+            (changed, before) = (Instant::now(), waits);
+        }
+        assert!(changed.elapsed() < Duration::from_secs(40), "{before} rows still wait");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
