@@ -108,7 +108,7 @@ impl LoadOptions {
             stream_epoch: options.stream_epoch,
             acked_seq: options.acked_seq,
             source_name: options.source_name,
-            sync_time: options.sync_time.as_deref().map(sync_time).transpose()?,
+            sync_time: options.sync_time.as_deref().map(parse_time).transpose()?,
             version_column: options.version_column,
             on_bad_row: options.on_bad_row.unwrap_or(BadRowPolicy::Fail),
             max_rejects: options.max_rejects.unwrap_or(0),
@@ -181,7 +181,10 @@ impl LoadOptions {
 }
 
 /// Reads RFC 3339, which Arrow's parser takes with or without zone (then UTC).
-fn sync_time(text: &str) -> Result<SystemTime, RequestError> {
+///
+/// # Errors
+/// [`RequestError::Conflict`].
+pub fn parse_time(text: &str) -> Result<SystemTime, RequestError> {
     let nanos = string_to_timestamp_nanos(text)
         .map_err(|_| RequestError::Conflict("sync_time is not a time such as 2026-01-31T12:00:00Z".to_owned()))?;
     let span = Duration::from_nanos(nanos.unsigned_abs());

@@ -249,3 +249,57 @@ async fn thirty_two_writers_with_reversed_keys_never_fail() {
         Some("200")
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn actions_migrate_and_delete_as_their_bodies_say() {
+    let (database, _server, mut flight) = start().await;
+    let mut bytes = Vec::new();
+    let schema = people(&[], "").schema();
+    arrow::ipc::writer::StreamWriter::try_new(&mut bytes, &schema)
+        .unwrap()
+        .finish()
+        .unwrap();
+    let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &bytes);
+    let body = |dry: bool| json!({"table": "t", "arrow_schema": encoded, "primary_key": ["id"], "dry_run": dry});
+    let report = flight.act("pgflight.migrate", body(true)).await.unwrap();
+    assert_eq!(
+        (report["applied"].clone(), report["steps"].as_array().map(Vec::len)),
+        (json!(false), Some(1)),
+        "{report}"
+    );
+    assert_eq!(database.value("select to_regclass('t') is null").await, "t");
+    assert_eq!(
+        flight.act("pgflight.migrate", body(false)).await.unwrap()["created"],
+        true
+    );
+    flight
+        .put(
+            command(json!({"table": "t"})),
+            &[people(&[1, 2, 3], "a"), people(&[4, 5], "b")],
+        )
+        .await
+        .unwrap();
+    let records = json!({"table": "t", "where": [{"any": {"id": 1, "name": "b"}}]});
+    assert_eq!(
+        flight.act("pgflight.delete_records", records).await.unwrap(),
+        json!({"deleted": 3})
+    );
+    assert_eq!(names(&database).await, "2a 3a");
+    flight
+        .put(
+            command(json!({"table": "s", "primary_key": ["id"]})),
+            &[synced(&[1, 2], "x", 10), synced(&[3], "y", 10)],
+        )
+        .await
+        .unwrap();
+    let stale = json!({"table": "s", "source_name": "x", "sync_time": "1970-01-01T00:00:11Z"});
+    assert_eq!(
+        flight.act("pgflight.delete_stale", stale).await.unwrap(),
+        json!({"deleted": 2})
+    );
+    let error = flight
+        .act("pgflight.delete_records", json!({"table": "t"}))
+        .await
+        .unwrap_err();
+    assert!(error.message().contains("where"), "{error}");
+}

@@ -1,17 +1,39 @@
 //! DoAction: one JSON body in, one JSON answer out. Each action is a command of the core; nothing is decided here.
 
+use std::io::Cursor;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow::ipc::reader::StreamReader;
 use arrow_flight::{Action, ActionType};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::ingest::error::{Error, RequestError};
 use crate::ingest::ports::Destination;
+use crate::ingest::request::parse_time;
 use crate::model::caller::Caller;
+use crate::model::command::{DeleteRecords, DeleteStale, Joiner, MigrateCommand, Predicate, PredicateGroup, Relation};
 use crate::model::ident::{Ident, TableName};
+use crate::model::options::{MigrateMode, TypeProfile};
 
 /// Actions with what they do, as ListActions tells.
 const ACTIONS: &[(&str, &str)] = &[
+    (
+        "pgflight.migrate",
+        "Makes a table fit an Arrow schema. Body {\"table\", \"schema\"?, \"arrow_schema\": base64 of the schema as an IPC stream, \"migrate_mode\"?, \"type_profile\"?, \"primary_key\"?, \"dry_run\"?}; answers with the steps.",
+    ),
+    (
+        "pgflight.delete_stale",
+        "Deletes rows of a source that are older than a sync. Body {\"table\", \"schema\"?, \"source_name\", \"sync_time\"}; answers {\"deleted\": n}.",
+    ),
+    (
+        "pgflight.delete_records",
+        "Deletes rows by their values and what hangs below them. Body {\"table\", \"schema\"?, \"where\": [{\"all\" or \"any\": {column: value}}], \"relations\"?: [{\"table\", \"parent\"}]}; answers {\"deleted\": n}.",
+    ),
     (
         "pgflight.stream.open",
         "Opens a resumable stream and shuts out its older writers. Body {\"stream_id\", \"table\", \"schema\"?}; answers with epoch, next_seq, token and rows.",
@@ -47,12 +69,84 @@ struct StreamStatus {
     stream_id: String,
 }
 
+/// Body of `pgflight.migrate`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Migrate {
+    table: String,
+    schema: Option<String>,
+    arrow_schema: String,
+    #[serde(default)]
+    migrate_mode: MigrateMode,
+    #[serde(default)]
+    type_profile: TypeProfile,
+    primary_key: Option<Vec<String>>,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// Body of `pgflight.delete_stale`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stale {
+    table: String,
+    schema: Option<String>,
+    source_name: String,
+    sync_time: String,
+}
+
+/// Body of `pgflight.delete_records`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Records {
+    table: String,
+    schema: Option<String>,
+    /// Must be there: every row goes only when the list is empty on purpose.
+    r#where: Vec<Group>,
+    #[serde(default)]
+    relations: Vec<Below>,
+}
+
+/// Conditions joined by AND or OR.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Group {
+    All(Map<String, Value>),
+    Any(Map<String, Value>),
+}
+
+/// A table below another one.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Below {
+    table: String,
+    parent: String,
+}
+
 /// Carries out an action.
 ///
 /// # Errors
 /// An action that is not there, a body that does not fit, or the core's failure.
 pub async fn run(destination: &dyn Destination, caller: &Caller, action: &Action) -> Result<Value, Error> {
     match action.r#type.as_str() {
+        "pgflight.migrate" => {
+            let report = destination.migrate(caller, migrate(body(action)?)?).await?;
+            Ok(json!(report))
+        }
+        "pgflight.delete_stale" => {
+            let body: Stale = body(action)?;
+            let command = DeleteStale {
+                table: table(body.schema.as_deref(), &body.table)?,
+                source_name: body.source_name,
+                sync_time: parse_time(&body.sync_time)?,
+            };
+            let deleted = destination.delete_stale(caller, command).await?;
+            Ok(json!({ "deleted": deleted }))
+        }
+        "pgflight.delete_records" => {
+            let deleted = destination.delete_records(caller, records(body(action)?)?).await?;
+            Ok(json!({ "deleted": deleted }))
+        }
         "pgflight.stream.open" => {
             let body: OpenStream = body(action)?;
             let table = table(body.schema.as_deref(), &body.table)?;
@@ -76,6 +170,81 @@ pub async fn run(destination: &dyn Destination, caller: &Caller, action: &Action
             .into())
         }
     }
+}
+
+fn migrate(body: Migrate) -> Result<MigrateCommand, RequestError> {
+    let bytes = STANDARD
+        .decode(&body.arrow_schema)
+        .map_err(|error| malformed("arrow_schema is not base64", &error))?;
+    let reader = StreamReader::try_new(Cursor::new(bytes), None)
+        .map_err(|error| malformed("arrow_schema is not a schema in Arrow's stream format", &error))?;
+    Ok(MigrateCommand {
+        table: table(body.schema.as_deref(), &body.table)?,
+        schema: reader.schema(),
+        mode: body.migrate_mode,
+        profile: body.type_profile,
+        primary_key: body.primary_key,
+        performance_indexes: false,
+        dry_run: body.dry_run,
+    })
+}
+
+fn malformed(what: &str, error: &dyn std::error::Error) -> RequestError {
+    RequestError::Malformed(format!("{what}: {error}"))
+}
+
+fn records(body: Records) -> Result<DeleteRecords, RequestError> {
+    let named = |name: &str| table(body.schema.as_deref(), name);
+    let groups = body.r#where.iter().map(group).collect::<Result<_, _>>()?;
+    let relations = body.relations.iter().map(|below| {
+        Ok(Relation {
+            table: named(&below.table)?,
+            parent: named(&below.parent)?,
+        })
+    });
+    Ok(DeleteRecords {
+        table: named(&body.table)?,
+        groups,
+        relations: relations.collect::<Result<_, RequestError>>()?,
+    })
+}
+
+fn group(group: &Group) -> Result<PredicateGroup, RequestError> {
+    let (joiner, conditions) = match group {
+        Group::All(conditions) => (Joiner::All, conditions),
+        Group::Any(conditions) => (Joiner::Any, conditions),
+    };
+    let predicate = |(column, value): (&String, &Value)| {
+        let column = Ident::new(column.as_str()).map_err(|source| RequestError::Name { what: "column", source })?;
+        Ok(Predicate {
+            value: one_cell(value)?,
+            column,
+        })
+    };
+    Ok(PredicateGroup {
+        joiner,
+        predicates: conditions.iter().map(predicate).collect::<Result<_, RequestError>>()?,
+    })
+}
+
+/// A JSON value as one row of one column; the column it is compared with decides how it is read.
+fn one_cell(value: &Value) -> Result<RecordBatch, RequestError> {
+    let cell: ArrayRef = match value {
+        Value::Null => Arc::new(StringArray::from(vec![None::<&str>])),
+        Value::Bool(flag) => Arc::new(BooleanArray::from(vec![*flag])),
+        Value::String(text) => Arc::new(StringArray::from(vec![text.as_str()])),
+        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(whole), _) => Arc::new(Int64Array::from(vec![whole])),
+            (None, Some(float)) => Arc::new(Float64Array::from(vec![float])),
+            (None, None) => return Err(RequestError::Malformed(format!("{number} is out of range"))),
+        },
+        Value::Array(_) | Value::Object(_) => {
+            return Err(RequestError::Malformed(
+                "a condition compares with a string, a number, true, false or null".to_owned(),
+            ));
+        }
+    };
+    RecordBatch::try_from_iter_with_nullable([("value", cell, true)]).map_err(|error| malformed("a condition", &error))
 }
 
 fn body<T: DeserializeOwned>(action: &Action) -> Result<T, RequestError> {

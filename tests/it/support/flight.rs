@@ -53,6 +53,19 @@ impl Flight {
             .map(|answers| answers.into_iter().last().expect("a final answer"))
     }
 
+    /// Runs an action and returns its answer.
+    pub(crate) async fn act(&mut self, name: &str, body: Value) -> Result<Value, Status> {
+        let action = arrow_flight::Action {
+            r#type: name.to_owned(),
+            body: body.to_string().into(),
+        };
+        let mut request = tonic::Request::new(action);
+        *request.metadata_mut() = self.headers.clone();
+        let answers = self.client.do_action(request).await?.into_inner();
+        let answers: Vec<arrow_flight::Result> = answers.try_collect().await?;
+        Ok(serde_json::from_slice(&answers.first().expect("an answer").body).expect("answers are JSON"))
+    }
+
     /// Sends messages as they are and returns all answers.
     pub(crate) async fn send(&mut self, messages: Vec<FlightData>) -> Result<Vec<Value>, Status> {
         self.stream(futures::stream::iter(messages)).await
