@@ -96,6 +96,8 @@ pub struct RawConfig {
     pub statement_timeout: GoDuration,
     /// How often a chunk that ran into a deadlock or serialization failure is written again.
     pub retry_on_deadlock: u32,
+    /// How long a transaction is run again after failures that heal by themselves: lost connections, a full disk.
+    pub retry_timeout: GoDuration,
     /// Create the indexes that make `overwrite-delete-stale` fast.
     pub create_performance_indexes: bool,
     /// Options of single tables, by `table` or `schema.table`.
@@ -146,6 +148,7 @@ impl Default for RawConfig {
             lock_timeout: GoDuration::from_secs(10),
             statement_timeout: GoDuration::from_secs(1800),
             retry_on_deadlock: 5,
+            retry_timeout: GoDuration::from_secs(300),
             create_performance_indexes: false,
             tables: BTreeMap::new(),
             pgvector_config: None,

@@ -127,3 +127,29 @@ async fn slow_clients_that_hold_all_the_memory_let_a_fast_one_pass() {
         client.abort();
     }
 }
+
+/// The trigger stands in for a full disk: the same SQLSTATE, until there is room again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_waits_for_room_on_a_full_disk_and_then_goes_on() {
+    let database = Database::create().await;
+    let server = Server::start(&database).await;
+    database
+        .execute(
+            "create table t (id bigint); create table room (free boolean); insert into room values (false); \
+             create function full_disk() returns trigger language plpgsql as $$ begin \
+             if not (select free from room) then raise exception 'no space' using errcode = '53100'; end if; \
+             return new; end $$; create trigger full_disk before insert on t for each row execute function full_disk()",
+        )
+        .await;
+    for commit in ["batch", "atomic"] {
+        database.execute("update room set free = false").await;
+        let mut flight = Flight::connect(&server).await;
+        let to = command(json!({"table": "t", "commit": commit}));
+        let put = tokio::spawn(async move { flight.put(to, &[batch(vec![("id", longs(0..5))])]).await });
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        assert!(!put.is_finished(), "{commit}: the load waits");
+        database.execute("update room set free = true").await;
+        assert_eq!(put.await.unwrap().unwrap()["rows"], 5, "{commit}");
+    }
+    assert_eq!(database.value("select count(*) from t").await, "10");
+}

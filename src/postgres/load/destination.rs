@@ -45,6 +45,7 @@ pub struct PgDestination {
     pub(super) default_schema: Option<Ident>,
     pub(super) state_schema: Ident,
     pub(super) retry_on_deadlock: u32,
+    pub(super) retry_timeout: Duration,
     pub(super) performance_indexes: bool,
     session: SessionLimits,
     pooler: Pooler,
@@ -83,6 +84,7 @@ impl PgDestination {
             default_schema: config.schema().cloned(),
             state_schema: config.state_schema().clone(),
             retry_on_deadlock: raw.retry_on_deadlock,
+            retry_timeout: raw.retry_timeout.get(),
             performance_indexes: raw.create_performance_indexes,
             session,
             pooler: raw.pool.pooler,
@@ -224,7 +226,7 @@ impl PgDestination {
 
     /// The tries of one transaction.
     pub(super) fn tries(&self) -> Tries {
-        Tries::new(Policy::new(self.retry_on_deadlock), Instant::now())
+        Tries::new(Policy::new(self.retry_on_deadlock, self.retry_timeout), Instant::now())
     }
 
     /// Longest run of a statement of this load.

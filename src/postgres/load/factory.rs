@@ -59,6 +59,7 @@ fn alike(one: &Config, other: &Config) -> bool {
         && a.lock_timeout == b.lock_timeout
         && a.statement_timeout == b.statement_timeout
         && a.retry_on_deadlock == b.retry_on_deadlock
+        && a.retry_timeout == b.retry_timeout
         && a.create_performance_indexes == b.create_performance_indexes
         && a.pgvector_config == b.pgvector_config
         && a.embeddings == b.embeddings

@@ -18,11 +18,11 @@ pub(crate) struct Policy {
 
 impl Policy {
     /// The policy for a configured number of retries on deadlock.
-    pub(crate) fn new(retry_on_deadlock: u32) -> Self {
+    pub(crate) fn new(retry_on_deadlock: u32, budget: Duration) -> Self {
         Self {
             conflicts: retry_on_deadlock.max(10),
-            conflict_time: Duration::from_secs(30),
-            budget: Duration::from_secs(300),
+            conflict_time: Duration::from_secs(20),
+            budget,
         }
     }
 }
@@ -123,35 +123,35 @@ mod tests {
 
     fn tries() -> (Tries, Instant) {
         let start = Instant::now();
-        (Tries::new(Policy::new(0), start), start)
+        (Tries::new(Policy::new(0, Duration::from_secs(300)), start), start)
     }
 
     #[test]
-    fn a_deadlock_is_tried_at_least_ten_times_and_for_half_a_minute() {
+    fn a_deadlock_is_tried_at_least_ten_times_and_for_twenty_seconds() {
         let (mut tries, start) = tries();
         for _ in 0..10 {
-            let later = start + Duration::from_secs(59);
+            let later = start + Duration::from_secs(39);
             assert!(matches!(tries.after(Remedy::Again, later, 0.5), Next::Retry(_)));
         }
         assert!(matches!(
-            tries.after(Remedy::Again, start + Duration::from_secs(29), 0.5),
+            tries.after(Remedy::Again, start + Duration::from_secs(19), 0.5),
             Next::Retry(_)
         ));
         assert_eq!(
-            tries.after(Remedy::Again, start + Duration::from_secs(31), 0.5),
+            tries.after(Remedy::Again, start + Duration::from_secs(21), 0.5),
             Next::GiveUp
         );
     }
 
     #[test]
-    fn a_lock_that_is_held_for_good_ends_the_tries_after_a_minute() {
+    fn a_lock_that_is_held_for_good_ends_the_tries_after_twice_that() {
         let (mut tries, start) = tries();
         assert!(matches!(
-            tries.after(Remedy::Again, start + Duration::from_secs(50), 0.5),
+            tries.after(Remedy::Again, start + Duration::from_secs(30), 0.5),
             Next::Retry(_)
         ));
         assert_eq!(
-            tries.after(Remedy::Again, start + Duration::from_secs(61), 0.5),
+            tries.after(Remedy::Again, start + Duration::from_secs(41), 0.5),
             Next::GiveUp
         );
     }

@@ -23,7 +23,7 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new(destination: PgDestination, request: LoadRequest, plan: Arc<Plan>) -> Self {
         Self {
-            policy: Policy::new(destination.retry_on_deadlock),
+            policy: Policy::new(destination.retry_on_deadlock, destination.retry_timeout),
             destination,
             request,
             plan: RwLock::new(plan),

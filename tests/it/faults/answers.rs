@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::{MODES, Mode, ROWS, Scene, oracle_for, put};
 use crate::support::chaos::{Deed, Point};
 use crate::support::oracle;
@@ -77,7 +79,9 @@ async fn a_lost_answer_to_commit_doubles_nothing_and_is_not_called_a_failure() {
 async fn a_connection_lost_after_the_copy_and_before_its_commit_is_never_taken_for_success() {
     for mode in MODES {
         for deed in [Deed::Cut, Deed::DeliverThenCut, Deed::LeaveZombie] {
-            let scene = Scene::set().await;
+            // The zombie holds its locks until it is buried, after the put.
+            let settings = json!({"lock_timeout": "500ms", "retry_timeout": "3s"});
+            let scene = Scene::set_with(settings).await;
             let mut oracle = oracle_for(mode);
             scene.proxy.arm(Point::CopyAnswer, 2, deed);
             let result = put(&mut scene.client().await, mode, &mut oracle, "s", 3).await;

@@ -249,7 +249,7 @@ async fn a_migration_behind_a_long_reader_holds_nobody_up_for_long() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_locked_table_is_waited_for_and_then_named() {
     for mode in MODES {
-        let scene = Scene::set_with(json!({"lock_timeout": "300ms"})).await;
+        let scene = Scene::set_with(json!({"lock_timeout": "300ms", "retry_timeout": "3s"})).await;
         let mut oracle: Oracle = oracle_for(mode);
         let mut flight = scene.client().await;
         let holder = scene.database.connect().await;

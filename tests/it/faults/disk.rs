@@ -70,7 +70,7 @@ async fn a_full_disk_is_named_loses_nothing_and_heals_without_a_restart() {
             println!("no right to mount: a trigger cannot stand on a staging table, so only the table is filled");
             continue;
         }
-        let scene = Scene::over(Database::create_in(&cluster).await, json!({})).await;
+        let scene = Scene::over(Database::create_in(&cluster).await, json!({"retry_timeout": "1s"})).await;
         prepare(&scene.database, disk, full, mode).await;
         let mut oracle = oracle_for(mode);
         let mut flight = scene.client().await;
