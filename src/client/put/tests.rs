@@ -258,8 +258,14 @@ async fn a_source_without_batches_still_sends_its_schema() {
 #[tokio::test]
 async fn a_source_that_breaks_never_looks_complete() {
     let fixture = Fixture::start(Ok(FINAL), false).await;
+    // Breaks late: a call that is reset before its first message arrived never reaches the server's handler at all.
+    let slow = std::iter::repeat_with(|| {
+        std::thread::sleep(Duration::from_millis(1));
+        Ok(batch(0..5))
+    });
+    let breaking = slow.take(300).chain([Err(broken())]);
     let error = fixture
-        .put(source(vec![Ok(batch(0..5)), Err(broken())]))
+        .put(Source::new(batch(0..0).schema(), breaking))
         .await
         .unwrap_err();
     assert_eq!(
