@@ -282,6 +282,10 @@ async fn a_unique_column_of_a_filled_table_is_built_beside_writers_or_reported()
         .execute("create table t (a int, b int); insert into t values (1, 1), (2, 1)")
         .await;
     let mut client = database.connect().await;
+    let keyless = Policy {
+        needs_key: false,
+        ..cloudquery(MigrateMode::Safe)
+    };
     let native = Policy {
         needs_key: false,
         ..super::fixture::safe()
@@ -307,8 +311,6 @@ async fn a_unique_column_of_a_filled_table_is_built_beside_writers_or_reported()
         "0",
         "no invalid index is left"
     );
-    let (_, report) = migrate(&mut client, "t", &wanted("b"), &cloudquery(MigrateMode::Safe))
-        .await
-        .unwrap();
+    let (_, report) = migrate(&mut client, "t", &wanted("b"), &keyless).await.unwrap();
     assert!(report.is_empty() && report.notes.len() == 1, "{report:?}");
 }
