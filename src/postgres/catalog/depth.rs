@@ -74,15 +74,7 @@ pub async fn read_depth(
         .first()
         .ok_or_else(|| CatalogError::Shape("no row".to_owned()))?
         .try_get("depth")?;
-    let shape = |error: serde_json::Error| CatalogError::Shape(error.to_string());
-    let mut document: serde_json::Value = serde_json::from_str(&document).map_err(shape)?;
-    // What another session dropped while the catalog was read has no definition any more, and needs none.
-    for part in ["views", "indexes"] {
-        if let Some(found) = document.get_mut(part).and_then(serde_json::Value::as_array_mut) {
-            found.retain(|entry| entry.get("definition").is_some_and(|definition| !definition.is_null()));
-        }
-    }
-    let raw: RawDepth = serde_json::from_value(document).map_err(shape)?;
+    let raw = parse(&document).map_err(|error| CatalogError::Shape(error.to_string()))?;
     let named = |attnum: &i16| {
         table
             .columns
@@ -175,4 +167,15 @@ fn grants(raw: Option<Vec<RawGrant>>) -> Result<Vec<Grant>, CatalogError> {
         })
     };
     raw.into_iter().flatten().map(grant).collect()
+}
+
+/// What another session dropped while the catalog was read has no definition any more, and needs none.
+fn parse(document: &str) -> Result<RawDepth, serde_json::Error> {
+    let mut document: serde_json::Value = serde_json::from_str(document)?;
+    for part in ["views", "indexes"] {
+        if let Some(found) = document.get_mut(part).and_then(serde_json::Value::as_array_mut) {
+            found.retain(|entry| entry.get("definition").is_some_and(|definition| !definition.is_null()));
+        }
+    }
+    serde_json::from_value(document)
 }
