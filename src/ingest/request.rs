@@ -150,8 +150,8 @@ impl LoadOptions {
                 "lanes above 1 need a stream without stream_id, because its batches commit in their order",
             );
         }
-        if self.stream_id.is_some() && self.commit == CommitMode::Batch && self.write_mode == WriteMode::Replace {
-            return conflict("write_mode: replace swaps once, at the end; with a stream_id it needs commit: atomic");
+        if self.commit == CommitMode::Batch && self.write_mode == WriteMode::Replace {
+            return conflict("write_mode: replace swaps once, at the end; it needs commit: atomic");
         }
         if self.stream_id.is_none() && (self.stream_epoch.is_some() || self.acked_seq.is_some()) {
             return conflict("stream_epoch and acked_seq need a stream_id");
