@@ -163,10 +163,9 @@ async fn show(args: DemoArgs, address: &Address, server: &Running) -> Result<(),
     drop(client);
     // The session ends with its client; how it ends is of no interest any more.
     session.await.ok();
-    if args.keep {
-        println!("{}", connect_text(&address.bin_dir, &address.uri));
-    } else {
-        println!("To look around with psql, run it again with --keep: it then waits for Ctrl-C.");
+    println!("{}", connect_text(&address.bin_dir, &address.uri));
+    if !args.keep {
+        println!("This one is deleted now. With --keep (make demo KEEP=1) the demo waits for Ctrl-C, to look around.");
     }
     Ok(())
 }

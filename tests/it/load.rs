@@ -10,6 +10,7 @@ use parquet::arrow::ArrowWriter;
 use serde_json::Value;
 
 use crate::support::database::Database;
+use crate::support::process::{self, Signal};
 use crate::support::server::Server;
 
 /// A directory that is removed with everything in it.
@@ -198,6 +199,58 @@ async fn an_input_that_breaks_leaves_the_table_as_it_was() {
         message.contains("broken.csv, line 200001, column \"id\": the value cannot be kept exactly"),
         "{message}"
     );
+    assert_eq!(database.lines("select id, name from t").await, ["0|kept"]);
+    server.stop().await;
+}
+
+/// The child dies with the test.
+struct Running(std::process::Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_load_leaves_the_table_as_it_was_and_no_transaction() {
+    let database = Database::create().await;
+    let server = Server::start(&database).await;
+    database
+        .execute("create table t (id bigint, name text); insert into t values (0, 'kept')")
+        .await;
+    let child = Command::new(env!("CARGO_BIN_EXE_pgflight"))
+        .args(["load", "-", "--format", "csv", "--table", "t", "--to", &server.uri()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary was built");
+    let mut child = Running(child);
+    let mut input = child.0.stdin.take().expect("piped");
+    // The input stays open, so that the load is always in the middle.
+    let feeding = std::thread::spawn(move || {
+        use std::io::Write;
+        let mut sent = input.write_all(b"id,name\n");
+        let mut id = 1_u64;
+        while sent.is_ok() {
+            sent = input.write_all(format!("{id},name {id}\n").as_bytes());
+            id += 1;
+        }
+    });
+    let copying = "select count(*) > 0 from pg_stat_progress_copy where relid = 't'::regclass and tuples_processed > 0";
+    database.wait_for(copying).await;
+    process::send(Signal::Interrupt, child.0.id());
+    let status = child.0.wait().expect("our child");
+    feeding.join().expect("the pipe breaks");
+    let mut told = String::new();
+    std::io::Read::read_to_string(&mut child.0.stderr.take().expect("piped"), &mut told).expect("text");
+    assert_eq!(status.code(), Some(130), "{told}");
+    assert!(told.contains("interrupted"), "{told}");
+    database
+        .wait_for("select count(*) = 0 from pg_locks where relation = 't'::regclass and pid <> pg_backend_pid()")
+        .await;
     assert_eq!(database.lines("select id, name from t").await, ["0|kept"]);
     server.stop().await;
 }

@@ -139,3 +139,14 @@ fn json_deserialisation_refuses_unknown_options() {
     let error = serde_json::from_str::<StreamOptions>(r#"{"lane": 2}"#).unwrap_err();
     assert!(error.to_string().contains(r#"did you mean "lanes"?"#), "{error}");
 }
+
+#[test]
+fn the_reference_of_the_flight_door_has_every_option() {
+    let reference = include_str!("../../../docs/flight.md");
+    let rows: Vec<&str> = reference.lines().filter(|line| line.starts_with("| `")).collect();
+    for name in StreamOptions::NAMES {
+        let cell = format!("`{name}`");
+        let told = |row: &&str| row.split(" | ").next().is_some_and(|first| first.contains(&cell));
+        assert!(rows.iter().any(told), "docs/flight.md has no row for {name}");
+    }
+}

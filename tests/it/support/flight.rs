@@ -33,9 +33,13 @@ impl Flight {
             .connect()
             .await
             .expect("the server listens");
-        let client = FlightServiceClient::new(channel).max_decoding_message_size(usize::MAX);
+        Self::over(channel)
+    }
+
+    /// A client of a channel that the test made.
+    pub(crate) fn over(channel: Channel) -> Self {
         Self {
-            client,
+            client: FlightServiceClient::new(channel).max_decoding_message_size(usize::MAX),
             headers: MetadataMap::new(),
         }
     }

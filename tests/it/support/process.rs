@@ -22,6 +22,7 @@ pub(crate) enum Signal {
     Stop,
     Continue,
     Terminate,
+    Interrupt,
 }
 
 impl Process {
@@ -168,6 +169,7 @@ pub(crate) fn send(signal: Signal, pid: u32) {
         Signal::Stop => "STOP",
         Signal::Continue => "CONT",
         Signal::Terminate => "TERM",
+        Signal::Interrupt => "INT",
     };
     let sent = Command::new("kill").args(["-s", name, &pid.to_string()]).status();
     assert!(sent.expect("kill(1)").success(), "cannot send SIG{name} to {pid}");
