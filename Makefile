@@ -1,5 +1,6 @@
 # Everything a contributor runs. Needs only the Rust toolchain, python3 (>= 3.11 for the tests) with pip, gcc and make:
-# the PostgreSQL servers are brought by scripts/postgres, the Python peers of the tests by the tests.
+# the PostgreSQL servers are brought by scripts/postgres, the Python peers of the tests by the tests. With Go >= 1.26.5 the
+# real CloudQuery CLI is built and tested against as well.
 
 CARGO ?= cargo
 # TPC-H scale factor of the demo.
@@ -19,15 +20,15 @@ build: ## Build the release binary, target/release/pgflight
 demo: build ## Start a Postgres and a server, load TPC-H over Flight, show what landed (SF=0.1, KEEP=1 to look around)
 	./target/release/pgflight demo --scale-factor $(SF) $(if $(KEEP),--keep)
 
-test: lint ## Everything: format, lints, unit, integration (all Postgres versions), doc tests
+test: lint test-peers ## Everything: format, lints, unit, integration (all Postgres versions), doc tests
 	$(CARGO) test --locked --no-fail-fast
 
 test-pg: ## The integration tests against one PostgreSQL major version (V=16)
 	PGFLIGHT_TEST_PG=$(V) $(CARGO) test --locked --test it
 
-test-peers: ## The real CloudQuery CLI and plugins against pgflight (PGFLIGHT_CLOUDQUERY_PEERS=directory with the three programs)
-	@test -n "$(PGFLIGHT_CLOUDQUERY_PEERS)" || { echo "NOT RUN: set PGFLIGHT_CLOUDQUERY_PEERS to a directory with cloudquery, cq-source-test and cq-destination-postgresql"; exit 1; }
-	$(CARGO) test --locked --test it cloudquery::peers
+test-peers: ## Build the real CloudQuery CLI and its test programs, once (needs Go; without it their tests are listed as ignored)
+	@if scripts/cloudquery-peers check; then scripts/cloudquery-peers; \
+	else echo "NOT RUN: the tests with the real CloudQuery CLI (cloudquery::real): no Go that can build tests/peers/go"; fi
 
 lint: ## Format check and clippy, warnings are errors
 	$(CARGO) fmt --all --check

@@ -16,7 +16,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         .bytes(".")
         .build_client(true)
         .compile_fds(descriptors)?;
-    // Tests against the real CloudQuery CLI are listed as ignored, with the reason, where its programs are not.
+    // Tests with the real CloudQuery CLI are listed as ignored, with the reason, where its programs cannot be had.
+    println!("cargo:rustc-check-cfg=cfg(cloudquery_cli)");
+    println!("cargo:rerun-if-env-changed=PATH");
+    if std::process::Command::new("scripts/cloudquery-peers")
+        .arg("check")
+        .output()
+        .is_ok_and(|checked| checked.status.success())
+    {
+        println!("cargo:rustc-cfg=cloudquery_cli");
+    }
     println!("cargo:rustc-check-cfg=cfg(cloudquery_peers)");
     println!("cargo:rerun-if-env-changed=PGFLIGHT_CLOUDQUERY_PEERS");
     if std::env::var_os("PGFLIGHT_CLOUDQUERY_PEERS").is_some_and(|directory| !directory.is_empty()) {

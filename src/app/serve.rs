@@ -147,9 +147,14 @@ pub async fn start(config: Config, metrics: RenderMetrics) -> Result<Running, Se
     let config = Arc::new(config);
     let own = match PgDestination::new(&config, &ProcessSource) {
         Ok(destination) => Ok(Arc::new(destination)),
-        // As a plugin of the CloudQuery CLI the program starts without a configuration; the spec comes with Init.
+        // As a plugin of the CloudQuery CLI the program starts without a configuration; the spec comes with Init. There it is
+        // no warning: the CLI counts warnings into its sync summary. A plugin has no admin port.
         Err(error) if config.raw().connection_string.is_none() => {
-            tracing::warn!(%error, "no connection_string: only CloudQuery clients that bring their own can write");
+            let says = "no connection_string: only CloudQuery clients that bring their own can write";
+            match config.admin_listen() {
+                Some(_) => tracing::warn!(%error, "{says}"),
+                None => tracing::info!(%error, "{says}"),
+            }
             Err(Unconfigured {
                 reason: error.to_string(),
             })

@@ -5,6 +5,7 @@ mod clients;
 mod generator;
 mod hostile;
 mod peers;
+mod real;
 mod state;
 mod suite;
 mod suite_migrate;

@@ -6,15 +6,12 @@
 //! reason, and never as passed.
 
 use std::path::PathBuf;
-use std::process::Stdio;
-use std::time::Duration;
 
+use super::real::{finish, start};
 use crate::support::database::Database;
 use crate::support::server::Server;
 
-const DEADLINE: Duration = Duration::from_secs(180);
-
-pub(super) fn peer(name: &str) -> PathBuf {
+fn peer(name: &str) -> PathBuf {
     let directory = std::env::var("PGFLIGHT_CLOUDQUERY_PEERS").expect("PGFLIGHT_CLOUDQUERY_PEERS names a directory");
     let path = PathBuf::from(directory).join(name);
     assert!(path.is_file(), "{} is not there", path.display());
@@ -58,41 +55,9 @@ fn config(sync: Sync<'_>, registry: &str, path: &str, uri: &str) -> String {
     )
 }
 
-/// Runs the CLI. Nothing of it may reach beyond this machine: telemetry is off and every proxy leads nowhere.
+/// Runs the CLI of `PGFLIGHT_CLOUDQUERY_PEERS`.
 async fn cli(command: &str, config: &str) -> Result<String, String> {
-    let directory = tempfile_directory();
-    let file = directory.join("config.yml");
-    std::fs::write(&file, config).expect("a temporary file can be written");
-    let nowhere = "http://127.0.0.1:9";
-    let running = tokio::process::Command::new(peer("cloudquery"))
-        .args([command, "config.yml", "--log-console", "--telemetry-level", "none"])
-        .current_dir(&directory)
-        .envs([
-            ("HTTPS_PROXY", nowhere),
-            ("HTTP_PROXY", nowhere),
-            ("CLOUDQUERY_API_URL", nowhere),
-        ])
-        .envs([("NO_PROXY", "127.0.0.1,localhost"), ("CQ_TELEMETRY_LEVEL", "none")])
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    let output = tokio::time::timeout(DEADLINE, running)
-        .await
-        .expect("the CLI ends in time")
-        .expect("the CLI starts");
-    let text = format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    drop(std::fs::remove_dir_all(&directory));
-    if output.status.success() { Ok(text) } else { Err(text) }
-}
-
-fn tempfile_directory() -> PathBuf {
-    let directory = std::env::temp_dir().join(format!("pgflight-peers-{}-{}", std::process::id(), fastrand::u64(..)));
-    std::fs::create_dir_all(&directory).expect("the temporary directory can be written to");
-    directory
+    finish(start(&peer("cloudquery"), command, config)).await
 }
 
 /// Two databases: one that the Go destination writes, one that pgflight writes.

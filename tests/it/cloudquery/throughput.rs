@@ -1,87 +1,106 @@
-//! A measurement, not a test: the same Write calls to the Go destination and to pgflight, one after the other, into two
-//! databases of one server. Run by hand with a release build: `cargo test --release --test it throughput -- --ignored --nocapture`
-//! with `PGFLIGHT_CLOUDQUERY_PEERS` set; `PGFLIGHT_BENCH_ROWS` changes the number of rows.
+//! A measurement, not a test: the same Write calls from a Go client to the Go destination and to pgflight, one after the
+//! other, into two databases of one durable server. Run by hand on a quiet machine:
+//!
+//! ```text
+//! PGFLIGHT_CLOUDQUERY_PEERS=<directory with cq-destination-postgresql> PGFLIGHT_BENCH_SERVER=target/release/pgflight \
+//!     PGFLIGHT_BENCH_CASE=append cargo test --test it cloudquery::throughput -- --ignored --nocapture
+//! ```
+//!
+//! `PGFLIGHT_BENCH_CASE` is `append` or `upsert`, `PGFLIGHT_BENCH_ROWS` the number of rows (500,000 unless set). Without
+//! `PGFLIGHT_CLOUDQUERY_PEERS` pgflight is measured alone. Both servers and the client are optimized programs, so the
+//! profile of the tests does not matter.
 
+use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
-use arrow::datatypes::{DataType, Field, SchemaRef};
 use serde_json::json;
-use tonic::transport::Endpoint;
 
-use super::client::{Cq, insert, key, migrate, schema};
-use super::generator::{self, rows};
-use super::peers::peer;
-use super::start;
+use super::real::program;
+use crate::support::cluster::{Cluster, Options};
 use crate::support::database::Database;
 
-/// Rows of one record.
-const RECORD: i64 = 1_000;
+fn setting(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
 
-async fn seconds(cq: &mut Cq, schema: &SchemaRef, count: i64) -> f64 {
-    cq.put(vec![migrate(schema)]).await;
-    // Encoded before the clock starts, and the same for both.
-    let messages = (0..count / RECORD)
-        .map(|at| insert(&rows(schema, at * RECORD..(at + 1) * RECORD, false)))
-        .collect();
-    let started = Instant::now();
-    cq.put(messages).await;
-    started.elapsed().as_secs_f64()
+/// A server that listens on `address` soon.
+async fn serve(program: PathBuf, arguments: &[&str], address: std::net::SocketAddr) -> tokio::process::Child {
+    let child = tokio::process::Command::new(&program)
+        .args(arguments)
+        .env("CQ_TELEMETRY_LEVEL", "none")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap_or_else(|error| panic!("{} does not start: {error}", program.display()));
+    while tokio::net::TcpStream::connect(address).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    child
+}
+
+fn free_address() -> std::net::SocketAddr {
+    std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|socket| socket.local_addr())
+        .expect("a free port")
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a measurement: needs a release build, the CloudQuery programs and a quiet machine"]
+#[ignore = "a measurement: needs a release binary (PGFLIGHT_BENCH_SERVER), the Go destination and a quiet machine"]
 async fn throughput_against_the_go_destination() {
-    let count = std::env::var("PGFLIGHT_BENCH_ROWS")
-        .ok()
-        .and_then(|rows| rows.parse().ok())
-        .unwrap_or(500_000);
-    let (_database, _server, mut ours) = start().await;
-    let go_database = Database::create().await;
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .and_then(|socket| socket.local_addr())
-        .expect("a free port");
-    let mut go = tokio::process::Command::new(peer("cq-destination-postgresql"))
-        .args([
+    let cluster = Cluster::private(&Options {
+        settings: vec!["max_wal_size=8GB".to_owned(), "shared_buffers=512MB".to_owned()],
+        ..Options::default()
+    });
+    let ours = Database::create_in(&cluster).await;
+    let (our_address, go_address) = (free_address(), free_address());
+    let binary = setting("PGFLIGHT_BENCH_SERVER").expect("PGFLIGHT_BENCH_SERVER names a release binary of pgflight");
+    let (listen, go_listen) = (our_address.to_string(), go_address.to_string());
+    let arguments = ["serve", "--network", "tcp", "--address", &listen];
+    let mut servers = vec![serve(binary.into(), &arguments, our_address).await];
+    let mut named = vec![("pgflight", our_address, ours.uri().to_owned())];
+    let theirs = Database::create_in(&cluster).await;
+    if let Some(peers) = setting("PGFLIGHT_CLOUDQUERY_PEERS") {
+        let program = PathBuf::from(peers).join("cq-destination-postgresql");
+        let arguments = [
             "serve",
             "--network",
             "tcp",
             "--address",
-            &port.to_string(),
+            &go_listen,
             "--no-sentry",
             "--log-level",
             "error",
-        ])
-        .env("CQ_TELEMETRY_LEVEL", "none")
-        .stdout(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("the Go destination starts");
-    let endpoint = Endpoint::new(format!("http://{port}")).expect("an address");
-    let mut theirs = loop {
-        match endpoint.connect().await {
-            Ok(channel) => break Cq::over(channel),
-            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
-        }
-    };
-    theirs
-        .init(&json!({"connection_string": go_database.uri()}))
-        .await
-        .expect("the Go destination connects");
-    for (name, keyed) in [("append", false), ("upsert", true), ("upsert again", true)] {
-        let mut fields = generator::fields();
-        if keyed {
-            fields[0] = key(Field::new("id", DataType::Int64, false));
-        }
-        let table = schema(if keyed { "keyed" } else { "plain" }, fields);
-        let theirs = seconds(&mut theirs, &table, count).await;
-        let ours = seconds(&mut ours, &Arc::clone(&table), count).await;
-        println!(
-            "{name}: {count} rows of {} columns: Go {theirs:.1} s, pgflight {ours:.1} s, ratio {:.1}",
-            table.fields().len(),
-            theirs / ours
-        );
+        ];
+        servers.push(serve(program, &arguments, go_address).await);
+        named.push(("go", go_address, theirs.uri().to_owned()));
     }
-    go.kill().await.expect("the Go destination ends");
+    let named: Vec<_> = named
+        .iter()
+        .map(|(name, address, uri)| {
+            let spec = json!({"connection_string": uri}).to_string();
+            json!({"name": name, "address": address.to_string(), "spec": spec})
+        })
+        .collect();
+    let status = tokio::process::Command::new(program("writer-suite"))
+        .args(["-test.run", "^TestThroughput$", "-test.v", "-test.count=1"])
+        .env("PGFLIGHT_BENCH_SERVERS", json!(named).to_string())
+        .env(
+            "PGFLIGHT_BENCH_ROWS",
+            setting("PGFLIGHT_BENCH_ROWS").unwrap_or_else(|| "500000".to_owned()),
+        )
+        .env(
+            "PGFLIGHT_BENCH_CASE",
+            setting("PGFLIGHT_BENCH_CASE").unwrap_or_else(|| "append".to_owned()),
+        )
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .status()
+        .await
+        .expect("the client starts");
+    assert!(status.success(), "the client ended with {status}");
+    for mut server in servers {
+        server.kill().await.expect("a server ends");
+    }
 }
