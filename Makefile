@@ -5,6 +5,9 @@
 CARGO ?= cargo
 # TPC-H scale factor of the demo.
 SF ?= 0.1
+# Set to anything, the demo stays up to look around.
+KEEP ?=
+KEPT = $(if $(KEEP),--keep)
 # PostgreSQL major version of `test-pg`.
 V ?= 18
 
@@ -18,7 +21,7 @@ build: ## Build the release binary, target/release/pgflight
 	$(CARGO) build --release --locked --bin pgflight
 
 demo: build ## Start a Postgres and a server, load TPC-H over Flight, show what landed (SF=0.1, KEEP=1 to look around)
-	./target/release/pgflight demo --scale-factor $(SF) $(if $(KEEP),--keep)
+	./target/release/pgflight demo --scale-factor $(SF) $(KEPT)
 
 test: lint test-peers ## Everything: format, lints, unit, integration (all Postgres versions), doc tests
 	$(CARGO) test --locked --no-fail-fast

@@ -163,10 +163,10 @@ async fn show(args: DemoArgs, address: &Address, server: &Running) -> Result<(),
     drop(client);
     // The session ends with its client; how it ends is of no interest any more.
     session.await.ok();
-    println!("{}", connect_text(&address.bin_dir, &address.uri));
     if !args.keep {
-        println!("This one is deleted now. With --keep (make demo KEEP=1) the demo waits for Ctrl-C, to look around.");
+        println!("Run it with --keep (make demo KEEP=1) and it stays until Ctrl-C; the port is another one each time.");
     }
+    println!("{}", connect_text(&address.bin_dir, &address.uri));
     Ok(())
 }
 

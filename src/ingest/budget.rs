@@ -88,6 +88,13 @@ impl ByteBudget {
         BytePermit { permit, bytes }
     }
 
+    /// A permit beyond the budget, for the one message that a load needs to go on with what others wait for.
+    pub fn overdraw(&self, bytes: usize) -> BytePermit {
+        let permit = self.permits.clone().try_acquire_many_owned(0);
+        let permit = permit.unwrap_or_else(|_| unreachable!("the byte budget's semaphore is never closed"));
+        BytePermit { permit, bytes }
+    }
+
     /// Bytes handed out at the moment.
     pub fn in_flight(&self) -> usize {
         (self.total_units as usize).saturating_sub(self.permits.available_permits()) * UNIT
@@ -133,6 +140,16 @@ mod tests {
         drop(held);
         assert_eq!(waiter.await.unwrap(), 4 * UNIT);
         assert!(tokio::time::timeout(short, budget.pressed()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn an_overdraft_takes_nothing_from_others_and_can_be_merged() {
+        let budget = ByteBudget::new(10 * UNIT);
+        let mut all = budget.acquire(10 * UNIT).await;
+        all.merge(budget.overdraw(4 * UNIT));
+        assert_eq!((all.bytes(), budget.in_flight()), (14 * UNIT, 10 * UNIT));
+        drop(all);
+        assert_eq!(budget.in_flight(), 0);
     }
 
     #[tokio::test]

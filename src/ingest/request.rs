@@ -153,6 +153,11 @@ impl LoadOptions {
         if self.commit == CommitMode::Batch && self.write_mode == WriteMode::Replace {
             return conflict("write_mode: replace swaps once, at the end; it needs commit: atomic");
         }
+        if self.commit == CommitMode::Batch && self.stream_id.is_none() && self.expected_rows.is_some() {
+            return conflict(
+                "expected_rows cannot be kept with commit: batch, which commits rows before it knows their number; use commit: atomic, or a stream_id",
+            );
+        }
         if self.stream_id.is_none() && (self.stream_epoch.is_some() || self.acked_seq.is_some()) {
             return conflict("stream_epoch and acked_seq need a stream_id");
         }
@@ -207,6 +212,22 @@ mod tests {
         assert_eq!(options.migrate_mode, MigrateMode::Safe);
         assert_eq!(options.acks, Acks::Final);
         assert_eq!(options.lanes.get(), 1);
+    }
+
+    #[test]
+    fn a_number_of_rows_cannot_be_promised_where_chunks_commit() {
+        let mut options = StreamOptions {
+            expected_rows: Some(10),
+            commit: Some(CommitMode::Batch),
+            ..StreamOptions::default()
+        };
+        let error = LoadOptions::resolve(options.clone()).unwrap_err().to_string();
+        assert!(
+            error.contains("expected_rows") && error.contains("commit: atomic"),
+            "{error}"
+        );
+        options.stream_id = Some("s".to_owned());
+        LoadOptions::resolve(options).unwrap();
     }
 
     #[test]

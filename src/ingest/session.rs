@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use super::batcher::{Batcher, ChunkLimits, IncomingBatch};
 use super::cursor::Cursor;
@@ -154,6 +154,29 @@ impl Session {
         }
     }
 
+    /// Ready when this load holds a connection and nothing in memory: it can then only go on with its next message, and
+    /// others wait for that connection with memory in their hands. An error when the load failed meanwhile.
+    ///
+    /// # Errors
+    /// As [`Session::push`].
+    pub async fn starved(&mut self) -> Result<(), Error> {
+        let received = self.batcher.rows();
+        // Between two chunks of a batch load no connection is held, and before its first chunk none is.
+        let holds_connection = self.options.commit == CommitMode::Atomic && received > 0;
+        let mut report = self.report.subscribe();
+        let written = async {
+            match holds_connection {
+                // The sender lives as long as this session.
+                true => drop(report.wait_for(|progress| progress.rows >= received).await),
+                false => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = written => Ok(()),
+            ended = &mut self.loader => Err(ended_early(ended)),
+        }
+    }
+
     /// Ends the stream: checks the announced row counts, writes the rest and commits.
     ///
     /// # Errors
@@ -255,19 +278,26 @@ impl Session {
         }
         // The loader only stops receiving when it failed, so its outcome is the reason.
         self.chunks = None;
-        match self.outcome().await {
-            Err(error) => Err(error),
-            Ok(_) => Err(Error::Internal("the load ended before its stream".to_owned())),
-        }
+        Err(ended_early((&mut self.loader).await))
     }
 
     async fn outcome(&mut self) -> Result<Finished, Error> {
-        match (&mut self.loader).await {
-            Ok(outcome) => outcome,
-            Err(error) if error.is_cancelled() => Err(Error::Internal("the load was cancelled".to_owned())),
-            Err(error) => Err(Error::Internal(format!("the load's task ended unexpectedly: {error}"))),
-        }
+        joined((&mut self.loader).await)
     }
+}
+
+fn joined(outcome: Result<Result<Finished, Error>, JoinError>) -> Result<Finished, Error> {
+    match outcome {
+        Ok(outcome) => outcome,
+        Err(error) if error.is_cancelled() => Err(Error::Internal("the load was cancelled".to_owned())),
+        Err(error) => Err(Error::Internal(format!("the load's task ended unexpectedly: {error}"))),
+    }
+}
+
+/// The reason why a loader ended while its stream goes on.
+fn ended_early(outcome: Result<Result<Finished, Error>, JoinError>) -> Error {
+    let ended = || Error::Internal("the load ended before its stream".to_owned());
+    joined(outcome).err().unwrap_or_else(ended)
 }
 
 impl Drop for Session {

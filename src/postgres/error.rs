@@ -77,6 +77,14 @@ pub enum Error {
     /// An overwrite has nothing to match rows by.
     #[error("{0}")]
     NoKey(String),
+    /// The schema belongs to pgflight or to Postgres.
+    #[error("schema {schema:?} is {owner}, and no stream may change it; choose another schema for the table")]
+    Reserved {
+        /// The schema.
+        schema: String,
+        /// Whose it is.
+        owner: &'static str,
+    },
     /// What a command names is not there.
     #[error("{0}")]
     NotFound(String),
@@ -160,7 +168,7 @@ impl Error {
             Error::PoolExhausted { .. } => Class::Unavailable,
             Error::Statement { source, .. } => source.code().map_or(Class::Unavailable, |code| verdict(code.code()).0),
             Error::Cell { cell, .. } => cell.class(),
-            Error::Plan { .. } | Error::Schema(_) | Error::NoKey(_) => Class::BadRequest,
+            Error::Plan { .. } | Error::Schema(_) | Error::NoKey(_) | Error::Reserved { .. } => Class::BadRequest,
             Error::NotFound(_) => Class::NotFound,
             Error::Delete(_) => Class::BadRequest,
             Error::Migrate(error) => error.class(),
@@ -360,6 +368,10 @@ pub struct CopyPlace {
 
 /// Reads `COPY t, line N, column c` out of an error's context.
 pub fn place(db: &DbError) -> Option<CopyPlace> {
+    // COPY checks the size of rows when it flushes a thousand of them; the line is then the last one that was read.
+    if db.code().code() == "54000" && db.routine() == Some("RelationGetBufferForTuple") {
+        return None;
+    }
     parse_place(db.where_()?)
 }
 
@@ -377,20 +389,4 @@ fn parse_place(context: &str) -> Option<CopyPlace> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_place_of_a_bad_row_is_read_from_the_copy_context() {
-        let place = parse_place("COPY t, line 7, column b").unwrap();
-        assert_eq!((place.line, place.column.as_deref()), (7, Some("b")));
-        let odd = parse_place("COPY a, line 3, line 12, column x, column y").unwrap();
-        assert_eq!(odd.line, 12, "a table name may look like the context itself");
-        assert_eq!(
-            parse_place("COPY t, line 9").unwrap(),
-            CopyPlace { line: 9, column: None }
-        );
-        assert_eq!(parse_place("PL/pgSQL function f() line 3 at RAISE"), None);
-        assert_eq!(parse_place("SQL statement x\nCOPY t, line 4").unwrap().line, 4);
-    }
-}
+mod tests;

@@ -4,13 +4,14 @@
 //! prefix says), validation of the arrays stays on, and a panic of the reader is an error of this one stream. Format: Arrow
 //! columnar format, "Encapsulated message format", "IPC streaming format" and "Compression".
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::buffer::Buffer;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::ipc::convert::try_fb_to_schema;
 use arrow::ipc::reader::{read_dictionary, read_record_batch};
 use arrow::ipc::{MessageHeader, root_as_message};
@@ -19,7 +20,9 @@ use bytes::Bytes;
 /// Most rows of one batch: a batch of nothing but NULL columns costs no bytes on the wire but a row each in Postgres.
 const MAX_BATCH_ROWS: i64 = 16 << 20;
 /// Most bytes that one batch's compressed buffers may unpack to.
-const MAX_UNPACKED_BYTES: i64 = 1 << 30;
+const MAX_UNPACKED_BYTES: i64 = 256 << 20;
+/// What the format promises of a body ("Encapsulated message format"): buffers start at multiples of 8 bytes in it.
+const ALIGNMENT: usize = 8;
 /// Postgres' own limit on columns.
 const MAX_COLUMNS: usize = 1600;
 
@@ -114,6 +117,35 @@ pub(crate) fn read_message(
     guarded(|| read_unguarded(header, &body, schema, dictionaries))
 }
 
+/// Memory that a message takes once it is read: its body, or what its buffers unpack to where that is more.
+///
+/// # Errors
+/// Sizes and offsets that cannot be.
+pub(crate) fn memory_bytes(header: &[u8], body: &[u8]) -> Result<usize, String> {
+    guarded(|| {
+        let message = root_as_message(header).map_err(|error| error.to_string())?;
+        let dictionary = message.header_as_dictionary_batch().and_then(|batch| batch.data());
+        let unpacked = match message.header_as_record_batch().or(dictionary) {
+            Some(batch) => check_body(&batch, body)?,
+            None => 0,
+        };
+        Ok(body.len().max(unpacked))
+    })
+}
+
+/// The body where the reader can take it. It moves what is not aligned for all arrays but unions, whose type ids and
+/// offsets it takes as they stand.
+fn aligned<'a>(body: &'a Buffer, schema: &Schema) -> Cow<'a, Buffer> {
+    let needs = schema
+        .flattened_fields()
+        .iter()
+        .any(|field| matches!(field.data_type(), DataType::Union(..)));
+    match needs && body.as_ptr().align_offset(ALIGNMENT) != 0 {
+        true => Cow::Owned(Buffer::from(body.as_slice())),
+        false => Cow::Borrowed(body),
+    }
+}
+
 fn read_unguarded(
     header: &[u8],
     body: &Buffer,
@@ -124,15 +156,28 @@ fn read_unguarded(
     if let Some(batch) = message.header_as_record_batch() {
         check_body(&batch, body)?;
         let version = message.version();
-        let read = read_record_batch(body, batch, Arc::clone(schema), dictionaries, None, &version);
+        let read = read_record_batch(
+            &aligned(body, schema),
+            batch,
+            Arc::clone(schema),
+            dictionaries,
+            None,
+            &version,
+        );
         return read.map(Some).map_err(|error| mismatch(schema, &error.to_string()));
     }
     if let Some(dictionary) = message.header_as_dictionary_batch() {
         if let Some(values) = dictionary.data() {
             check_body(&values, body)?;
         }
-        read_dictionary(body, dictionary, schema, dictionaries, &message.version())
-            .map_err(|error| error.to_string())?;
+        read_dictionary(
+            &aligned(body, schema),
+            dictionary,
+            schema,
+            dictionaries,
+            &message.version(),
+        )
+        .map_err(|error| error.to_string())?;
         return Ok(None);
     }
     Err(match message.header_type() {
@@ -157,7 +202,8 @@ fn mismatch(schema: &Schema, reason: &str) -> String {
     )
 }
 
-fn check_body(batch: &arrow::ipc::RecordBatch<'_>, body: &Buffer) -> Result<(), String> {
+/// What the buffers unpack to; 0 where they are not compressed.
+fn check_body(batch: &arrow::ipc::RecordBatch<'_>, body: &[u8]) -> Result<usize, String> {
     if !(0..=MAX_BATCH_ROWS).contains(&batch.length()) {
         return Err(format!(
             "the batch announces {} rows; at most {MAX_BATCH_ROWS} are taken, send smaller batches",
@@ -190,14 +236,14 @@ fn check_body(batch: &arrow::ipc::RecordBatch<'_>, body: &Buffer) -> Result<(), 
         true => Err(format!(
             "the batch unpacks to {unpacked} bytes; at most {MAX_UNPACKED_BYTES} are taken, send smaller batches"
         )),
-        false => Ok(()),
+        false => usize::try_from(unpacked).map_err(|error| error.to_string()),
     }
 }
 
 /// A compressed buffer starts with its unpacked length, or -1 when it is not compressed after all.
-fn unpacked_bytes(body: &Buffer, offset: i64, length: i64) -> Result<i64, String> {
+fn unpacked_bytes(body: &[u8], offset: i64, length: i64) -> Result<i64, String> {
     let at = usize::try_from(offset).map_err(|error| error.to_string())?;
-    let prefix: Option<[u8; 8]> = body.as_slice().get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
+    let prefix: Option<[u8; 8]> = body.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
     match prefix.filter(|_| length >= 8).map(i64::from_le_bytes) {
         Some(-1) => Ok(length),
         Some(bytes) if bytes >= 0 => Ok(bytes),

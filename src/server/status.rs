@@ -7,6 +7,10 @@ use tonic::{Code, Status};
 use crate::ingest::error::{Error, Facts};
 use crate::model::class::Class;
 
+/// Longest message in its encoded form. Clients refuse headers of more than 8 KiB (gRPC's default limit, which is 16 KiB
+/// in some), and then show their own error in place of ours.
+const MESSAGE_BYTES: usize = 4096;
+
 /// The gRPC code of a failure class. Column "use for" of the Flight error table decides: clients map codes to their
 /// own exceptions (`ArrowInvalid`, `FlightUnavailableError`, ...).
 pub fn code(class: Class) -> Code {
@@ -31,7 +35,7 @@ pub fn code(class: Class) -> Code {
 
 /// The status that a client gets for a failed call.
 pub fn status(error: &Error) -> Status {
-    let mut status = Status::new(code(error.class()), error.to_string());
+    let mut status = Status::new(code(error.class()), shortened(error.to_string()));
     if let Some(facts) = error.facts() {
         add_facts(status.metadata_mut(), facts);
     }
@@ -45,6 +49,31 @@ pub fn status(error: &Error) -> Status {
     status
 }
 
+/// The message as far as clients take it, with both of its ends.
+fn shortened(message: String) -> String {
+    let cost = |c: char| {
+        if matches!(c, ' '..='~') && c != '%' {
+            1
+        } else {
+            3 * c.len_utf8()
+        }
+    };
+    // gRPC percent-encodes what is not printable ASCII: three bytes for one.
+    if message.chars().map(cost).sum::<usize>() <= MESSAGE_BYTES {
+        return message;
+    }
+    let fitting = |limit: usize| {
+        let mut taken = 0;
+        move |c: &char| {
+            taken += cost(*c);
+            taken <= limit
+        }
+    };
+    let start = message.chars().take_while(fitting(MESSAGE_BYTES * 2 / 3));
+    let end: Vec<char> = message.chars().rev().take_while(fitting(MESSAGE_BYTES / 3)).collect();
+    start.chain(" ... ".chars()).chain(end.into_iter().rev()).collect()
+}
+
 fn add_facts(metadata: &mut MetadataMap, facts: &Facts) {
     let row = facts.row.map(|row| row.to_string());
     let trailers = [
@@ -56,7 +85,12 @@ fn add_facts(metadata: &mut MetadataMap, facts: &Facts) {
     ];
     for (key, value) in trailers {
         // Header values are ASCII; a name that is not stays in the message, which gRPC percent-encodes.
-        if let Some(value) = value.as_deref().and_then(|value| MetadataValue::try_from(value).ok()) {
+        // As with the message: what is too long would hide everything.
+        if let Some(value) = value
+            .as_deref()
+            .filter(|value| value.len() <= 256)
+            .and_then(|value| MetadataValue::try_from(value).ok())
+        {
             metadata.insert(key, value);
         }
     }
@@ -66,6 +100,24 @@ fn add_facts(metadata: &mut MetadataMap, facts: &Facts) {
 mod tests {
     use super::*;
     use crate::ingest::error::DestinationError;
+
+    #[test]
+    fn a_message_that_clients_would_refuse_is_shortened_in_the_middle() {
+        assert_eq!(shortened("short é".to_owned()), "short é");
+        for filling in ["x", "é", "%"] {
+            let long = format!("table {} cannot be used", filling.repeat(5000));
+            let short = shortened(long);
+            assert!(
+                short.starts_with("table ") && short.ends_with(" cannot be used"),
+                "{short}"
+            );
+            let encoded: usize = short
+                .chars()
+                .map(|c| if c.is_ascii() && c != '%' { 1 } else { 3 * c.len_utf8() })
+                .sum();
+            assert!(encoded <= MESSAGE_BYTES + 5, "{filling}: {encoded}");
+        }
+    }
 
     #[test]
     fn a_postgres_failure_carries_its_facts_as_trailers() {

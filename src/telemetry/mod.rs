@@ -5,7 +5,7 @@
 mod json;
 pub mod names;
 
-use std::io;
+use std::io::{self, IsTerminal};
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::filter::{EnvFilter, ParseError};
@@ -48,7 +48,10 @@ pub fn install_log(config: &Config) -> Result<(), TelemetryError> {
         })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter);
     match config.raw().log.format {
-        LogFormat::Text => builder.with_writer(io::stderr).finish().try_init()?,
+        LogFormat::Text => {
+            let ansi = io::stderr().is_terminal();
+            builder.with_ansi(ansi).with_writer(io::stderr).finish().try_init()?;
+        }
         LogFormat::Json => builder
             .event_format(json::JsonLine)
             .with_writer(io::stdout)

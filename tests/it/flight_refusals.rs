@@ -14,12 +14,12 @@ use crate::support::database::Database;
 use crate::support::flight::{Flight, batch, command, longs, messages, metadata, path, texts};
 use crate::support::server::Server;
 
-fn rows() -> RecordBatch {
+pub(crate) fn rows() -> RecordBatch {
     batch(vec![("id", longs([1, 2])), ("name", texts(&[Some("a"), None]))])
 }
 
 #[track_caller]
-fn refused(result: Result<impl std::fmt::Debug, Status>, code: Code, words: &[&str]) {
+pub(crate) fn refused(result: Result<impl std::fmt::Debug, Status>, code: Code, words: &[&str]) {
     let error = result.expect_err("the put must be refused");
     assert_eq!(error.code(), code, "{error}");
     for word in words {
@@ -28,7 +28,7 @@ fn refused(result: Result<impl std::fmt::Debug, Status>, code: Code, words: &[&s
     assert!(!error.message().contains('\n'), "one sentence: {:?}", error.message());
 }
 
-async fn tables(database: &Database) -> Vec<String> {
+pub(crate) async fn tables(database: &Database) -> Vec<String> {
     database
         .lines("select relname from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')")
         .await
@@ -363,29 +363,4 @@ async fn a_silent_client_holds_no_transaction_beyond_the_idle_timeout() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(tables(&database).await, Vec::<String>::new());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn with_tokens_every_put_needs_one_and_a_handshake_gives_it() {
-    let database = Database::create().await;
-    let auth = json!({"auth": {"tokens": [{"principal": "etl", "token": "s3cret"}]}});
-    let server = Server::start_with(database.uri(), auth).await;
-    let anonymous = Flight::connect(&server).await;
-    refused(
-        anonymous.clone().put(path(&["t"]), &[rows()]).await,
-        Code::Unauthenticated,
-        &["auth.tokens"],
-    );
-    let mut wrong = anonymous.clone().with_header("authorization", "Bearer nope");
-    refused(
-        wrong.put(path(&["t"]), &[rows()]).await,
-        Code::Unauthenticated,
-        &["auth.tokens"],
-    );
-    assert_eq!(tables(&database).await, Vec::<String>::new());
-    let mut known = anonymous.clone().with_header("authorization", "Bearer s3cret");
-    assert_eq!(known.put(path(&["t"]), &[rows()]).await.unwrap()["rows"], 2);
-    let mut shaken = arrow_flight::FlightClient::new_from_inner(anonymous.client.clone());
-    shaken.add_header("authorization", "Basic ZXRsOnMzY3JldA").unwrap();
-    shaken.handshake(Vec::new()).await.expect("Basic credentials are taken");
 }

@@ -128,6 +128,32 @@ async fn slow_clients_that_hold_all_the_memory_let_a_fast_one_pass() {
     }
 }
 
+/// Streams without a connection hold memory, streams with one need some: neither may wait for the other for good.
+#[tokio::test(flavor = "multi_thread")]
+async fn more_streams_than_connections_and_more_bytes_than_memory_all_finish() {
+    let database = Database::create().await;
+    let settings =
+        json!({"limits": {"max_inflight_bytes": 2 << 20, "max_message_bytes": 1 << 20}, "pool": {"max_size": 3}});
+    let server = Server::start_with(database.uri(), settings).await;
+    database.execute("create table t (id bigint)").await;
+    let rows = batch(vec![("id", longs(0..50_000))]);
+    let puts = (0..12).map(|put| {
+        let (server, rows) = (server.http(), vec![rows.clone(); 8]);
+        // Chunks larger than the memory there is: only pressure makes streams write.
+        let options =
+            json!({"table": "t", "batch_size": 1 << 30, "commit": if put % 4 == 3 { "batch" } else { "atomic" }});
+        async move { Flight::reach(&server).await.put(command(options), &rows).await }
+    });
+    let all = tokio::time::timeout(Duration::from_secs(120), futures::future::join_all(puts));
+    for answer in all.await.expect("nobody waits for good") {
+        assert_eq!(answer.unwrap()["committed"], 400_000);
+    }
+    assert_eq!(
+        database.value("select count(*) from t").await,
+        (12 * 400_000).to_string()
+    );
+}
+
 /// The trigger stands in for a full disk: the same SQLSTATE, until there is room again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_load_waits_for_room_on_a_full_disk_and_then_goes_on() {

@@ -7,6 +7,7 @@ mod config;
 mod demo;
 mod embed;
 mod faults;
+mod flight_access;
 mod flight_put;
 mod flight_refusals;
 mod harness;

@@ -116,7 +116,8 @@ fn every_command_that_compose_dockerfile_and_makefile_run_is_understood() {
         .lines()
         .filter_map(|line| line.strip_prefix("\t./target/release/pgflight "))
     {
-        commands.push(line.replace("$(SF)", "0.1").split(' ').map(str::to_owned).collect());
+        let line = line.replace("$(SF)", "0.1").replace("$(KEPT)", "--keep");
+        commands.push(line.split(' ').map(str::to_owned).collect());
     }
     assert_eq!(commands.len(), 5);
     for command in commands {

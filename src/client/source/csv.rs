@@ -2,7 +2,7 @@
 //!
 //! An empty field is NULL, unless another text was chosen to mean NULL. Lines without any character are skipped.
 
-use std::io::BufRead;
+use std::io::{BufRead, Read};
 
 use arrow::array::{Array, StringBuilder};
 use csv::{ErrorKind, Reader, ReaderBuilder, StringRecord};
@@ -17,9 +17,15 @@ pub(super) struct CsvRows {
     reader: Reader<Box<dyn BufRead + Send>>,
     names: Vec<String>,
     null_text: String,
-    /// Without a header line the first record was read to count the columns.
-    pending: Option<StringRecord>,
+    /// One record ahead, because the last one tells whether a quote was left open.
+    ahead: StringRecord,
+    /// Whether the input ended.
+    ended: bool,
 }
+
+/// Follows the input. Where a quote is open at its end, this closes it and belongs to the open field; else it is a record
+/// of its own with one empty field.
+const END_MARK: &[u8] = b"\n\"";
 
 impl CsvRows {
     pub(super) fn open(
@@ -30,27 +36,29 @@ impl CsvRows {
         let delimiter = options
             .delimiter
             .unwrap_or(if is_tab_separated(&input) { b'\t' } else { b',' });
-        let mut reader = ReaderBuilder::new()
+        let reader = ReaderBuilder::new()
             .has_headers(false)
+            .flexible(true)
             .delimiter(delimiter)
-            .from_reader(bytes);
-        let mut first = StringRecord::new();
-        let found = reader
-            .read_record(&mut first)
-            .map_err(|error| csv_error(&input, &error))?;
+            .from_reader(Box::new(bytes.chain(END_MARK)) as Box<dyn BufRead + Send>);
         let mut rows = Self {
             input,
             reader,
             names: Vec::new(),
             null_text: options.null_text.clone(),
-            pending: None,
+            ahead: StringRecord::new(),
+            ended: false,
         };
+        rows.read_ahead()?;
         if options.header {
-            rows.names = first.iter().map(str::to_owned).collect();
+            let mut header = StringRecord::new();
+            if rows.next(&mut header)? {
+                rows.names = header.iter().map(str::to_owned).collect();
+            }
             rows.check_header()?;
-        } else if found {
-            rows.names = (1..=first.len()).map(|number| format!("column_{number}")).collect();
-            rows.pending = Some(first);
+        } else {
+            let columns = 1..=rows.ahead.len();
+            rows.names = columns.map(|number| format!("column_{number}")).collect();
         }
         Ok(rows)
     }
@@ -76,14 +84,48 @@ impl CsvRows {
         Ok(())
     }
 
-    fn read(&mut self, record: &mut StringRecord) -> Result<bool, SourceError> {
-        if let Some(first) = self.pending.take() {
-            *record = first;
+    /// Whether there was a record.
+    fn read_ahead(&mut self) -> Result<bool, SourceError> {
+        let read = self.reader.read_record(&mut self.ahead);
+        read.map_err(|error| csv_error(&self.input, &error))
+    }
+
+    /// Takes the next record; false at the end.
+    fn next(&mut self, record: &mut StringRecord) -> Result<bool, SourceError> {
+        if self.ended {
+            return Ok(false);
+        }
+        std::mem::swap(record, &mut self.ahead);
+        if self.read_ahead()? {
             return Ok(true);
         }
-        self.reader
-            .read_record(record)
-            .map_err(|error| csv_error(&self.input, &error))
+        self.ended = true;
+        match record.len() == 1 && record.iter().all(str::is_empty) {
+            true => Ok(false),
+            false => Err(self.at(
+                record,
+                "a quote is opened here and never closed; the file may be cut off".to_owned(),
+            )),
+        }
+    }
+
+    fn check_length(&self, record: &StringRecord) -> Result<(), SourceError> {
+        let (found, expected) = (record.len(), self.names.len());
+        if found == expected {
+            return Ok(());
+        }
+        let reason = format!(
+            "the line has {found} fields where {expected} are expected; check the delimiter (--delimiter) and quoting"
+        );
+        Err(self.at(record, reason))
+    }
+
+    fn at(&self, record: &StringRecord, reason: String) -> SourceError {
+        SourceError::Line {
+            input: self.input.clone(),
+            line: record.position().map_or(0, csv::Position::line),
+            reason,
+        }
     }
 }
 
@@ -105,7 +147,8 @@ impl TextRows for CsvRows {
         let mut lines = Vec::new();
         let mut byte_count = 0;
         let mut record = StringRecord::new();
-        while lines.len() < max_rows && byte_count < BLOCK_BYTES && self.read(&mut record)? {
+        while lines.len() < max_rows && byte_count < BLOCK_BYTES && self.next(&mut record)? {
+            self.check_length(&record)?;
             lines.push(record.position().map_or(0, csv::Position::line));
             byte_count += record.as_slice().len();
             for (column, cell) in columns.iter_mut().zip(&record) {
@@ -136,9 +179,6 @@ fn csv_error(input: &str, error: &csv::Error) -> SourceError {
                 source: std::io::Error::new(io.kind(), io.to_string()),
             };
         }
-        ErrorKind::UnequalLengths { expected_len, len, .. } => format!(
-            "the line has {len} fields where {expected_len} are expected; check the delimiter (--delimiter) and quoting"
-        ),
         ErrorKind::Utf8 { .. } => "the line is not valid UTF-8; convert the file to UTF-8 first".to_owned(),
         _ => error.to_string(),
     };
@@ -146,5 +186,48 @@ fn csv_error(input: &str, error: &csv::Error) -> SourceError {
         input: input.to_owned(),
         line,
         reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows of a text, or why they cannot be read.
+    fn count(content: &'static str) -> Result<usize, SourceError> {
+        let options = TextOptions::default();
+        let mut rows = CsvRows::open("x.csv".to_owned(), Box::new(content.as_bytes()), &options)?;
+        let mut found = 0;
+        while let Some(block) = rows.next_block(100)? {
+            found += block.lines.len();
+        }
+        Ok(found)
+    }
+
+    #[test]
+    fn a_quote_that_is_never_closed_is_an_error_with_its_line() {
+        for (content, line) in [
+            ("id,name\n1,\"abc\n2,d\n", 2),
+            ("id,name\n1,x\n2,\"", 3),
+            ("a\n\"", 2),
+            ("\"a\n1\n", 1),
+        ] {
+            let error = count(content).unwrap_err().to_string();
+            let place = format!("line {line}");
+            assert!(
+                error.contains(&place) && error.contains("never closed"),
+                "{content:?}: {error}"
+            );
+        }
+        for (content, rows) in [
+            ("", 0),
+            ("a\n", 0),
+            ("a\n\"\"\n", 1),
+            ("a\n\"x\"", 1),
+            ("a,b\n1,\"x\ny\"\n\n", 1),
+            ("a\n1\n\"\"", 2),
+        ] {
+            assert_eq!(count(content).unwrap(), rows, "{content:?}");
+        }
     }
 }

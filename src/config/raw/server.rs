@@ -58,7 +58,7 @@ pub struct Limits {
     /// HTTP/2 flow-control window of one stream, in bytes.
     #[schemars(range(min = 65535, max = 2147483647))]
     pub http2_stream_window_bytes: u32,
-    /// HTTP/2 flow-control window of one connection, in bytes.
+    /// HTTP/2 flow-control window of one connection, in bytes: as many streams of it as fit may stand still before the others do.
     #[schemars(range(min = 65535, max = 2147483647))]
     pub http2_connection_window_bytes: u32,
     /// How often an idle connection is asked whether it is alive.
@@ -77,8 +77,8 @@ impl Default for Limits {
             max_inflight_bytes: 256 << 20,
             max_streams: 256,
             stream_idle_timeout: GoDuration::from_secs(30),
-            http2_stream_window_bytes: 4 << 20,
-            http2_connection_window_bytes: 16 << 20,
+            http2_stream_window_bytes: 2 << 20,
+            http2_connection_window_bytes: 128 << 20,
             http2_keepalive_interval: GoDuration::from_secs(30),
             http2_keepalive_timeout: GoDuration::from_secs(20),
             handshake_timeout: GoDuration::from_secs(10),

@@ -30,8 +30,15 @@ pub enum CatalogError {
     #[error("the catalog's answer was not understood: {0}")]
     Shape(String),
     /// Postgres refused the query, or the connection broke.
-    #[error("reading the catalog failed")]
+    #[error("looking at the table failed: {}; the role needs USAGE on its schema and SELECT on it", reason(.0))]
     Db(#[from] tokio_postgres::Error),
+}
+
+fn reason(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(db) => format!("{} (SQLSTATE {})", db.message(), db.code().code()),
+        None => error.to_string(),
+    }
 }
 
 /// Reads what there is under `name`; without a schema in `name` it is looked for in `default_schema`, and without that in

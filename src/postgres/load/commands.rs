@@ -36,6 +36,7 @@ impl PgDestination {
     /// Unlike a load, this does not ask what the encoder could squeeze into an existing column: a column that cannot hold
     /// every value of the wanted type does not fit.
     pub(super) async fn migrate_table(&self, command: &MigrateCommand) -> Result<MigrationReport, Error> {
+        self.check_schema(&command.table)?;
         let profile = command.profile;
         let options = WantedOptions {
             profile,
@@ -66,6 +67,7 @@ impl PgDestination {
 
     /// Deletes stale rows slice by slice, each a transaction of its own.
     pub(super) async fn delete_stale_rows(&self, command: &DeleteStale) -> Result<u64, Error> {
+        self.check_schema(&command.table)?;
         let connection = self.connections.get().await?;
         let (table, _) = self.existing(&connection, &command.table).await?;
         let followed = self.followed(&connection, std::slice::from_ref(&table)).await?;
@@ -87,6 +89,10 @@ impl PgDestination {
 
     /// Deletes records and what hangs below them in one statement.
     pub(super) async fn delete_record_rows(&self, command: &DeleteRecords) -> Result<u64, Error> {
+        let tables = command.relations.iter().map(|relation| &relation.table);
+        for table in tables.chain([&command.table]) {
+            self.check_schema(table)?;
+        }
         let connection = self.connections.get().await?;
         let mut named = command.clone();
         let found;

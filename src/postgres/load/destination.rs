@@ -98,7 +98,26 @@ impl PgDestination {
         self.embed.clone()
     }
 
+    /// Refuses tables that are not the clients': what pgflight keeps about streams, and what Postgres keeps about tables.
+    pub(super) fn check_schema(&self, table: &TableName) -> Result<(), Error> {
+        let Some(schema) = table.schema.as_ref().or(self.default_schema.as_ref()) else {
+            return Ok(());
+        };
+        let owner = match schema.as_str() {
+            _ if *schema == self.state_schema => "where pgflight keeps its own tables (state_schema)",
+            "information_schema" => "Postgres' own",
+            // Postgres refuses to create others with this beginning.
+            name if name.starts_with("pg_") && !name.starts_with("pg_temp") => "Postgres' own",
+            _ => return Ok(()),
+        };
+        Err(Error::Reserved {
+            schema: schema.as_str().to_owned(),
+            owner,
+        })
+    }
+
     pub(super) async fn open_load(&self, caller: &Caller, request: LoadRequest) -> Result<Arc<dyn Load>, Error> {
+        self.check_schema(&request.table)?;
         let name = request
             .options
             .stream_id
@@ -217,6 +236,7 @@ impl PgDestination {
 
     /// Opens a stream whose table need not exist yet.
     pub(super) async fn open_named_stream(&self, name: &StreamName, table: &TableName) -> Result<StreamState, Error> {
+        self.check_schema(table)?;
         let connection = self.connections.get().await?;
         let found = read_table(connection.client(), table, self.default_schema.as_ref()).await;
         let found = found.map_err(|error| Error::Migrate(Box::new(error.into())))?;

@@ -50,6 +50,17 @@ impl Decoder {
         &self.schema
     }
 
+    /// Memory that a message takes once it is read: its body, or what that unpacks to.
+    ///
+    /// # Errors
+    /// Why the message cannot be read.
+    pub fn bytes(&self, data: &FlightData) -> Result<usize, String> {
+        match data.data_header.is_empty() {
+            true => Ok(data.data_body.len()),
+            false => arrow_ipc::memory_bytes(&data.data_header, &data.data_body),
+        }
+    }
+
     /// Reads one message after the first.
     ///
     /// # Errors
@@ -70,8 +81,11 @@ impl Decoder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{ArrayRef, DictionaryArray, Int32Array, StringArray};
-    use arrow::datatypes::Int32Type;
+    use arrow::array::{ArrayRef, DictionaryArray, Int32Array, StringArray, UnionArray};
+    use arrow::buffer::ScalarBuffer;
+    use arrow::datatypes::{DataType, Field, Int32Type, UnionFields};
+    use arrow::ipc::CompressionType;
+    use arrow::ipc::writer::IpcWriteOptions;
     use arrow_flight::encode::{DictionaryHandling, FlightDataEncoderBuilder};
     use futures::{StreamExt, TryStreamExt};
 
@@ -107,6 +121,57 @@ mod tests {
             panic!("batch")
         };
         assert_eq!(read.columns(), batch.columns());
+    }
+
+    /// gRPC puts a body wherever it ends up in its buffer.
+    #[test]
+    fn unions_are_read_wherever_their_bytes_lie() {
+        let ids = ScalarBuffer::from(vec![0_i8, 1, 0]);
+        let offsets = ScalarBuffer::from(vec![0_i32, 0, 1]);
+        let children: Vec<ArrayRef> = vec![
+            Arc::new(Int32Array::from(vec![1, 2])),
+            Arc::new(StringArray::from(vec!["x"])),
+        ];
+        let fields = [(0_i8, DataType::Int32), (1, DataType::Utf8)];
+        let fields: UnionFields = fields
+            .into_iter()
+            .map(|(id, kind)| (id, Arc::new(Field::new(format!("f{id}"), kind, true))))
+            .collect();
+        let union = UnionArray::try_new(fields, ids, Some(offsets), children).unwrap();
+        let batch = RecordBatch::try_from_iter([("u", Arc::new(union) as ArrayRef)]).unwrap();
+        let sent = messages(&batch);
+        for shift in 0..8 {
+            let mut shifted = vec![0; shift];
+            shifted.extend_from_slice(&sent[1].data_body);
+            let moved = FlightData {
+                data_body: bytes::Bytes::from(shifted).slice(shift..),
+                ..sent[1].clone()
+            };
+            let Message::Batch(read) = Decoder::new(&sent[0]).unwrap().read(moved).unwrap() else {
+                panic!("batch")
+            };
+            assert_eq!(read.columns(), batch.columns(), "shifted by {shift}");
+        }
+    }
+
+    #[test]
+    fn a_compressed_message_counts_what_it_unpacks_to() {
+        let zeros: ArrayRef = Arc::new(Int32Array::from(vec![0; 100_000]));
+        let batch = RecordBatch::try_from_iter([("n", zeros)]).unwrap();
+        let options = IpcWriteOptions::default()
+            .try_with_compression(Some(CompressionType::ZSTD))
+            .unwrap();
+        let encoder = FlightDataEncoderBuilder::new().with_options(options);
+        let sent = encoder
+            .build(futures::stream::iter([Ok(batch.clone())]))
+            .boxed()
+            .try_collect();
+        let sent: Vec<FlightData> = futures::executor::block_on(sent).unwrap();
+        let decoder = Decoder::new(&sent[0]).unwrap();
+        assert!(sent[1].data_body.len() < 10_000);
+        assert!(decoder.bytes(&sent[1]).unwrap() >= 400_000);
+        let plain = messages(&batch);
+        assert_eq!(decoder.bytes(&plain[1]).unwrap(), plain[1].data_body.len());
     }
 
     #[test]

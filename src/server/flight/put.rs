@@ -265,17 +265,16 @@ where
         session: &mut Session,
     ) -> Result<(), Error> {
         let wire_bytes = data.data_body.len();
-        let permit = self.acquire(wire_bytes, session).await?;
+        let bytes = self.decoder.bytes(&data);
+        let bytes = bytes.map_err(|reason| self.undecodable(session, reason))?;
+        let permit = self.acquire(bytes, session).await?;
         let label = seq.map(|seq| Label {
             seq,
             token,
             hash: hash(&data),
         });
-        let read = self.decoder.read(data).map_err(|reason| StreamError::Decode {
-            message: self.message,
-            reason,
-            kept: session.kept(),
-        })?;
+        let read = self.decoder.read(data);
+        let read = read.map_err(|reason| self.undecodable(session, reason))?;
         match read {
             Message::Batch(batch) if batch.num_rows() > 0 || label.is_some() => {
                 if let (None, Some(stream_id)) = (&label, session.wants_labels()) {
@@ -298,16 +297,29 @@ where
         }
     }
 
-    /// Memory for a message. Whoever has to wait first lets go of what it holds itself, else all could wait for all.
+    /// Memory for a message. Whoever has to wait first lets go of what it holds itself; and who then holds nothing but a
+    /// connection goes on beyond the budget, because those who hold the memory may be waiting for that connection. That
+    /// adds one message per pooled connection at most.
     async fn acquire(&mut self, bytes: usize, session: &mut Session) -> Result<BytePermit, Error> {
         if let Some(permit) = self.context.budget.try_acquire(bytes) {
             return Ok(permit);
         }
         session.flush().await?;
         tokio::select! {
-            permit = self.context.budget.acquire(bytes) => Ok(permit),
+            biased;
             () = self.context.life.stopping.cancelled() => Err(Error::Draining),
+            permit = self.context.budget.acquire(bytes) => Ok(permit),
+            starved = session.starved() => starved.map(|()| self.context.budget.overdraw(bytes)),
         }
+    }
+
+    fn undecodable(&self, session: &Session, reason: String) -> Error {
+        StreamError::Decode {
+            message: self.message,
+            reason,
+            kept: session.kept(),
+        }
+        .into()
     }
 
     fn protocol(&self, session: &Session, reason: &str) -> Error {
