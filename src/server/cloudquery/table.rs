@@ -62,7 +62,8 @@ fn identifier(what: &'static str, name: &str) -> Result<Ident, RequestError> {
     Ident::new(kept).map_err(|source| RequestError::Name { what, source })
 }
 
-fn is_key(field: &Field) -> bool {
+/// Whether the column belongs to the primary key.
+pub(super) fn is_key(field: &Field) -> bool {
     field.metadata().get(PRIMARY_KEY).is_some_and(|value| value == "true")
 }
 

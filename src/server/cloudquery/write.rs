@@ -6,6 +6,7 @@
 //! hold permits, and when those are used up nothing more is read from the client.
 
 mod migrations;
+mod parts;
 mod tables;
 
 use std::collections::{HashMap, HashSet};

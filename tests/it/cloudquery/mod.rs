@@ -4,6 +4,7 @@ pub(crate) mod client;
 mod clients;
 mod generator;
 mod hostile;
+mod parallel;
 mod peers;
 mod real;
 mod state;

@@ -6,7 +6,8 @@
 //!     PGFLIGHT_BENCH_CASE=append cargo test --test it cloudquery::throughput -- --ignored --nocapture
 //! ```
 //!
-//! `PGFLIGHT_BENCH_CASE` is `append` or `upsert`, `PGFLIGHT_BENCH_ROWS` the number of rows (500,000 unless set). Without
+//! `PGFLIGHT_BENCH_CASE` is `append` or `upsert`, `PGFLIGHT_BENCH_ROWS` the number of rows (500,000 unless set), and
+//! `PGFLIGHT_BENCH_TABLE=plain` leaves structs and lists out of the SDK's test table. Without
 //! `PGFLIGHT_CLOUDQUERY_PEERS` pgflight is measured alone. Both servers and the client are optimized programs, so the
 //! profile of the tests does not matter.
 

@@ -2,6 +2,7 @@
 //! core, of which only a few are open at once because each holds a connection.
 
 use std::collections::HashMap;
+use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,11 +11,12 @@ use arrow::compute::concat_batches;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::WriteContext;
+use super::parts::{Parts, Split};
 use crate::ingest::batcher::IncomingBatch;
 use crate::ingest::budget::BytePermit;
 use crate::ingest::error::Error;
 use crate::ingest::request::{LoadOptions, LoadRequest};
-use crate::ingest::session::{Session, StreamEnd};
+use crate::ingest::session::Session;
 use crate::model::ident::TableName;
 use crate::model::options::{CommitMode, MigrateMode, StreamOptions, TypeProfile, WriteMode};
 use crate::server::cloudquery::table::CqTable;
@@ -54,7 +56,7 @@ struct Table {
     bytes: usize,
     permit: Option<BytePermit>,
     oldest: Option<Instant>,
-    load: Option<Session>,
+    load: Option<Parts>,
     used: u64,
 }
 
@@ -126,7 +128,7 @@ impl Tables {
     /// Rows that are committed whatever happens next.
     pub(super) fn committed(&self) -> u64 {
         let loading = self.tables.values().filter_map(|table| table.load.as_ref());
-        self.committed + loading.map(|load| load.kept().rows).sum::<u64>()
+        self.committed + loading.map(Parts::kept).sum::<u64>()
     }
 
     /// Writes and commits everything of one table.
@@ -138,7 +140,9 @@ impl Tables {
         if table.load.is_none() && !table.waiting.is_empty() {
             self.make_room().await?;
         }
-        self.committed += table.settle(&self.context).await?;
+        self.committed += table
+            .settle(&self.context, share(self.lanes, self.tables.len() + 1))
+            .await?;
         Ok(())
     }
 
@@ -148,9 +152,9 @@ impl Tables {
         let mut tables: Vec<Table> = std::mem::take(&mut self.tables).into_values().collect();
         // Those that hold a connection come first, so that the others find one.
         tables.sort_by_key(|table| table.load.is_none());
-        let context = &self.context;
+        let (context, lanes) = (&self.context, share(self.lanes, tables.len()));
         let rows: Vec<u64> = stream::iter(tables)
-            .map(|mut table| async move { table.settle(context).await })
+            .map(|mut table| async move { table.settle(context, lanes).await })
             .buffer_unordered(self.lanes)
             .try_collect()
             .await?;
@@ -169,10 +173,11 @@ impl Tables {
             self.make_room().await?;
         }
         self.clock += 1;
+        let lanes = share(self.lanes, self.tables.len());
         if let Some(table) = self.tables.get_mut(name) {
             table.used = self.clock;
             self.waiting_bytes -= table.bytes;
-            table.flush(&self.context).await?;
+            table.flush(&self.context, lanes).await?;
         }
         Ok(())
     }
@@ -238,17 +243,18 @@ impl Table {
         }
     }
 
-    async fn flush(&mut self, context: &WriteContext) -> Result<(), Error> {
+    /// Hands over what waits; up to `lanes` connections write it at once where order does not matter.
+    async fn flush(&mut self, context: &WriteContext, lanes: usize) -> Result<(), Error> {
         if self.waiting.is_empty() {
             return Ok(());
         }
         let batches = self.joined();
         let permit = self.permit.take().map(Arc::new);
-        let row_bytes = self.bytes / self.rows.max(1);
+        let (rows, row_bytes) = (self.rows, self.bytes / self.rows.max(1));
         (self.rows, self.bytes, self.oldest) = (0, 0, None);
         let load = match &mut self.load {
             Some(load) => load,
-            none => none.insert(open(context, &self.cq).await?),
+            none => none.insert(open(context, &self.cq, rows, lanes).await?),
         };
         for batch in batches {
             let wire_bytes = row_bytes * batch.num_rows();
@@ -275,21 +281,43 @@ impl Table {
         waiting
     }
 
-    async fn settle(&mut self, context: &WriteContext) -> Result<u64, Error> {
-        self.flush(context).await?;
+    async fn settle(&mut self, context: &WriteContext, lanes: usize) -> Result<u64, Error> {
+        self.flush(context, lanes).await?;
         self.end_load().await
     }
 
     async fn end_load(&mut self) -> Result<u64, Error> {
         match self.load.take() {
-            Some(load) => Ok(load.finish(StreamEnd::default()).await?.progress.committed),
+            Some(load) => load.finish().await,
             None => Ok(0),
         }
     }
 }
 
+/// How many of a call's connections one of its tables may write over. Loads that were opened when there were fewer tables
+/// keep what they got, so that all together hold at most two and a half times `lanes` (1 + 1/2 + 1/3 + .. of eight).
+fn share(lanes: usize, tables: usize) -> usize {
+    (lanes / tables.max(1)).max(1)
+}
+
+/// Opens a table's loads over at most `lanes` connections, for a first flush of `rows` rows.
+async fn open(context: &WriteContext, cq: &CqTable, rows: usize, lanes: usize) -> Result<Parts, Error> {
+    if !cq.has_key {
+        // Rows without a key have no order: one load writes several chunks at once.
+        let lanes = u16::try_from(lanes).ok().and_then(NonZeroU16::new);
+        let load = open_load(context, cq, lanes.unwrap_or(NonZeroU16::MIN)).await?;
+        return Ok(Parts::new(vec![load], None));
+    }
+    let split = Split::of(&cq.schema, rows, lanes);
+    let mut loads = Vec::new();
+    for _ in 0..split.as_ref().map_or(1, Split::parts) {
+        loads.push(open_load(context, cq, NonZeroU16::MIN).await?);
+    }
+    Ok(Parts::new(loads, split))
+}
+
 /// Opens a load. It changes no table: that is what migrate messages are for, and without them the table must be there.
-async fn open(context: &WriteContext, cq: &CqTable) -> Result<Session, Error> {
+async fn open_load(context: &WriteContext, cq: &CqTable, lanes: NonZeroU16) -> Result<Session, Error> {
     let settings = &context.client.settings;
     let chosen = StreamOptions {
         write_mode: Some(if cq.has_key {
@@ -301,7 +329,7 @@ async fn open(context: &WriteContext, cq: &CqTable) -> Result<Session, Error> {
         commit: Some(CommitMode::Batch),
         type_profile: Some(TypeProfile::Cloudquery),
         nul_bytes: Some(settings.nul_bytes),
-        lanes: Some(std::num::NonZeroU16::MIN),
+        lanes: Some(lanes),
         ..StreamOptions::default()
     };
     let options = LoadOptions::resolve(chosen.merge_over(settings.config.stream_options(&cq.name)))?;

@@ -9,6 +9,29 @@ use super::schemas::{FRONT, every_type, orders};
 use super::tables::{OF_THE_CLI, RANDOM_IDS};
 use super::{Plan, Scene};
 
+#[test]
+fn without_go_the_script_says_so_and_builds_nothing() {
+    let python = std::process::Command::new("python3")
+        .args(["-c", "import sys; print(sys.executable)"])
+        .output()
+        .expect("tests need python3");
+    let python = String::from_utf8(python.stdout).expect("a path is text");
+    for arguments in [&["check"][..], &[]] {
+        let output = std::process::Command::new(python.trim())
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/cloudquery-peers"))
+            .args(arguments)
+            .env("PATH", "/nonexistent")
+            .output()
+            .expect("python3 starts");
+        assert_eq!(output.status.code(), Some(69), "{arguments:?}: {output:?}");
+        assert!(output.stdout.is_empty());
+        assert!(
+            String::from_utf8_lossy(&output.stderr).contains("no Go toolchain"),
+            "{output:?}"
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[cfg_attr(
     not(cloudquery_cli),

@@ -18,7 +18,7 @@ pub(super) const ORDERS: [&str; 11] = [
     "tags text[]",
 ];
 
-/// Types of the SDK's test table, by column; each also has a list, JSON apart.
+/// Types of the SDK's test table, by column; each also has a list, JSON apart, and all of these have maps.
 const TYPES: [(&str, &str); 39] = [
     ("id", "bigint"),
     ("int8", "smallint"),
@@ -69,15 +69,17 @@ pub(super) fn every_type() -> Vec<String> {
         let mark = if name == "id" { "!" } else { "" };
         columns.push(format!("{name} {data_type}{mark}"));
     }
-    for (name, data_type) in TYPES.into_iter().filter(|(name, _)| *name != "json") {
-        columns.push(format!("{name}_list {}", array_of(data_type)));
+    let lists = TYPES.into_iter().filter(|(name, _)| *name != "json");
+    columns.extend(
+        lists
+            .clone()
+            .map(|(name, data_type)| format!("{name}_list {data_type}[]")),
+    );
+    let plain = TYPES.into_iter().map(|(name, _)| name.to_owned());
+    for name in plain.chain(lists.map(|(name, _)| format!("{name}_list"))) {
+        columns.extend([format!("string_{name}_map text"), format!("int_{name}_map text")]);
     }
     columns
-}
-
-/// Postgres writes the precision of an array's elements before the brackets.
-fn array_of(data_type: &str) -> String {
-    format!("{data_type}[]")
 }
 
 /// Columns of the top table, with what the CLI puts in front of them.

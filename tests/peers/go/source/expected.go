@@ -104,6 +104,8 @@ func value(column arrow.Array, row int) any {
 		return a.Value(row).ToTime().Format("2006-01-02")
 	case *types.JSONArray:
 		return json.RawMessage(a.ValueStr(row))
+	case *array.Map:
+		return a.ValueStr(row)
 	case array.ListLike:
 		start, end := a.ValueOffsets(row)
 		list := make([]any, 0, end-start)

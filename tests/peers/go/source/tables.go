@@ -83,7 +83,7 @@ func tables(s *spec) schema.Tables {
 			}},
 		}},
 	}
-	every := schema.TestTable(typesTable, schema.TestSourceOptions{SkipMaps: true})
+	every := schema.TestTable(typesTable, schema.TestSourceOptions{})
 	every.Columns[0].PrimaryKey = true
 	schema.AddCqIDs(orders)
 	schema.AddCqIDs(every)

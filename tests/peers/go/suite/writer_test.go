@@ -41,7 +41,7 @@ func TestWriter(t *testing.T) {
 			RemoveUniqueConstraint: true,
 			MovePKToCQOnly:         true,
 		}},
-		plugin.WithTestDataOptions(schema.TestSourceOptions{SkipMaps: true, TimePrecision: time.Microsecond}),
+		plugin.WithTestDataOptions(schema.TestSourceOptions{TimePrecision: time.Microsecond}),
 	)
 	if err := p.Close(context.Background()); err != nil {
 		t.Fatal(err)
