@@ -46,7 +46,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             loaded().map_or_else(|code| code, |loaded| super::embeddings::run(&command, &loaded.config))
         }
         Command::Demo(demo) => super::foreground::demo(&demo),
-        Command::Plan(_) => fail(EXIT_FAILURE, &"this command is not built in yet"),
+        Command::Plan(plan) => loaded().map_or_else(|code| code, |loaded| super::plan::run(*plan, &loaded.config)),
     }
 }
 

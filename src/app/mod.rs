@@ -9,6 +9,7 @@ mod foreground;
 mod health;
 pub mod interrupt;
 pub mod load;
+mod plan;
 pub mod serve;
 mod unconfigured;
 

@@ -2,30 +2,14 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::config_flags::ConfigFile;
+use super::input::{self, InputFlags};
 use crate::client::connect::Server;
 use crate::client::load::LoadArgs;
 use crate::client::progress::Display;
 use crate::client::put::PutRequest;
-use crate::client::source::{Format, TextOptions};
-
-/// Formats by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum FormatName {
-    /// Apache Parquet.
-    Parquet,
-    /// Arrow IPC file (Feather V2).
-    Arrow,
-    /// Arrow IPC stream.
-    Arrows,
-    /// Character-separated values.
-    Csv,
-    /// One JSON object per line.
-    #[value(alias = "jsonl", alias = "json")]
-    Ndjson,
-}
 
 /// `pgflight load`.
 #[derive(Debug, Args)]
@@ -48,9 +32,6 @@ pub struct LoadCommand {
     /// PEM file with the authorities to trust
     #[arg(long, env = "PGFLIGHT_CA_FILE", value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
-    /// Format, when neither content nor name tell
-    #[arg(long, env = "PGFLIGHT_FORMAT", value_enum)]
-    pub format: Option<FormatName>,
     /// append, overwrite, overwrite-delete-stale or replace
     #[arg(long, env = "PGFLIGHT_WRITE_MODE")]
     pub write_mode: Option<String>,
@@ -66,24 +47,9 @@ pub struct LoadCommand {
     /// Key columns, in order, separated by commas
     #[arg(long, env = "PGFLIGHT_PRIMARY_KEY", value_delimiter = ',', value_name = "COLUMNS")]
     pub primary_key: Vec<String>,
-    /// CSV field delimiter [default: comma, or tab for .tsv]
-    #[arg(long, env = "PGFLIGHT_DELIMITER", value_parser = delimiter, value_name = "CHARACTER")]
-    pub delimiter: Option<u8>,
-    /// The first CSV line holds data, not names
-    #[arg(long, env = "PGFLIGHT_NO_HEADER")]
-    pub no_header: bool,
-    /// CSV field that means NULL
-    #[arg(long, env = "PGFLIGHT_NULL", default_value = "", value_name = "TEXT")]
-    pub null: String,
-    /// Columns that are text whatever they look like, separated by commas
-    #[arg(long, env = "PGFLIGHT_TEXT_COLUMNS", value_delimiter = ',', value_name = "COLUMNS")]
-    pub text_columns: Vec<String>,
-    /// All columns of CSV and NDJSON are text
-    #[arg(long, env = "PGFLIGHT_ALL_TEXT")]
-    pub all_text: bool,
-    /// Rows per file that are looked at to find types
-    #[arg(long, env = "PGFLIGHT_INFER_ROWS", value_name = "ROWS")]
-    pub infer_rows: Option<usize>,
+    /// How the inputs are read.
+    #[command(flatten)]
+    pub input: InputFlags,
     /// Print the summary as JSON
     #[arg(long, env = "PGFLIGHT_JSON")]
     pub json: bool,
@@ -93,14 +59,6 @@ pub struct LoadCommand {
     /// Configuration of the server in this process.
     #[command(flatten)]
     pub config: ConfigFile,
-}
-
-fn delimiter(text: &str) -> Result<u8, String> {
-    match (text, text.as_bytes()) {
-        ("\\t" | "tab", _) => Ok(b'\t'),
-        (_, [byte]) if byte.is_ascii() => Ok(*byte),
-        _ => Err("one ASCII character, or `\\t`".to_owned()),
-    }
 }
 
 impl LoadCommand {
@@ -116,29 +74,11 @@ impl LoadCommand {
 
     /// What the client needs to load.
     pub fn into_args(self) -> LoadArgs {
-        let (schema, table) = match (self.table_schema, self.table.split_once('.')) {
-            (Some(schema), _) => (Some(schema), self.table),
-            (None, Some((schema, table))) => (Some(schema.to_owned()), table.to_owned()),
-            (None, None) => (None, self.table),
-        };
-        let defaults = TextOptions::default();
+        let (schema, table) = input::table_name(self.table_schema, self.table);
         LoadArgs {
             inputs: self.inputs,
-            format: self.format.map(|format| match format {
-                FormatName::Parquet => Format::Parquet,
-                FormatName::Arrow => Format::ArrowFile,
-                FormatName::Arrows => Format::ArrowStream,
-                FormatName::Csv => Format::Csv,
-                FormatName::Ndjson => Format::Ndjson,
-            }),
-            text: TextOptions {
-                delimiter: self.delimiter,
-                header: !self.no_header,
-                null_text: self.null,
-                infer_rows: self.infer_rows.unwrap_or(defaults.infer_rows),
-                text_columns: self.text_columns,
-                all_text: self.all_text,
-            },
+            format: self.input.format(),
+            text: self.input.into_text(),
             request: PutRequest {
                 table,
                 schema,

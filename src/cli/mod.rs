@@ -5,7 +5,9 @@
 
 mod config_flags;
 mod embeddings;
+mod input;
 mod load;
+mod plan;
 mod serve;
 mod spawned;
 #[cfg(test)]
@@ -21,6 +23,7 @@ pub use embeddings::{
     EmbeddingsCommand, EmbeddingsProbe, EmbeddingsRetryDead, EmbeddingsStatus, EmbeddingsTable, EmbeddingsWork,
 };
 pub use load::LoadCommand;
+pub use plan::PlanCommand;
 pub use serve::{Network, ServeCommand};
 
 use crate::config::Flags;
@@ -58,7 +61,7 @@ pub enum Command {
     /// Check configuration, connection and privileges
     Check(CheckCommand),
     /// Show the DDL that a table needs for some data; change nothing
-    Plan(PlanCommand),
+    Plan(Box<PlanCommand>),
     /// Show the configuration in force, or its schema
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -84,23 +87,6 @@ pub enum ConfigCommand {
 #[derive(Debug, Args)]
 pub struct CheckCommand {
     /// Print the report as JSON [env: PGFLIGHT_JSON]
-    #[arg(long, env = "PGFLIGHT_JSON", hide_env = true)]
-    pub json: bool,
-    /// Configuration.
-    #[command(flatten)]
-    pub config: ConfigFlags,
-}
-
-/// `pgflight plan`.
-#[derive(Debug, Args)]
-pub struct PlanCommand {
-    /// File whose schema the table shall take, or the address of a running server's table
-    #[arg(value_name = "FILE|URI")]
-    pub source: String,
-    /// Table, as `table` or `schema.table`
-    #[arg(long, env = "PGFLIGHT_TABLE")]
-    pub table: String,
-    /// Print the plan as JSON [env: PGFLIGHT_JSON]
     #[arg(long, env = "PGFLIGHT_JSON", hide_env = true)]
     pub json: bool,
     /// Configuration.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use arrow_flight::flight_service_client::FlightServiceClient;
 use base64::Engine;
 use tonic::client::Grpc;
 use tonic::metadata::AsciiMetadataValue;
@@ -154,6 +155,11 @@ impl Connection {
         Grpc::new(self.channel.clone())
             .max_decoding_message_size(MAX_ANSWER_BYTES)
             .max_encoding_message_size(usize::MAX)
+    }
+
+    /// A Flight client on this connection.
+    pub(crate) fn flight(&self) -> FlightServiceClient<Channel> {
+        FlightServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_ANSWER_BYTES)
     }
 
     pub(crate) fn request<T>(&self, body: T) -> tonic::Request<T> {

@@ -70,14 +70,7 @@ impl LoadError {
         match self {
             Self::Interrupted => 130,
             Self::Connect(ConnectError::Address { .. } | ConnectError::Token) => 2,
-            Self::Source(
-                SourceError::NothingMatches { .. }
-                | SourceError::Pattern { .. }
-                | SourceError::StdinNotAlone
-                | SourceError::Directory { .. }
-                | SourceError::UnknownFormat { .. }
-                | SourceError::NoSuchColumn { .. },
-            ) => 2,
+            Self::Source(error) if error.is_usage() => 2,
             _ => 1,
         }
     }

@@ -8,6 +8,7 @@
 pub mod connect;
 pub mod demo;
 pub mod load;
+pub mod plan;
 pub mod progress;
 pub mod put;
 pub mod source;

@@ -194,6 +194,10 @@ impl Config {
         StreamOptions {
             write_mode: Some(raw.write_mode),
             migrate_mode: Some(raw.migrate_mode),
+            migrate_rewrite: Some(raw.migrate_rewrite),
+            forced_strategy: Some(raw.forced_strategy),
+            nullability: Some(raw.nullability),
+            create_table: Some(raw.create_table.clone()),
             commit: raw.commit,
             on_bad_row: Some(raw.on_bad_row),
             max_rejects: Some(raw.max_rejects),
@@ -210,17 +214,33 @@ impl Config {
         }
     }
 
+    /// What somebody has set about a stream into this table, the defaults left out: for a request to another server.
+    pub fn stream_options_set(&self, table: &TableName) -> StreamOptions {
+        let defaults = self.stream_defaults();
+        let mut top = Map::new();
+        for name in defaults.names_set() {
+            if let Some(value) = self.tree.get(name) {
+                top.insert(name.to_owned(), value.clone());
+            }
+        }
+        // Every value was checked when the configuration was made.
+        self.table_options(table)
+            .merge_over(StreamOptions::from_json(&top).unwrap_or_default())
+    }
+
     /// What the configuration says about a stream into this table: `tables.<schema>.<name>` over `tables.<name>` over the
     /// server's defaults.
     pub fn stream_options(&self, table: &TableName) -> StreamOptions {
+        self.table_options(table).merge_over(self.stream_defaults())
+    }
+
+    fn table_options(&self, table: &TableName) -> StreamOptions {
         let tables = &self.raw.tables;
         let schema = table.schema.as_ref().or(self.schema.as_ref());
         let qualified = schema.and_then(|schema| tables.get(&format!("{}.{}", schema.as_str(), table.name.as_str())));
         let bare = tables.get(table.name.as_str());
         let options = qualified.cloned().unwrap_or_default();
-        options
-            .merge_over(bare.cloned().unwrap_or_default())
-            .merge_over(self.stream_defaults())
+        options.merge_over(bare.cloned().unwrap_or_default())
     }
 }
 

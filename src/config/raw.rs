@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 use super::secret::ConnectionString;
 use crate::model::duration::GoDuration;
 use crate::model::options::{
-    Acks, BadRowPolicy, CommitMode, MigrateMode, NulBytes, StreamOptions, TypeProfile, WriteMode,
+    Acks, BadRowPolicy, CommitMode, CreateOptions, ForcedStrategy, MigrateMode, MigrateRewrite, NulBytes, Nullability,
+    StreamOptions, TypeProfile, WriteMode,
 };
 
 pub use embed::{
@@ -64,6 +65,14 @@ pub struct RawConfig {
     pub write_mode: WriteMode,
     /// How far a table's shape may be changed to take the rows.
     pub migrate_mode: MigrateMode,
+    /// Whether a change of a column's type may rewrite the table under an exclusive lock.
+    pub migrate_rewrite: MigrateRewrite,
+    /// What `migrate_mode: forced` does where no lossless change in place exists.
+    pub forced_strategy: ForcedStrategy,
+    /// What a stream's nullable flags mean for columns that a table has already.
+    pub nullability: Nullability,
+    /// How tables are created.
+    pub create_table: CreateOptions,
     /// Which Postgres type a new column gets for an Arrow type.
     pub type_profile: TypeProfile,
     /// How much of a stream one transaction holds; when unset `atomic` without a `stream_id`, `batch` with one.
@@ -132,6 +141,10 @@ impl Default for RawConfig {
             state_schema: "pgflight".to_owned(),
             write_mode: WriteMode::default(),
             migrate_mode: MigrateMode::default(),
+            migrate_rewrite: MigrateRewrite::default(),
+            forced_strategy: ForcedStrategy::default(),
+            nullability: Nullability::default(),
+            create_table: CreateOptions::default(),
             type_profile: TypeProfile::default(),
             commit: None,
             acks: Acks::default(),

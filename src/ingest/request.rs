@@ -9,7 +9,7 @@ use arrow::datatypes::SchemaRef;
 use super::error::RequestError;
 use crate::model::ident::TableName;
 use crate::model::options::{
-    Acks, BadRowPolicy, CommitMode, MigrateMode, NulBytes, StreamOptions, TypeProfile, WriteMode,
+    Acks, BadRowPolicy, CommitMode, MigrateMode, MigrateRules, NulBytes, StreamOptions, TypeProfile, WriteMode,
 };
 
 /// Bytes of Arrow data per chunk unless set otherwise: large enough that the cost of a COPY statement vanishes, small
@@ -41,6 +41,8 @@ pub struct LoadOptions {
     pub write_mode: WriteMode,
     /// How far the table may be changed.
     pub migrate_mode: MigrateMode,
+    /// What its migration may do besides.
+    pub migrate_rules: MigrateRules,
     /// One transaction for the stream, or one per chunk.
     pub commit: CommitMode,
     /// Key columns, if the client named them.
@@ -93,6 +95,7 @@ impl LoadOptions {
     /// # Errors
     /// [`RequestError::Conflict`] or [`RequestError::Unsupported`] with the options named.
     pub fn resolve(options: StreamOptions) -> Result<Self, RequestError> {
+        let migrate_rules = options.migrate_rules();
         let stream_id = options.stream_id.filter(|id| !id.is_empty());
         let commit = options.commit.unwrap_or(match stream_id {
             Some(_) => CommitMode::Batch,
@@ -102,6 +105,7 @@ impl LoadOptions {
         let resolved = Self {
             write_mode,
             migrate_mode: options.migrate_mode.unwrap_or(MigrateMode::Safe),
+            migrate_rules,
             commit,
             primary_key: options.primary_key,
             stream_id,

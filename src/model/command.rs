@@ -3,13 +3,13 @@
 //! The CloudQuery door and the Flight actions of the same names build these; `postgres` carries them out. Meanings are
 //! those of CloudQuery's plugin protocol, so that both doors mean the same.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
 use super::ident::{Ident, TableName};
-use super::options::{MigrateMode, TypeProfile};
+use super::options::{MigrateMode, MigrateRules, TypeProfile, WriteMode};
 
 /// Make a table fit a schema.
 #[derive(Clone, Debug)]
@@ -20,6 +20,13 @@ pub struct MigrateCommand {
     pub schema: SchemaRef,
     /// How far the table may be changed.
     pub mode: MigrateMode,
+    /// What may be done besides.
+    pub rules: MigrateRules,
+    /// `Some`: exactly what a load with this write mode would do before its first row. `None`: the table shall have the key,
+    /// and each column shall hold every value of the schema's type, whatever the encoder could fit into it one by one.
+    pub for_load: Option<WriteMode>,
+    /// Longest single wait for a lock; zero and `None` leave the choice to the engine.
+    pub lock_timeout: Option<Duration>,
     /// Which types new columns get, and whose rules about keys apply.
     pub profile: TypeProfile,
     /// Key columns; the schema's metadata decides where there are none.

@@ -17,6 +17,9 @@ pub struct MigrationReport {
     pub notes: Vec<String>,
     /// Size of the table with its indexes before the migration, in bytes; `None` where it was not needed.
     pub table_bytes: Option<u64>,
+    /// Rows of the table before the migration, as Postgres last estimated them; `None` where it never did.
+    #[serde(default)]
+    pub estimated_rows: Option<u64>,
 }
 
 /// One step.

@@ -6,6 +6,7 @@
 //! ignored. Where the rows go (table and schema) is not an option. Pure: no I/O, no defaults of its own.
 
 mod choice;
+mod migrate;
 mod value;
 
 #[cfg(test)]
@@ -17,7 +18,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-pub use choice::{Acks, BadRowPolicy, ChoiceError, CommitMode, MigrateMode, NulBytes, TypeProfile, WriteMode};
+pub use choice::{
+    Acks, BadRowPolicy, ChoiceError, CommitMode, ForcedStrategy, MigrateMode, MigrateRewrite, NulBytes, Nullability,
+    PartitionWidth, TypeProfile, WriteMode,
+};
+pub use migrate::{CreateOptions, MigrateRules, PartitionBy};
 use value::OptionValue;
 
 use crate::model::duration::GoDuration;
@@ -140,6 +145,14 @@ stream_options! {
     write_mode: WriteMode,
     /// How far the table's shape may be changed to take the rows.
     migrate_mode: MigrateMode,
+    /// Whether a change of a column's type may rewrite the table under an exclusive lock.
+    migrate_rewrite: MigrateRewrite,
+    /// What `migrate_mode: forced` does where no lossless change in place exists.
+    forced_strategy: ForcedStrategy,
+    /// What the stream's nullable flags mean for columns that the table has already.
+    nullability: Nullability,
+    /// How a table is created that does not exist yet.
+    create_table: CreateOptions,
     /// Key columns, in order: the key of a table that is created, and what `overwrite` matches rows by.
     primary_key: Vec<String>,
     /// All rows of the stream in one transaction, or each chunk in its own.

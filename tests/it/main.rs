@@ -16,6 +16,7 @@ mod load;
 mod memory;
 mod migrate;
 mod packaging;
+mod plan;
 mod promises;
 mod python_clients;
 mod read;

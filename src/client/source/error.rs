@@ -108,3 +108,18 @@ pub enum SourceError {
     #[error("the rows could not be produced: {0}")]
     Produce(#[source] ArrowError),
 }
+
+impl SourceError {
+    /// Whether what was asked for is at fault, and not what was found.
+    pub fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            Self::NothingMatches { .. }
+                | Self::Pattern { .. }
+                | Self::StdinNotAlone
+                | Self::Directory { .. }
+                | Self::UnknownFormat { .. }
+                | Self::NoSuchColumn { .. }
+        )
+    }
+}

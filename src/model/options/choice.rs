@@ -163,3 +163,57 @@ choice! {
         Progress = "progress",
     }
 }
+
+choice! {
+    /// Whether a change of a column's type may rewrite the table under an exclusive lock.
+    MigrateRewrite {
+        /// While the table with its indexes has at most 64 MiB, and always in mode `forced`.
+        #[default]
+        Small = "small",
+        /// Always.
+        Allow = "allow",
+        /// Never, also not in mode `forced`.
+        Never = "never",
+    }
+}
+
+choice! {
+    /// What mode `forced` does where no lossless change in place exists.
+    ForcedStrategy {
+        /// `convert` in the `native` profile, `keep-old` in the `cloudquery` profile.
+        #[default]
+        ByProfile = "by-profile",
+        /// Convert in place where every value survives the way there and back; else as `keep-old`.
+        Convert = "convert",
+        /// Rename the old table to `<name>_<UTC time>` and create a new one.
+        KeepOld = "keep-old",
+        /// Drop the old table with its rows and create a new one, as the Go plugin does.
+        Drop = "drop",
+    }
+}
+
+choice! {
+    /// What the stream's nullable flags mean for columns that the table has already.
+    Nullability {
+        /// `declared` in the `cloudquery` profile and in mode `forced`, else `advisory`.
+        #[default]
+        ByProfile = "by-profile",
+        /// "Nullable" means that NULLs will come: NOT NULL is dropped.
+        Declared = "declared",
+        /// "Nullable" is what every field is by default (pyarrow, ADBC): NOT NULL stays, and a NULL fails its row.
+        Advisory = "advisory",
+    }
+}
+
+choice! {
+    /// Width of a partition.
+    PartitionWidth {
+        /// From midnight to midnight, UTC.
+        #[default]
+        Day = "day",
+        /// A calendar month.
+        Month = "month",
+        /// A calendar year.
+        Year = "year",
+    }
+}

@@ -11,7 +11,9 @@ fn parse(value: Value) -> Result<StreamOptions, OptionError> {
 #[test]
 fn text_and_json_set_the_same_options() {
     let from_json = parse(json!({
-        "write_mode": "overwrite", "migrate_mode": "off", "primary_key": ["a", "b"], "commit": "batch",
+        "write_mode": "overwrite", "migrate_mode": "off", "migrate_rewrite": "allow",
+        "forced_strategy": "keep-old", "nullability": "declared",
+        "create_table": {"unlogged": true, "partition_by": {"column": "at", "every": "month"}}, "primary_key": ["a", "b"], "commit": "batch",
         "stream_id": "s1", "stream_epoch": 3, "acked_seq": 4, "source_name": "src", "sync_time": "2026-01-31T00:00:00Z",
         "version_column": "v", "on_bad_row": "reject", "max_rejects": 7, "nul_bytes": "strip",
         "type_profile": "cloudquery", "acks": "progress", "expected_rows": 10, "strict": true, "lanes": 2,
@@ -25,6 +27,13 @@ fn text_and_json_set_the_same_options() {
     for (name, value) in [
         ("write-mode", "overwrite"),
         ("migrate_mode", "off"),
+        ("migrate-rewrite", "allow"),
+        ("forced-strategy", "keep-old"),
+        ("nullability", "declared"),
+        (
+            "create-table",
+            r#"{"unlogged": true, "partition_by": {"column": "at", "every": "month"}}"#,
+        ),
         ("primary-key", "a, b"),
         ("commit", "batch"),
         ("stream-id", "s1"),
@@ -113,6 +122,16 @@ fn a_value_that_does_not_fit_names_option_value_and_what_is_allowed() {
             "skip_unchanged",
             json!("yes"),
             r#"option "skip_unchanged" is "yes"; allowed: true, false"#,
+        ),
+        (
+            "migrate_rewrite",
+            json!(true),
+            r#"option "migrate_rewrite" is true; allowed: small, allow, never"#,
+        ),
+        (
+            "create_table",
+            json!({"unloged": true}),
+            r#"option "create_table" is {"unloged":true}; allowed: a JSON object with unlogged, fillfactor, tablespace, toast_lz4, align_columns and partition_by {"column": .., "every": day, month or year} (unknown field `unloged`, expected one of `unlogged`, `fillfactor`, `tablespace`, `toast_lz4`, `align_columns`, `partition_by`)"#,
         ),
     ] {
         let mut options = StreamOptions::default();

@@ -6,7 +6,10 @@ use std::num::NonZeroU16;
 
 use serde_json::Value;
 
-use super::choice::{Acks, BadRowPolicy, CommitMode, MigrateMode, NulBytes, TypeProfile, WriteMode};
+use super::choice::{
+    Acks, BadRowPolicy, CommitMode, ForcedStrategy, MigrateMode, MigrateRewrite, NulBytes, Nullability, TypeProfile,
+    WriteMode,
+};
 use crate::model::duration::{DURATION_FORM, GoDuration};
 
 /// A value that an option can take.
@@ -36,6 +39,9 @@ macro_rules! text_values {
 text_values! {
     WriteMode => WriteMode::WORDS.join(", ");
     MigrateMode => MigrateMode::WORDS.join(", ");
+    MigrateRewrite => MigrateRewrite::WORDS.join(", ");
+    ForcedStrategy => ForcedStrategy::WORDS.join(", ");
+    Nullability => Nullability::WORDS.join(", ");
     CommitMode => CommitMode::WORDS.join(", ");
     TypeProfile => TypeProfile::WORDS.join(", ");
     NulBytes => NulBytes::WORDS.join(", ");

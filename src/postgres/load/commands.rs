@@ -8,21 +8,20 @@ use bytes::{Buf, Bytes, BytesMut};
 use postgres_types::{IsNull, ToSql, Type, to_sql_checked};
 
 use super::delete;
-use super::destination::PgDestination;
+use super::destination::{PgDestination, lock_waits, matches_by_key};
 use super::retry::Next;
+use super::wish::Wish;
 use crate::model::command::{DeleteRecords, DeleteStale, MigrateCommand, Predicate};
 use crate::model::ident::TableName;
 use crate::model::migration::MigrationReport;
 use crate::model::options::{NulBytes, TypeProfile};
 use crate::model::table::TargetColumn;
-use crate::model::type_map::default_type;
-use crate::model::wanted::{WantedOptions, wanted_table};
 use crate::postgres::catalog;
 use crate::postgres::copy::{CellError, CopyPlan, EncodeOptions};
 use crate::postgres::embed::followed::Followed;
 use crate::postgres::error::Error;
-use crate::postgres::migrate::LockWaits;
 use crate::postgres::migrate::apply::{self, MigrateRequest};
+use crate::postgres::migrate::diff::Accepts;
 use crate::postgres::migrate::found::FoundTable;
 use crate::postgres::migrate::policy::Policy;
 use crate::postgres::pool::Connection;
@@ -32,31 +31,27 @@ const SLICE_ROWS: u32 = 10_000;
 
 impl PgDestination {
     /// Brings a table to the shape of a schema, or says what that would take.
-    ///
-    /// Unlike a load, this does not ask what the encoder could squeeze into an existing column: a column that cannot hold
-    /// every value of the wanted type does not fit.
     pub(super) async fn migrate_table(&self, command: &MigrateCommand) -> Result<MigrationReport, Error> {
         self.check_schema(&command.table)?;
-        let profile = command.profile;
-        let options = WantedOptions {
-            profile,
-            primary_key: command.primary_key.clone(),
-        };
-        let wanted = wanted_table(&command.schema, &options, &|field| default_type(field, profile))?;
         let policy = Policy {
             mode: command.mode,
-            profile,
-            needs_key: !wanted.primary_key.is_empty(),
+            profile: command.profile,
+            needs_key: command.for_load.is_some_and(matches_by_key),
             performance_indexes: self.performance_indexes || command.performance_indexes,
             ..Policy::default()
         };
+        let mut wish = Wish::of_command(command, policy.with_rules(&command.rules))?;
+        if command.for_load.is_none() {
+            wish.policy.needs_key = !wish.wanted.primary_key.is_empty();
+        }
+        let accepts = wish.accepts();
         let request = MigrateRequest {
             name: &command.table,
             default_schema: self.default_schema.as_ref(),
-            wanted: &wanted,
-            policy: &policy,
-            accepts: None,
-            waits: LockWaits::default(),
+            wanted: &wish.wanted,
+            policy: &wish.policy,
+            accepts: command.for_load.is_some().then_some(&accepts as &Accepts<'_>),
+            waits: lock_waits(command.lock_timeout),
         };
         let mut connection = self.connections.get().await?;
         if command.dry_run {

@@ -205,7 +205,7 @@ impl PgDestination {
             wanted: &wish.wanted,
             policy: &wish.policy,
             accepts: Some(accepts),
-            waits: lock_waits(&request.options),
+            waits: lock_waits(request.options.lock_timeout),
         }
     }
 
@@ -260,16 +260,14 @@ impl PgDestination {
     }
 
     fn policy(&self, options: &LoadOptions) -> MigratePolicy {
-        MigratePolicy {
+        let policy = MigratePolicy {
             mode: options.migrate_mode,
             profile: options.type_profile,
-            needs_key: matches!(
-                options.write_mode,
-                WriteMode::Overwrite | WriteMode::OverwriteDeleteStale
-            ),
+            needs_key: matches_by_key(options.write_mode),
             performance_indexes: self.performance_indexes,
             ..MigratePolicy::default()
-        }
+        };
+        policy.with_rules(&options.migrate_rules)
     }
 
     /// `set local` for limits that differ from the session's.
@@ -318,11 +316,7 @@ pub(super) fn stream_name(caller: &Caller, stream_id: String) -> StreamName {
 
 /// Whether rows of an overwrite may go straight in. Only asked where it helps and where we may look.
 async fn is_empty(connection: &Connection, request: &LoadRequest, table: &VerifiedTable) -> Result<bool, Error> {
-    let overwrites = matches!(
-        request.options.write_mode,
-        WriteMode::Overwrite | WriteMode::OverwriteDeleteStale
-    );
-    if !overwrites || !table.rights().select {
+    if !matches_by_key(request.options.write_mode) || !table.rights().select {
         return Ok(false);
     }
     let sql = Sql::new("select not exists (select from ")
@@ -333,13 +327,17 @@ async fn is_empty(connection: &Connection, request: &LoadRequest, table: &Verifi
     Ok(rows.first().is_some_and(|row| row.get(0)))
 }
 
-/// A single wait for a lock is the option's; several of them make the ladder.
-fn lock_waits(options: &LoadOptions) -> LockWaits {
+/// Whether rows of that mode are matched by a key.
+pub(super) fn matches_by_key(mode: WriteMode) -> bool {
+    matches!(mode, WriteMode::Overwrite | WriteMode::OverwriteDeleteStale)
+}
+
+/// A single wait for a lock is the option's; several of them make the ladder. A migration never waits without limit.
+pub(super) fn lock_waits(option: Option<Duration>) -> LockWaits {
     let default = LockWaits::default();
+    let limit = option.filter(|limit| !limit.is_zero());
     LockWaits {
-        hold: options
-            .lock_timeout
-            .map_or(default.hold, |limit| limit.min(default.hold)),
+        hold: limit.map_or(default.hold, |limit| limit.min(default.hold)),
         ..default
     }
 }

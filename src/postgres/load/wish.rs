@@ -3,7 +3,9 @@
 use arrow::datatypes::{Field, Schema};
 
 use crate::ingest::request::LoadRequest;
+use crate::model::command::MigrateCommand;
 use crate::model::ident::Ident;
+use crate::model::options::{NulBytes, TypeProfile};
 use crate::model::pg_type::PgType;
 use crate::model::table::{TableShape, TargetColumn};
 use crate::model::type_map::default_type;
@@ -24,19 +26,32 @@ impl<'a> Wish<'a> {
     /// The shape that the stream asks for.
     pub(super) fn of(request: &'a LoadRequest, policy: Policy) -> Result<Self, Error> {
         let options = &request.options;
-        let profile = options.type_profile;
-        let wanted = WantedOptions {
-            profile,
-            primary_key: options.primary_key.clone(),
-        };
+        let key = options.primary_key.clone();
+        Self::new(&request.schema, options.type_profile, key, options.nul_bytes, policy)
+    }
+
+    /// The shape that a command asks for.
+    pub(super) fn of_command(command: &'a MigrateCommand, policy: Policy) -> Result<Self, Error> {
+        let key = command.primary_key.clone();
+        Self::new(&command.schema, command.profile, key, NulBytes::default(), policy)
+    }
+
+    fn new(
+        schema: &'a Schema,
+        profile: TypeProfile,
+        primary_key: Option<Vec<String>>,
+        nul_bytes: NulBytes,
+        policy: Policy,
+    ) -> Result<Self, Error> {
+        let wanted = WantedOptions { profile, primary_key };
         Ok(Self {
-            wanted: wanted_table(&request.schema, &wanted, &|field| default_type(field, profile))?,
+            wanted: wanted_table(schema, &wanted, &|field| default_type(field, profile))?,
             encode: EncodeOptions {
-                nul_bytes: options.nul_bytes,
+                nul_bytes,
                 type_profile: profile,
             },
             policy,
-            schema: &request.schema,
+            schema,
         })
     }
 

@@ -1,10 +1,9 @@
 //! What a migration may do: the planner's settings, as data. Pure.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
 use crate::model::ident::Ident;
-use crate::model::options::{MigrateMode, TypeProfile};
+use crate::model::options::{MigrateMode, MigrateRewrite, MigrateRules, TypeProfile};
+
+pub use crate::model::options::{CreateOptions, ForcedStrategy, Nullability, PartitionBy, PartitionWidth};
 
 /// What a migration may do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,27 +26,25 @@ pub struct Policy {
     pub performance_indexes: bool,
 }
 
-/// What the stream's nullable flags mean for columns that the table has already.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Nullability {
-    /// `Declared` in the `cloudquery` profile and in mode `forced`, else `Advisory`.
-    #[default]
-    ByProfile,
-    /// "Nullable" means that NULLs will come: NOT NULL is dropped.
-    Declared,
-    /// "Nullable" is what every field is by default (pyarrow, ADBC): NOT NULL stays, and a NULL fails its row.
-    Advisory,
-}
-
 /// Whether a widening may rewrite the table under an ACCESS EXCLUSIVE lock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RewritePolicy {
     /// Always.
     Allow,
-    /// Only while the table with its indexes has at most this many bytes.
+    /// Only while the table with its indexes has at most this many bytes; always in mode `forced`.
     UpToBytes(u64),
+    /// Never, also not in mode `forced`.
+    Never,
+}
+
+impl From<MigrateRewrite> for RewritePolicy {
+    fn from(word: MigrateRewrite) -> Self {
+        match word {
+            MigrateRewrite::Small => Self::default(),
+            MigrateRewrite::Allow => Self::Allow,
+            MigrateRewrite::Never => Self::Never,
+        }
+    }
 }
 
 impl Default for RewritePolicy {
@@ -57,62 +54,19 @@ impl Default for RewritePolicy {
     }
 }
 
-/// What `forced` does where no lossless change in place exists.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum ForcedStrategy {
-    /// `Convert` in the native profile, `KeepOld` in the `cloudquery` profile (whose test suite expects a new table).
-    #[default]
-    ByProfile,
-    /// Convert in place where every value survives the way there and back; else as `KeepOld`.
-    Convert,
-    /// Rename the old table to `<name>_<suffix>` and create a new one.
-    KeepOld,
-    /// Drop the old table with its rows and create a new one, as the Go plugin does.
-    Drop,
-}
-
-/// How a table is created.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct CreateOptions {
-    /// No write-ahead log: faster, and emptied by a crash.
-    pub unlogged: bool,
-    /// Percentage of a page that inserts fill, 10 to 100.
-    pub fillfactor: Option<u8>,
-    /// Tablespace.
-    pub tablespace: Option<String>,
-    /// `lz4` compression of long values.
-    pub toast_lz4: bool,
-    /// Fixed-width columns first, widest first, so that no byte is lost to alignment.
-    pub align_columns: bool,
-    /// Range partitions over a time column.
-    pub partition_by: Option<PartitionBy>,
-}
-
-/// Range partitions over a time column, some made ahead.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PartitionBy {
-    /// A date or timestamp column of the stream.
-    pub column: String,
-    /// Width of a partition.
-    pub every: PartitionWidth,
-}
-
-/// Width of a partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum PartitionWidth {
-    /// From midnight to midnight, UTC.
-    Day,
-    /// A calendar month.
-    Month,
-    /// A calendar year.
-    Year,
-}
-
 impl Policy {
+    /// This policy under a request's rules.
+    #[must_use]
+    pub fn with_rules(self, rules: &MigrateRules) -> Self {
+        Self {
+            nullability: rules.nullability,
+            rewrite: rules.rewrite.into(),
+            forced: rules.forced_strategy,
+            create: rules.create_table.clone(),
+            ..self
+        }
+    }
+
     /// Whether nullable stream columns drop NOT NULL.
     pub fn relaxes_not_null(&self) -> bool {
         match self.nullability {
@@ -135,6 +89,7 @@ impl Policy {
     pub fn allows_rewrite(&self, bytes: u64) -> bool {
         match self.rewrite {
             RewritePolicy::Allow => true,
+            RewritePolicy::Never => false,
             RewritePolicy::UpToBytes(most) => bytes <= most || self.mode == MigrateMode::Forced,
         }
     }

@@ -1,30 +1,29 @@
 //! DoAction: one JSON body in, one JSON answer out. Each action is a command of the core; nothing is decided here.
 
-use std::io::Cursor;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray};
-use arrow::ipc::reader::StreamReader;
 use arrow_flight::{Action, ActionType};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
+use tonic::metadata::MetadataMap;
 
+use super::migrate;
+use crate::config::Config;
 use crate::ingest::error::{Error, RequestError};
 use crate::ingest::ports::Destination;
 use crate::ingest::request::parse_time;
 use crate::model::caller::Caller;
-use crate::model::command::{DeleteRecords, DeleteStale, Joiner, MigrateCommand, Predicate, PredicateGroup, Relation};
+use crate::model::command::{DeleteRecords, DeleteStale, Joiner, Predicate, PredicateGroup, Relation};
 use crate::model::ident::{Ident, TableName};
-use crate::model::options::{MigrateMode, TypeProfile};
+use crate::model::migration::MigrationReport;
 
 /// Actions with what they do, as ListActions tells.
 const ACTIONS: &[(&str, &str)] = &[
     (
         "pgflight.migrate",
-        "Makes a table fit an Arrow schema. Body {\"table\", \"schema\"?, \"arrow_schema\": base64 of the schema as an IPC stream, \"migrate_mode\"?, \"type_profile\"?, \"primary_key\"?, \"dry_run\"?}; answers with the steps.",
+        "Makes a table fit an Arrow schema. Body {\"table\", \"schema\"?, \"arrow_schema\": base64 of the schema as an IPC stream, \"dry_run\"?, \"as_load\"?, options of a put}; answers with the steps.",
     ),
     (
         "pgflight.delete_stale",
@@ -69,22 +68,6 @@ struct StreamStatus {
     stream_id: String,
 }
 
-/// Body of `pgflight.migrate`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Migrate {
-    table: String,
-    schema: Option<String>,
-    arrow_schema: String,
-    #[serde(default)]
-    migrate_mode: MigrateMode,
-    #[serde(default)]
-    type_profile: TypeProfile,
-    primary_key: Option<Vec<String>>,
-    #[serde(default)]
-    dry_run: bool,
-}
-
 /// Body of `pgflight.delete_stale`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -127,11 +110,17 @@ struct Below {
 ///
 /// # Errors
 /// An action that is not there, a body that does not fit, or the core's failure.
-pub async fn run(destination: &dyn Destination, caller: &Caller, action: &Action) -> Result<Value, Error> {
+pub async fn run(
+    destination: &dyn Destination,
+    config: &Config,
+    caller: &Caller,
+    headers: &MetadataMap,
+    action: &Action,
+) -> Result<Value, Error> {
     match action.r#type.as_str() {
         "pgflight.migrate" => {
-            let report = destination.migrate(caller, migrate(body(action)?)?).await?;
-            Ok(json!(report))
+            let command = migrate::command(&action.body, headers, config)?;
+            Ok(json!(destination.migrate(caller, command).await?))
         }
         "pgflight.delete_stale" => {
             let body: Stale = body(action)?;
@@ -172,21 +161,17 @@ pub async fn run(destination: &dyn Destination, caller: &Caller, action: &Action
     }
 }
 
-fn migrate(body: Migrate) -> Result<MigrateCommand, RequestError> {
-    let bytes = STANDARD
-        .decode(&body.arrow_schema)
-        .map_err(|error| malformed("arrow_schema is not base64", &error))?;
-    let reader = StreamReader::try_new(Cursor::new(bytes), None)
-        .map_err(|error| malformed("arrow_schema is not a schema in Arrow's stream format", &error))?;
-    Ok(MigrateCommand {
-        table: table(body.schema.as_deref(), &body.table)?,
-        schema: reader.schema(),
-        mode: body.migrate_mode,
-        profile: body.type_profile,
-        primary_key: body.primary_key,
-        performance_indexes: false,
-        dry_run: body.dry_run,
-    })
+/// Carries out `pgflight.migrate` for this process itself: without a caller and without headers.
+///
+/// # Errors
+/// As [`run`].
+pub async fn migrate_here(
+    destination: &dyn Destination,
+    config: &Config,
+    body: &Value,
+) -> Result<MigrationReport, Error> {
+    let command = migrate::command(body.to_string().as_bytes(), &MetadataMap::new(), config)?;
+    destination.migrate(&Caller::anonymous(), command).await
 }
 
 fn malformed(what: &str, error: &dyn std::error::Error) -> RequestError {

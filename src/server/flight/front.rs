@@ -176,7 +176,8 @@ impl FlightService for FlightFront {
 
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
         let caller = self.authenticator.caller(&request)?;
-        let answer = action::run(&*self.put.destination, &caller, request.get_ref()).await;
+        let (headers, action) = (request.metadata(), request.get_ref());
+        let answer = action::run(&*self.put.destination, &self.put.config, &caller, headers, action).await;
         let answer = answer.map_err(|error| refuse(&error))?;
         let body = answer.to_string().into();
         Ok(Response::new(

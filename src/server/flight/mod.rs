@@ -6,6 +6,7 @@ pub mod decode;
 pub mod descriptor;
 pub mod front;
 pub mod get;
+mod migrate;
 pub mod put;
 pub mod result;
 pub mod ticket;

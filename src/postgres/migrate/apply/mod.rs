@@ -15,6 +15,7 @@ use super::waits::LockWaits;
 use crate::model::ident::{Ident, TableName};
 use crate::model::migration::MigrationReport;
 use crate::model::table::TableShape;
+use crate::postgres::catalog::read_depth;
 
 pub use self::error::{Blocker, MigrateError};
 
@@ -87,6 +88,11 @@ pub async fn ensure_in(
 /// # Errors
 /// A refusal, or a failure to read the catalog.
 pub async fn plan_only(client: &Client, request: &MigrateRequest<'_>) -> Result<MigrationReport, MigrateError> {
-    let planned = run::look(client, request).await?;
+    let mut planned = run::look(client, request).await?;
+    if let (None, Some(table)) = (planned.plan.bytes, &planned.found.table) {
+        // A role that may only insert may not look; the size is not worth a refusal.
+        let depth = read_depth(client, &planned.found.name, table).await.ok();
+        planned.plan.bytes = depth.map(|depth| depth.bytes);
+    }
     Ok(report::of(&planned, false))
 }

@@ -4,6 +4,7 @@ use super::run::Planned;
 use crate::model::ident::TableName;
 use crate::model::migration::{MigrationReport, StepReport};
 use crate::postgres::migrate::ddl::render;
+use crate::postgres::migrate::found::FoundTable;
 use crate::postgres::migrate::step::Step;
 
 /// The plan as data. What was carried out so far are its steps; those that follow the transaction are added when done.
@@ -22,7 +23,18 @@ pub(super) fn of(planned: &Planned, applied: bool) -> MigrationReport {
             .collect(),
         notes: plan.notes.clone(),
         table_bytes: plan.bytes,
+        estimated_rows: planned.found.table.as_ref().and_then(estimated_rows),
     }
+}
+
+fn estimated_rows(table: &FoundTable) -> Option<u64> {
+    // -1 before the first VACUUM or ANALYZE.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an estimate, checked not to be negative; a cast of floats saturates"
+    )]
+    (table.estimated_rows >= 0.0).then_some(table.estimated_rows as u64)
 }
 
 /// A step as data.

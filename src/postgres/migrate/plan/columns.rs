@@ -6,6 +6,7 @@ use crate::model::pg_type::PgType;
 use crate::model::table::ColumnShape;
 use crate::postgres::migrate::depth::View;
 use crate::postgres::migrate::diff::TypeChange;
+use crate::postgres::migrate::policy::RewritePolicy;
 use crate::postgres::migrate::refusal::Reason;
 use crate::postgres::migrate::rules::{Fit, Widening};
 use crate::postgres::migrate::step::{Action, SetType};
@@ -93,7 +94,11 @@ impl Planner<'_> {
                 "widening {from} to {to} rewrites the table ({} bytes) under an exclusive lock",
                 depth.bytes
             );
-            let remedy = "set migrate_rewrite: allow, use migrate_mode forced, or widen it yourself";
+            let remedy = if self.input.policy.rewrite == RewritePolicy::Never {
+                "set migrate_rewrite: allow, or widen it yourself"
+            } else {
+                "set migrate_rewrite: allow, use migrate_mode forced, or widen it yourself"
+            };
             self.reasons.push(Reason::column(column, problem, remedy));
             return;
         }
@@ -206,6 +211,12 @@ impl Planner<'_> {
         if there.is_some_and(|there| there.default.is_some() || there.identity.is_some()) {
             let problem = format!("the column is {from} with a default, which would not survive becoming {wanted}");
             self.impossible(Reason::column(column, problem, "drop the default"));
+            return;
+        }
+        if self.input.policy.rewrite == RewritePolicy::Never {
+            let problem =
+                format!("converting {from} to {wanted} rewrites the table, which migrate_rewrite: never forbids");
+            self.impossible(Reason::column(column, problem, "set migrate_rewrite: allow"));
             return;
         }
         let reason = format!("the stream brings {wanted}, the column is {from}");

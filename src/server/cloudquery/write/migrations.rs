@@ -120,6 +120,14 @@ fn command(context: &WriteContext, one: &Migration, dry_run: bool) -> MigrateCom
         } else {
             MigrateMode::Safe
         },
+        rules: context
+            .client
+            .settings
+            .config
+            .stream_options(&one.table.name)
+            .migrate_rules(),
+        for_load: None,
+        lock_timeout: None,
         profile: TypeProfile::Cloudquery,
         primary_key: None,
         performance_indexes: context.client.settings.config.raw().create_performance_indexes,
