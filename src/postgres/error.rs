@@ -144,6 +144,14 @@ pub enum Error {
         /// The table.
         table: String,
     },
+    /// The table is not the one that was planned for.
+    #[error(
+        "table {table} was changed by somebody else while rows were on their way into it, so they were rolled back; send them again"
+    )]
+    Changed {
+        /// The table.
+        table: String,
+    },
     /// The write mode cannot be used on this table.
     #[error("{0}")]
     Unfit(String),
@@ -181,6 +189,7 @@ impl Error {
             Error::State { source, .. } => source.code().map_or(Class::Unavailable, |code| verdict(code.code()).0),
             Error::NotReplayable { source } => source.class(),
             Error::Dropped { .. } => Class::NotFound,
+            Error::Changed { .. } => Class::Conflict,
             Error::Unfit(_) => Class::Refused,
         }
     }
@@ -196,6 +205,7 @@ impl Error {
             },
             Error::Standby | Error::PoolExhausted { .. } => Remedy::Reconnect,
             Error::CommitUnknown { .. } => Remedy::Unknown,
+            Error::Changed { .. } => Remedy::Replan,
             _ => Remedy::None,
         }
     }

@@ -57,7 +57,8 @@ fn exact(code: &str) -> Option<(Class, Remedy)> {
         "55P03" | "55006" => (Class::Conflict, Remedy::Again),
         "55000" => (Class::Refused, Remedy::Again),
         "42P01" | "42703" => (Class::NotFound, Remedy::Replan),
-        "42804" => (Class::Refused, Remedy::Replan),
+        // Also the unique index that rows were matched by may be gone (42P10).
+        "42804" | "42P10" => (Class::Refused, Remedy::Replan),
         "3F000" | "3D000" => (Class::NotFound, Remedy::None),
         "42P07" | "42710" | "42P06" => (Class::AlreadyExists, Remedy::Replan),
         "42701" => (Class::AlreadyExists, Remedy::None),

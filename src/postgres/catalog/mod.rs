@@ -200,6 +200,7 @@ fn found_column(raw: &RawColumn, types: &Types<'_>) -> Result<FoundColumn, Catal
         attnum: raw.attnum,
         name: ident(&raw.name)?,
         ty: types.resolve(raw.type_oid, raw.typmod, &raw.display)?,
+        type_id: (raw.type_oid, raw.typmod),
         not_null: raw.not_null,
         default: raw.default.clone(),
         generated: match raw.generated.as_str() {

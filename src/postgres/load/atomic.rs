@@ -153,6 +153,7 @@ impl AtomicLoad {
     /// After a failure: waits and lets the transaction run again, or gives up.
     async fn recover(&self, state: &mut State, tries: &mut Tries, error: Error, started: Instant) -> Result<(), Error> {
         state.running = None;
+        let error = self.shared.explained(error).await;
         let next = self.shared.after(tries, &error, started);
         if next == Next::GiveUp || next == Next::Halve {
             return Err(error);

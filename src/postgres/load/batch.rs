@@ -58,7 +58,7 @@ impl BatchLoad {
                 let started = Instant::now();
                 let error = match self.attempt(&chunk).await {
                     Ok(written) => return Ok(written),
-                    Err(error) => error,
+                    Err(error) => self.shared.explained(error).await,
                 };
                 if self.falls_back(&error) {
                     continue;

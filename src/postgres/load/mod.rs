@@ -28,6 +28,7 @@ mod shared;
 mod stale;
 mod stream;
 mod transaction;
+mod unchanged;
 mod wish;
 
 pub(crate) use destination::session_setup_of;

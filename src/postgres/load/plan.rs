@@ -3,6 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::merge::{Merge, copy_into};
+use super::unchanged;
 use crate::ingest::request::LoadOptions;
 use crate::model::ident::{Ident, TableName};
 use crate::model::options::WriteMode;
@@ -31,6 +32,8 @@ pub(super) struct Plan {
     pub(super) starts_empty: bool,
     /// Settings of each transaction, e.g. `set local lock_timeout = 1000; `.
     pub(super) settings: String,
+    /// Fails where the table is not the one of this plan any more; see [`super::unchanged`].
+    pub(super) unchanged: String,
     /// What is noted about rows whose texts are embedded.
     pub(super) notes: Option<NotePlan>,
 }
@@ -98,6 +101,8 @@ pub(super) fn plan(
     if mode == WriteMode::OverwriteDeleteStale {
         check_stale(table)?;
     }
+    let key = merge.as_ref().and_then(|merge| table.conflict_index(&merge.key));
+    let unchanged = unchanged::check(table, key);
     let stage = match merge {
         None => None,
         Some(merge) => Some(Stage {
@@ -120,6 +125,7 @@ pub(super) fn plan(
         starts_empty: target.is_empty && mode != WriteMode::Replace && !table.has_insert_rules() && !table.is_foreign(),
         stage,
         settings: target.settings,
+        unchanged,
         notes: None,
     })
 }

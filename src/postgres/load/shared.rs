@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::destination::PgDestination;
 use super::plan::Plan;
 use super::retry::{Next, Policy, Tries};
+use super::transaction::is_changed;
 use crate::ingest::request::LoadRequest;
 use crate::postgres::error::Error;
 use crate::postgres::sqlstate::Remedy;
@@ -40,6 +41,28 @@ impl Shared {
 
     pub(super) fn tries(&self) -> Tries {
         Tries::new(self.policy, Instant::now())
+    }
+
+    /// The failure itself, or that the table was changed, where that explains it: bytes that were encoded for one type are
+    /// refused by another one, as a rule.
+    pub(super) async fn explained(&self, error: Error) -> Error {
+        // Values that are none, messages too short (08P01), versions of a format that there never was (XX000).
+        let suspicious = error
+            .sqlstate()
+            .is_some_and(|code| code.starts_with("22") || code == "08P01" || code == "XX000");
+        if !suspicious {
+            return error;
+        }
+        let plan = self.plan();
+        let Ok(connection) = self.destination.connections.get().await else {
+            return error;
+        };
+        match connection.client().batch_execute(&plan.unchanged).await {
+            Err(found) if is_changed(&found) => Error::Changed {
+                table: plan.table.to_string(),
+            },
+            _ => error,
+        }
     }
 
     /// Decides what follows a failure, and notes it. `started` is when the failed try began.

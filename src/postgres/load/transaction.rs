@@ -3,12 +3,14 @@
 //! Says what happened and never tries again. Dropped before its COMMIT, it closes the connection, and Postgres rolls back.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::copy_in::{CopyFailure, copy_chunk};
 use super::plan::{CopyInto, Plan, Stage};
+use super::unchanged::is_mark;
 use crate::ingest::ports::Chunk;
 use crate::postgres::embed::note::NotePlan;
 use crate::postgres::error::{Error, Mark, place};
@@ -40,6 +42,8 @@ pub(super) struct Transaction {
     plan: Arc<Plan>,
     mark: Mark,
     staged: bool,
+    /// Whether rows went into the table, so that it must be the one that was planned for.
+    wrote: AtomicBool,
 }
 
 impl Transaction {
@@ -56,6 +60,7 @@ impl Transaction {
             plan,
             mark,
             staged: false,
+            wrote: AtomicBool::new(false),
         }
     }
 
@@ -148,9 +153,14 @@ impl Transaction {
         filled.map_err(|error| Error::statement(self.doing("filling"), error))
     }
 
-    /// Commits and gives the connection back.
+    /// Commits, if the rows went into the table that was planned for, and gives the connection back.
     pub(super) async fn commit(mut self) -> Result<(), Error> {
-        match self.client().batch_execute("commit").await {
+        // The check fails the transaction, and then nothing after it is carried out.
+        let commit = match self.wrote.load(Ordering::Relaxed) {
+            true => format!("{}; commit", self.plan.unchanged),
+            false => "commit".to_owned(),
+        };
+        match self.client().batch_execute(&commit).await {
             Ok(()) => {
                 if let (true, Some(stage)) = (self.staged, &self.plan.stage)
                     && !stage.ends_with_transaction
@@ -163,6 +173,9 @@ impl Transaction {
                 }
                 Ok(())
             }
+            Err(error) if is_changed(&error) => Err(Error::Changed {
+                table: self.plan.table.to_string(),
+            }),
             Err(error) if refuses_commit(&error) => Err(Error::statement(self.doing("committing rows of"), error)),
             Err(error) => {
                 tracing::warn!(error = %error, table = %self.plan.table, "the answer to COMMIT was lost");
@@ -175,6 +188,7 @@ impl Transaction {
     }
 
     async fn copy(&self, chunk: &Chunk, into: &CopyInto) -> Result<u64, Error> {
+        self.wrote.store(true, Ordering::Relaxed);
         match copy_chunk(self.client(), &into.sql, &into.plan, chunk).await {
             Ok(stored) if stored == chunk.rows => {
                 if let Some(notes) = &self.plan.notes {
@@ -224,6 +238,11 @@ fn stage_of(plan: &Plan) -> Result<&Stage, Error> {
 /// Whether a COPY met a row that an upsert would have changed.
 pub(super) fn meets_key(error: &Error) -> bool {
     error.sqlstate() == Some("23505")
+}
+
+/// Whether an error is that of a plan's check that the table is still the one it was made for.
+pub(super) fn is_changed(error: &tokio_postgres::Error) -> bool {
+    error.as_db_error().is_some_and(|db| is_mark(db.message()))
 }
 
 /// Whether the server's own words say that it did not commit. The end of a session (57P01 and the like) may follow a COMMIT

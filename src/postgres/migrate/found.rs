@@ -165,6 +165,8 @@ pub struct FoundColumn {
     pub name: Ident,
     /// Type with its modifier.
     pub ty: PgType,
+    /// `pg_attribute.atttypid` and `atttypmod`, of which `ty` was made.
+    pub type_id: (u32, i32),
     /// Whether the column itself has a NOT NULL constraint (its domain may have another).
     pub not_null: bool,
     /// Default expression as Postgres prints it; of a generated column its expression.

@@ -55,6 +55,14 @@ impl VerifiedTable {
         &self.columns
     }
 
+    /// Name, type OID and type modifier of each column that the stream writes.
+    pub fn column_types(&self) -> Vec<(&Ident, u32, i32)> {
+        let there = self.columns.iter().filter_map(|column| self.table.column(&column.name));
+        there
+            .map(|there| (&there.name, there.type_id.0, there.type_id.1))
+            .collect()
+    }
+
     /// Whether this call created the table.
     pub fn created(&self) -> bool {
         self.created
@@ -68,6 +76,11 @@ impl VerifiedTable {
     /// Whether `ON CONFLICT (columns)` finds a unique index.
     pub fn has_conflict_key(&self, columns: &[Ident]) -> bool {
         self.table.conflict_key(columns).is_some()
+    }
+
+    /// The unique index that `ON CONFLICT (columns)` finds.
+    pub fn conflict_index(&self, columns: &[Ident]) -> Option<&Ident> {
+        self.table.conflict_key(columns).map(|key| &key.name)
     }
 
     /// Whether it is the parent of partitions.

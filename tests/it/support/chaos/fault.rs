@@ -84,7 +84,7 @@ impl Conversation {
         match (&message.kind, message.tag()) {
             (Kind::Startup, _) => vec![Point::ConnectionStart],
             (_, Some(b'Q')) if query().starts_with("begin") => vec![Point::Begin],
-            (_, Some(b'Q')) if self.copied && query().starts_with("commit") => vec![Point::Commit],
+            (_, Some(b'Q')) if self.copied && is_commit(&query()) => vec![Point::Commit],
             (_, Some(b'd')) => vec![Point::CopyData],
             (_, Some(b'c')) => vec![Point::CopyDone],
             _ => Vec::new(),
@@ -113,4 +113,9 @@ impl Conversation {
             _ => Vec::new(),
         }
     }
+}
+
+/// A COMMIT, alone or behind the last look at the table.
+fn is_commit(query: &str) -> bool {
+    query.starts_with("commit") || query.ends_with("; commit")
 }
