@@ -85,6 +85,45 @@ select pg_catalog.json_build_object(
                      and d.objid operator(pg_catalog.=) $1::pg_catalog.oid
                      and a.attrelid operator(pg_catalog.=) d.objid and a.attnum operator(pg_catalog.=) d.objsubid
                      and a.attgenerated operator(pg_catalog.<>) ''))),
+  'column_grants', (select pg_catalog.json_agg(pg_catalog.json_build_object(
+      'attnum', a.attnum,
+      'role', case x.grantee when 0 then null else pg_catalog.pg_get_userbyid(x.grantee) end,
+      'privilege', x.privilege_type, 'grantable', x.is_grantable) order by a.attnum)
+    from pg_catalog.pg_attribute a, lateral pg_catalog.aclexplode(a.attacl) x
+    where a.attrelid operator(pg_catalog.=) $1::pg_catalog.oid and a.attnum operator(pg_catalog.>) 0
+      and not a.attisdropped and a.attacl is not null),
+  'triggers', (select pg_catalog.json_agg(pg_catalog.json_build_object(
+      'name', g.tgname, 'definition', pg_catalog.pg_get_triggerdef(g.oid), 'enabled', g.tgenabled,
+      'columns', (select pg_catalog.json_agg(distinct d.refobjsubid) from pg_catalog.pg_depend d
+                  where d.classid operator(pg_catalog.=) 'pg_catalog.pg_trigger'::pg_catalog.regclass
+                    and d.objid operator(pg_catalog.=) g.oid
+                    and d.refclassid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
+                    and d.refobjid operator(pg_catalog.=) $1::pg_catalog.oid
+                    and d.refobjsubid operator(pg_catalog.>) 0)) order by g.tgname)
+    from pg_catalog.pg_trigger g
+    where g.tgrelid operator(pg_catalog.=) $1::pg_catalog.oid and not g.tgisinternal),
+  'row_security', exists (select from pg_catalog.pg_class c
+    where c.oid operator(pg_catalog.=) $1::pg_catalog.oid and (c.relrowsecurity or exists (
+      select from pg_catalog.pg_policy y where y.polrelid operator(pg_catalog.=) c.oid))),
+  'rules', exists (select from pg_catalog.pg_rewrite w
+    where w.ev_class operator(pg_catalog.=) $1::pg_catalog.oid and w.ev_type operator(pg_catalog.<>) '1'),
+  'publications', (select pg_catalog.json_agg(y.pubname order by y.pubname)
+    from pg_catalog.pg_publication_rel r join pg_catalog.pg_publication y on y.oid operator(pg_catalog.=) r.prpubid
+    where r.prrelid operator(pg_catalog.=) $1::pg_catalog.oid),
+  -- direct partitions with their indexes and what those are parts of
+  'partitions', (select pg_catalog.json_agg(pg_catalog.json_build_object(
+      'schema', n.nspname, 'name', c.relname, 'kind', c.relkind,
+      'indexes', (select pg_catalog.json_agg(pg_catalog.json_build_object(
+          'name', ic.relname, 'valid', x.indisvalid,
+          'of', (select pc.relname from pg_catalog.pg_inherits h
+                 join pg_catalog.pg_class pc on pc.oid operator(pg_catalog.=) h.inhparent
+                 where h.inhrelid operator(pg_catalog.=) x.indexrelid)))
+        from pg_catalog.pg_index x join pg_catalog.pg_class ic on ic.oid operator(pg_catalog.=) x.indexrelid
+        where x.indrelid operator(pg_catalog.=) c.oid)) order by n.nspname, c.relname)
+    from pg_catalog.pg_inherits i
+    join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) i.inhrelid and c.relispartition
+    join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace
+    where i.inhparent operator(pg_catalog.=) $1::pg_catalog.oid),
   'own_references', (select pg_catalog.json_agg(k.conname order by k.conname) from pg_catalog.pg_constraint k
     where k.conrelid operator(pg_catalog.=) $1::pg_catalog.oid and k.contype in ('f', 'c'))
 )::pg_catalog.text as depth

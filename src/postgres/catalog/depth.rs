@@ -1,9 +1,12 @@
 //! Reads what a change of a table has to reckon with (`sql/catalog/depth.sql`). Decides nothing.
 
+mod beside;
+
 use serde::Deserialize;
 use tokio_postgres::GenericClient;
 use tokio_postgres::types::Type;
 
+use self::beside::{RawColumnGrant, RawPart, RawTrigger};
 use super::{CatalogError, ident};
 use crate::model::ident::{Ident, TableName};
 use crate::postgres::migrate::depth::{ColumnUser, Depth, Grant, IndexDefinition, View};
@@ -20,6 +23,12 @@ struct RawDepth {
     grants: Option<Vec<RawGrant>>,
     users: Option<Vec<RawUser>>,
     own_references: Option<Vec<String>>,
+    column_grants: Option<Vec<RawColumnGrant>>,
+    triggers: Option<Vec<RawTrigger>>,
+    row_security: bool,
+    rules: bool,
+    publications: Option<Vec<String>>,
+    partitions: Option<Vec<RawPart>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -110,13 +119,18 @@ pub async fn read_depth(
                 })
             })
             .collect(),
-        own_constraints: raw
-            .own_references
-            .iter()
-            .flatten()
-            .map(|name| ident(name))
-            .collect::<Result<_, _>>()?,
+        own_constraints: idents(raw.own_references)?,
+        column_grants: beside::column_grants(raw.column_grants, &named)?,
+        triggers: beside::triggers(raw.triggers, &named)?,
+        row_security: raw.row_security,
+        has_rules: raw.rules,
+        publications: idents(raw.publications)?,
+        partitions: beside::partitions(raw.partitions)?,
     })
+}
+
+fn idents(names: Option<Vec<String>>) -> Result<Vec<Ident>, CatalogError> {
+    names.iter().flatten().map(|name| ident(name)).collect()
 }
 
 fn view(raw: RawView, named: &dyn Fn(&i16) -> Option<Ident>) -> Result<View, CatalogError> {
@@ -172,7 +186,7 @@ fn grants(raw: Option<Vec<RawGrant>>) -> Result<Vec<Grant>, CatalogError> {
 /// What another session dropped while the catalog was read has no definition any more, and needs none.
 fn parse(document: &str) -> Result<RawDepth, serde_json::Error> {
     let mut document: serde_json::Value = serde_json::from_str(document)?;
-    for part in ["views", "indexes"] {
+    for part in ["views", "indexes", "triggers"] {
         if let Some(found) = document.get_mut(part).and_then(serde_json::Value::as_array_mut) {
             found.retain(|entry| entry.get("definition").is_some_and(|definition| !definition.is_null()));
         }

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use super::depth::{Grant, TriggerState};
 use super::partition::Partition;
 use super::policy::PartitionBy;
 use super::step::{Action, NewTable, SetType};
@@ -91,25 +92,78 @@ fn render_beside(action: &Action, table: &TableName) -> Sql {
         Action::SetOwner { relation, owner } => {
             Sql::new("ALTER TABLE ").table(relation).then(" OWNER TO ").ident(owner)
         }
-        Action::Grant { relation, grant } => {
-            let sql = Sql::new("GRANT ")
+        Action::Grant { relation, grant } => to_role(
+            Sql::new("GRANT ")
                 .then(grant.privilege)
                 .then(" ON TABLE ")
-                .table(relation)
-                .then(" TO ");
-            let sql = match &grant.role {
-                Some(role) => sql.ident(role),
-                None => sql.then("PUBLIC"),
-            };
-            if grant.grantable {
-                sql.then(" WITH GRANT OPTION")
-            } else {
-                sql
-            }
-        }
+                .table(relation),
+            grant,
+        ),
         Action::CommentView { view, comment } => Sql::new("COMMENT ON VIEW ").table(view).then(" IS ").literal(comment),
-        // `render` has taken all others.
+        other => render_parts(other, table),
+    }
+}
+
+/// Statements about partitions' indexes, triggers and columns' privileges.
+fn render_parts(action: &Action, table: &TableName) -> Sql {
+    match action {
+        Action::CreateIndexOnly { name, columns } => Sql::new("CREATE INDEX ")
+            .ident(name)
+            .then(" ON ONLY ")
+            .table(table)
+            .then(" (")
+            .idents(columns)
+            .then(")"),
+        Action::CreatePartIndex {
+            partition,
+            name,
+            columns,
+        } => Sql::new("CREATE INDEX CONCURRENTLY ")
+            .ident(name)
+            .then(" ON ")
+            .table(partition)
+            .then(" (")
+            .idents(columns)
+            .then(")"),
+        Action::DropPartIndex { partition, name } => {
+            Sql::new("DROP INDEX CONCURRENTLY IF EXISTS ").beside(partition, name)
+        }
+        Action::AttachIndex { index, partition, part } => Sql::new("ALTER INDEX ")
+            .beside(table, index)
+            .then(" ATTACH PARTITION ")
+            .beside(partition, part),
+        Action::RecreateTrigger(definition) => Sql::new("").server(definition),
+        Action::SetTrigger { name, state } => Sql::new("ALTER TABLE ")
+            .table(table)
+            .then(match state {
+                TriggerState::Always => " ENABLE ALWAYS TRIGGER ",
+                TriggerState::Replica => " ENABLE REPLICA TRIGGER ",
+                TriggerState::Disabled => " DISABLE TRIGGER ",
+            })
+            .ident(name),
+        Action::GrantColumn { column, grant } => to_role(
+            Sql::new("GRANT ")
+                .then(grant.privilege)
+                .then(" (")
+                .ident(column)
+                .then(") ON TABLE ")
+                .table(table),
+            grant,
+        ),
+        // `render` and `render_beside` have taken all others.
         _ => Sql::default(),
+    }
+}
+
+fn to_role(sql: Sql, grant: &Grant) -> Sql {
+    let sql = match &grant.role {
+        Some(role) => sql.then(" TO ").ident(role),
+        None => sql.then(" TO PUBLIC"),
+    };
+    if grant.grantable {
+        sql.then(" WITH GRANT OPTION")
+    } else {
+        sql
     }
 }
 

@@ -23,6 +23,64 @@ pub struct Depth {
     pub users: Vec<ColumnUser>,
     /// Check and foreign key constraints of the table itself.
     pub own_constraints: Vec<Ident>,
+    /// Privileges on single columns.
+    pub column_grants: Vec<(Ident, Grant)>,
+    /// Triggers that are not internal.
+    pub triggers: Vec<TriggerDefinition>,
+    /// Whether row level security is on, or policies wait for it.
+    pub row_security: bool,
+    /// Whether rewrite rules exist.
+    pub has_rules: bool,
+    /// Publications that name the table.
+    pub publications: Vec<Ident>,
+    /// Direct partitions.
+    pub partitions: Vec<PartitionPart>,
+}
+
+/// A trigger as Postgres prints it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TriggerDefinition {
+    /// Its name.
+    pub name: Ident,
+    /// `CREATE TRIGGER ...`.
+    pub definition: ServerText,
+    /// When it fires, where not in ordinary sessions only.
+    pub state: Option<TriggerState>,
+    /// Columns that it names.
+    pub columns: Vec<Ident>,
+}
+
+/// When a trigger fires, if not in ordinary sessions only (`pg_trigger.tgenabled`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TriggerState {
+    /// Always.
+    Always,
+    /// Only in replicas.
+    Replica,
+    /// Never.
+    Disabled,
+}
+
+/// A direct partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionPart {
+    /// Name with its schema.
+    pub name: TableName,
+    /// Whether it is an ordinary table, not partitioned itself and not foreign.
+    pub is_table: bool,
+    /// Its indexes.
+    pub indexes: Vec<PartIndex>,
+}
+
+/// An index of a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartIndex {
+    /// Its name.
+    pub name: Ident,
+    /// Whether it is complete.
+    pub valid: bool,
+    /// The index of the partitioned table that it is a part of.
+    pub part_of: Option<Ident>,
 }
 
 /// A view.

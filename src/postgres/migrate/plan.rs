@@ -1,6 +1,7 @@
 //! From differences to steps, or to a refusal that names every reason at once. Pure: the same input, the same plan.
 
 mod columns;
+mod keep;
 mod keys;
 mod recreate;
 

@@ -1,6 +1,6 @@
 //! One step of a migration as data: what it does, which lock it takes, what it costs. Pure.
 
-use super::depth::{Grant, View};
+use super::depth::{Grant, TriggerState, View};
 use super::partition::Partition;
 use super::policy::CreateOptions;
 use crate::model::ident::{Ident, TableName};
@@ -72,6 +72,38 @@ pub enum Action {
         /// Whether writers go on while it is built.
         concurrently: bool,
     },
+    /// Creates the index of a partitioned table without those of its partitions, which follow one by one.
+    CreateIndexOnly {
+        /// Its name.
+        name: Ident,
+        /// Its columns.
+        columns: Vec<Ident>,
+    },
+    /// Builds a partition's part of an index beside the writers.
+    CreatePartIndex {
+        /// The partition.
+        partition: TableName,
+        /// Its name.
+        name: Ident,
+        /// Its columns.
+        columns: Vec<Ident>,
+    },
+    /// Drops a partition's index that a failed build left.
+    DropPartIndex {
+        /// The partition.
+        partition: TableName,
+        /// Its name.
+        name: Ident,
+    },
+    /// Makes a partition's index a part of the table's.
+    AttachIndex {
+        /// The table's index.
+        index: Ident,
+        /// The partition.
+        partition: TableName,
+        /// Its index.
+        part: Ident,
+    },
     /// Drops an index that a failed build left.
     DropIndex {
         /// Its name.
@@ -81,6 +113,22 @@ pub enum Action {
     },
     /// Re-creates an index of the table that was moved aside.
     RecreateIndex(ServerText),
+    /// Re-creates a trigger of the table that was moved aside.
+    RecreateTrigger(ServerText),
+    /// Sets when a trigger fires.
+    SetTrigger {
+        /// Its name.
+        name: Ident,
+        /// When.
+        state: TriggerState,
+    },
+    /// Grants a privilege on one column.
+    GrantColumn {
+        /// The column.
+        column: Ident,
+        /// What to whom.
+        grant: Grant,
+    },
     /// Sets the table's comment.
     CommentTable(String),
     /// Sets a column's comment.
@@ -196,7 +244,14 @@ impl Action {
             Self::DropConstraint(name) => format!("dropping constraint {name}"),
             Self::CreateIndex { name, .. } => format!("building index {name}"),
             Self::DropIndex { name, .. } => format!("dropping index {name}"),
+            Self::CreateIndexOnly { name, .. } => format!("creating index {name}"),
+            Self::CreatePartIndex { partition, name, .. } => format!("building index {name} of partition {partition}"),
+            Self::DropPartIndex { partition, name } => format!("dropping index {name} of partition {partition}"),
+            Self::AttachIndex { index, part, .. } => format!("making index {part} a part of {index}"),
             Self::RecreateIndex(_) => "re-creating an index".to_owned(),
+            Self::RecreateTrigger(_) => "re-creating a trigger".to_owned(),
+            Self::SetTrigger { name, .. } => format!("setting when trigger {name} fires"),
+            Self::GrantColumn { column, .. } => format!("restoring the privileges on column {column}"),
             Self::CommentTable(_) => "commenting on it".to_owned(),
             Self::CommentColumn { column, .. } => format!("commenting on column {column}"),
             Self::RenameTable(to) => format!("moving it aside as {to}"),
@@ -217,6 +272,9 @@ impl Action {
             | Self::CreateTable(_)
             | Self::AddEnumLabel { .. }
             | Self::RecreateIndex(_)
+            | Self::RecreateTrigger(_)
+            | Self::SetTrigger { .. }
+            | Self::GrantColumn { .. }
             | Self::CreateView(_)
             | Self::CheckConvertible { .. } => Lock::None,
             Self::CommentTable(_)
@@ -224,11 +282,14 @@ impl Action {
             | Self::CommentView { .. }
             | Self::CreateIndex { concurrently: true, .. }
             | Self::DropIndex { concurrently: true, .. }
+            | Self::CreatePartIndex { .. }
+            | Self::DropPartIndex { .. }
             | Self::RenameIndex { .. }
             | Self::Grant { .. } => Lock::ShareUpdateExclusive,
             Self::CreateIndex {
                 concurrently: false, ..
-            } => Lock::Share,
+            }
+            | Self::CreateIndexOnly { .. } => Lock::Share,
             _ => Lock::AccessExclusive,
         }
     }
@@ -247,6 +308,7 @@ impl Action {
                     | Self::AddPrimaryKey { .. }
                     | Self::AddUnique(_)
                     | Self::CreateIndex { .. }
+                    | Self::CreatePartIndex { .. }
                     | Self::RecreateIndex(_)
             )
     }
@@ -255,7 +317,10 @@ impl Action {
     pub fn own_transaction(&self) -> bool {
         matches!(
             self,
-            Self::CreateIndex { concurrently: true, .. } | Self::DropIndex { concurrently: true, .. }
+            Self::CreateIndex { concurrently: true, .. }
+                | Self::DropIndex { concurrently: true, .. }
+                | Self::CreatePartIndex { .. }
+                | Self::DropPartIndex { .. }
         )
     }
 }

@@ -3,13 +3,10 @@
 use std::time::{Duration, Instant};
 
 use pgflight::model::class::Class;
-use pgflight::model::options::MigrateMode;
 use pgflight::model::pg_type::PgType;
-use pgflight::model::table::{ColumnShape, TableShape};
-use pgflight::postgres::migrate::policy::{ForcedStrategy, Policy};
 use pgflight::postgres::migrate::{LockWaits, MigrateError, MigrateRequest, ensure, ensure_in};
 
-use super::fixture::{Done, column, columns, keyed, mode, not_null, request, safe, shape, table};
+use super::fixture::{Done, column, columns, keyed, not_null, request, safe, shape, table};
 use crate::support::database::Database;
 
 /// Rounds of the race; the full hundred with `PGFLIGHT_RACES=100`.
@@ -206,108 +203,4 @@ async fn a_table_being_created_by_another_load_is_waited_for_and_then_reported_b
     );
     let (verified, report) = done.unwrap();
     assert!(!verified.created() && report.is_empty());
-}
-
-/// One migration of each kind: what there is, and what the stream wants.
-fn kinds() -> Vec<(&'static str, TableShape, Policy)> {
-    let unique = ColumnShape {
-        unique: true,
-        ..column("a", PgType::Int4)
-    };
-    let forced = |strategy| Policy {
-        forced: strategy,
-        ..mode(MigrateMode::Forced)
-    };
-    let stale = vec![
-        not_null("a", PgType::Int4),
-        column("_cq_source_name", PgType::Text),
-        column("_cq_sync_time", PgType::Timestamp(None)),
-    ];
-    let index = Policy {
-        performance_indexes: true,
-        ..super::fixture::cloudquery(MigrateMode::Safe)
-    };
-    vec![
-        (
-            "a int, b int not null",
-            shape(vec![column("a", PgType::Int4), column("c", PgType::Text)]),
-            safe(),
-        ),
-        ("a int, b varchar(3)", shape(vec![column("b", PgType::Text)]), safe()),
-        ("a int, b int", shape(vec![column("a", PgType::Int8)]), safe()),
-        ("a int, b text", shape(vec![unique]), safe()),
-        (
-            "a int primary key, _cq_source_name text, _cq_sync_time timestamp",
-            keyed(stale, &["a"]),
-            index,
-        ),
-        (
-            "a int, b int",
-            shape(vec![column("a", PgType::Text)]),
-            forced(ForcedStrategy::Convert),
-        ),
-        (
-            "a int, b int",
-            shape(vec![column("a", PgType::Uuid)]),
-            forced(ForcedStrategy::KeepOld),
-        ),
-        (
-            "a int, b int",
-            shape(vec![column("a", PgType::Uuid)]),
-            forced(ForcedStrategy::Drop),
-        ),
-    ]
-}
-
-#[tokio::test]
-async fn no_kind_of_migration_holds_up_a_polling_reader_for_longer_than_the_lock_timeout() {
-    let database = Database::create().await;
-    let waits = LockWaits {
-        hold: Duration::from_secs(2),
-        turn: Duration::from_secs(10),
-    };
-    for (n, (columns, wanted, policy)) in kinds().into_iter().enumerate() {
-        let name = format!("t{n}");
-        // `b` is filled where the stream's table does not let it be NULL.
-        let fill = if columns.contains("b int not null") {
-            "a, b) select n, n"
-        } else {
-            "a) select n"
-        };
-        database
-            .execute(&format!(
-                "create table {name} ({columns}); insert into {name} ({fill} from generate_series(1, 50000) n"
-            ))
-            .await;
-        let reader = database.connect().await;
-        let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
-        let query = format!("select count(*) from {name}");
-        let polling = tokio::spawn(async move {
-            let (mut longest, mut reads) = (Duration::ZERO, 0);
-            while stopped.try_recv().is_err() {
-                let start = Instant::now();
-                // A dropped or replaced table may be gone for the statement that was waiting for it.
-                if let Err(error) = reader.query(&query, &[]).await {
-                    assert_eq!(error.code().map(|code| code.code()), Some("42P01"), "{error:?}");
-                }
-                longest = longest.max(start.elapsed());
-                reads += 1;
-            }
-            (longest, reads)
-        });
-        let mut client = database.connect().await;
-        let (table, request_policy) = (table(&name), policy);
-        let slow = MigrateRequest {
-            waits,
-            ..request(&table, &wanted, &request_policy)
-        };
-        let (_, report) = ensure(&mut client, &slow).await.unwrap();
-        assert!(!report.is_empty(), "{columns}");
-        stop.send(()).unwrap();
-        let (longest, reads) = polling.await.unwrap();
-        assert!(
-            longest < waits.hold && reads > 0,
-            "{columns}: blocked for {longest:?} in {reads} reads"
-        );
-    }
 }

@@ -5,6 +5,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
 use super::error::{MigrateError, message};
+use super::locks::{is_lock_timeout, jitter};
 use crate::postgres::migrate::ddl::render;
 use crate::postgres::migrate::plan::Plan;
 use crate::postgres::migrate::step::{Action, Step};
@@ -25,8 +26,7 @@ pub(super) async fn run<'p>(
     let before = session_lock_timeout(client, plan, setting(waits.turn)).await?;
     let mut failure = None;
     for step in &plan.after {
-        let sql = render(&step.action, &plan.table);
-        match client.batch_execute(sql.as_str()).await {
+        match run_step(client, plan, step, waits).await? {
             Ok(()) => done.push(step),
             // Another session has begun to build it, or has built it.
             Err(error) if error.code() == Some(&SqlState::DUPLICATE_TABLE) => {
@@ -35,11 +35,7 @@ pub(super) async fn run<'p>(
             }
             Err(source) => {
                 clean_up(client, plan, &step.action).await;
-                if plan
-                    .after
-                    .iter()
-                    .any(|step| matches!(step.action, Action::CreateIndex { unique: true, .. }))
-                {
+                if matches!(step.action, Action::CreateIndex { unique: true, .. }) {
                     failure = Some(MigrateError::step(&plan.table, &step.action.words(), source));
                 } else {
                     let text = message(&source);
@@ -59,6 +55,34 @@ pub(super) async fn run<'p>(
     }
 }
 
+/// Runs a step. One that builds beside the others may wait as long as they take, because nobody waits behind it; one that
+/// does not asks for its lock in bounded steps, so that nobody waits long.
+async fn run_step(
+    client: &Client,
+    plan: &Plan,
+    step: &Step,
+    waits: &LockWaits,
+) -> Result<Result<(), tokio_postgres::Error>, MigrateError> {
+    let sql = render(&step.action, &plan.table);
+    if step.action.own_transaction() {
+        return Ok(client.batch_execute(sql.as_str()).await);
+    }
+    let mut rungs = waits.ladder().into_iter().peekable();
+    let mut done = Ok(());
+    while let Some(hold) = rungs.next() {
+        session_lock_timeout(client, plan, setting(hold)).await?;
+        done = client.batch_execute(sql.as_str()).await;
+        if !done.as_ref().is_err_and(is_lock_timeout) {
+            break;
+        }
+        if rungs.peek().is_some() {
+            tokio::time::sleep(jitter(LockWaits::pause(hold))).await;
+        }
+    }
+    session_lock_timeout(client, plan, setting(waits.turn)).await?;
+    Ok(done)
+}
+
 /// Sets `lock_timeout` outside any transaction; returns what it was.
 async fn session_lock_timeout(client: &Client, plan: &Plan, value: String) -> Result<String, MigrateError> {
     let rows = client
@@ -70,14 +94,20 @@ async fn session_lock_timeout(client: &Client, plan: &Plan, value: String) -> Re
 
 /// A failed concurrent build leaves an invalid index, which costs every write and serves no read.
 async fn clean_up(client: &Client, plan: &Plan, action: &Action) {
-    if let Action::CreateIndex { name, .. } = action {
-        let drop = Action::DropIndex {
-            name: name.clone(),
+    let drop = match action.clone() {
+        Action::CreateIndex {
+            name,
             concurrently: true,
-        };
-        if let Err(error) = client.batch_execute(render(&drop, &plan.table).as_str()).await {
-            // The next migration finds it invalid and drops it first.
-            tracing::warn!(table = %plan.table, index = %name, error = %message(&error), "invalid index left behind");
-        }
+            ..
+        } => Action::DropIndex {
+            name,
+            concurrently: true,
+        },
+        Action::CreatePartIndex { partition, name, .. } => Action::DropPartIndex { partition, name },
+        _ => return,
+    };
+    if let Err(error) = client.batch_execute(render(&drop, &plan.table).as_str()).await {
+        // The next migration finds it invalid and drops it first.
+        tracing::warn!(table = %plan.table, step = %action.words(), error = %message(&error), "invalid index left behind");
     }
 }

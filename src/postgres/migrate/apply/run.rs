@@ -98,8 +98,9 @@ pub(super) async fn ensure(client: &mut Client, request: &MigrateRequest<'_>) ->
                 }
             }
             Err(error) if error.postgres().is_some_and(is_race) && races < RACES => {
+                // Growing past a second, in which the time stamp of a table moved aside changes.
+                tokio::time::sleep(jitter(Duration::from_millis(20_u64 << races))).await;
                 races += 1;
-                tokio::time::sleep(jitter(Duration::from_millis(20))).await;
             }
             done => return done,
         }

@@ -209,12 +209,57 @@ fn beside() -> Vec<Action> {
     ]
 }
 
+fn parts() -> Vec<Action> {
+    let partition = || TableName::qualified(ident("s"), ident(UGLY));
+    let columns = || vec![ident("_cq_source_name"), ident(UGLY)];
+    let trigger = |state| Action::SetTrigger {
+        name: ident(UGLY),
+        state,
+    };
+    let grant = |role: Option<&str>| Action::GrantColumn {
+        column: ident(UGLY),
+        grant: Grant {
+            role: role.map(ident),
+            privilege: "UPDATE",
+            grantable: role.is_some(),
+        },
+    };
+    vec![
+        Action::CreateIndexOnly {
+            name: ident("t_cqpi"),
+            columns: columns(),
+        },
+        Action::CreatePartIndex {
+            partition: partition(),
+            name: ident("p_cqpi"),
+            columns: columns(),
+        },
+        Action::DropPartIndex {
+            partition: partition(),
+            name: ident(UGLY),
+        },
+        Action::AttachIndex {
+            index: ident("t_cqpi"),
+            partition: partition(),
+            part: ident("p_cqpi"),
+        },
+        Action::RecreateTrigger(ServerText::from_server(
+            "CREATE TRIGGER g BEFORE INSERT ON s.t FOR EACH ROW EXECUTE FUNCTION f()".to_owned(),
+        )),
+        trigger(TriggerState::Always),
+        trigger(TriggerState::Replica),
+        trigger(TriggerState::Disabled),
+        grant(None),
+        grant(Some(UGLY)),
+    ]
+}
+
 #[test]
 fn the_snapshot_shows_every_statement() {
     let table = TableName::qualified(ident("S \"1\""), ident(UGLY));
     let mut text =
         String::from("-- Every statement that src/postgres/migrate/ddl.rs can render, ugly names included.\n");
-    for action in creations().into_iter().chain(changes()).chain(beside()) {
+    for action in creations().into_iter().chain(changes()).chain(beside()).chain(parts()) {
         let lock = action.lock().words();
         let cost = match (action.rewrites(), action.scans()) {
             (true, _) => ", rewrites the table",

@@ -2,6 +2,7 @@
 
 use super::{Planner, names_of};
 use crate::model::ident::Ident;
+use crate::postgres::migrate::depth::PartitionPart;
 use crate::postgres::migrate::diff::STALE_COLUMNS;
 use crate::postgres::migrate::found::{FoundKey, RelationKind};
 use crate::postgres::migrate::names;
@@ -97,7 +98,9 @@ impl Planner<'_> {
         let in_partition_key = self
             .table()
             .is_some_and(|table| table.partition_columns[..] == [column.clone()]);
-        if self.off() || (kind == Some(RelationKind::Partitioned) && !in_partition_key) {
+        // Postgres wants the partition key in every unique constraint, and builds none of them beside writers.
+        let partitioned = kind == Some(RelationKind::Partitioned);
+        if self.off() || (partitioned && !(in_partition_key && self.is_empty())) {
             self.note(format!(
                 "column {column} is unique to the stream, and the table has no such constraint"
             ));
@@ -136,11 +139,64 @@ impl Planner<'_> {
         } else if self.is_empty() && !invalid {
             self.index_now(name);
         } else if partitioned {
-            self.note(format!(
-                "index {name} is missing; a partitioned table with rows needs it built partition by partition"
-            ));
+            self.index_partitions(name, invalid);
         } else {
             self.index_after(name, stale_columns(), false, STALE);
+        }
+    }
+
+    /// The index of a partitioned table with rows, partition by partition, since CONCURRENTLY is not offered for the whole.
+    /// One that was left half-way (`begun`) is finished.
+    fn index_partitions(&mut self, name: &Ident, begun: bool) {
+        let partitions = self.depth().partitions;
+        if let Some(odd) = partitions.iter().find(|partition| !partition.is_table) {
+            let odd = &odd.name;
+            self.note(format!(
+                "index {name} is missing; partition {odd} is partitioned itself or foreign, so it is yours to build"
+            ));
+            return;
+        }
+        let after = |planner: &mut Self, action: Action, reason: &str| {
+            let reason = reason.to_owned();
+            planner.after.push(Step { action, reason });
+        };
+        if !begun {
+            let (name, columns) = (name.clone(), stale_columns());
+            after(self, Action::CreateIndexOnly { name, columns }, STALE);
+        }
+        for PartitionPart {
+            name: partition,
+            indexes,
+            ..
+        } in partitions
+        {
+            let attached = indexes.iter().any(|index| index.part_of.as_ref() == Some(name));
+            let Some(part) = names::performance_index(&partition.name).filter(|_| !attached) else {
+                continue;
+            };
+            let there = indexes.iter().find(|index| index.name == part);
+            if there.is_some_and(|index| !index.valid) {
+                let (partition, name) = (partition.clone(), part.clone());
+                after(self, Action::DropPartIndex { partition, name }, LEFTOVER);
+            }
+            if !there.is_some_and(|index| index.valid) {
+                let (partition, name, columns) = (partition.clone(), part.clone(), stale_columns());
+                after(
+                    self,
+                    Action::CreatePartIndex {
+                        partition,
+                        name,
+                        columns,
+                    },
+                    STALE,
+                );
+            }
+            let index = name.clone();
+            after(
+                self,
+                Action::AttachIndex { index, partition, part },
+                "the table's index is that of its partitions",
+            );
         }
     }
 
@@ -166,7 +222,7 @@ impl Planner<'_> {
             };
             self.after.push(Step {
                 action,
-                reason: "an earlier build of it failed and left it invalid".to_owned(),
+                reason: LEFTOVER.to_owned(),
             });
         }
         let action = Action::CreateIndex {
@@ -182,6 +238,7 @@ impl Planner<'_> {
     }
 }
 
+const LEFTOVER: &str = "an earlier build of it failed and left it invalid";
 const STALE: &str = "deleting stale rows looks for a source's older rows";
 
 fn stale_columns() -> Vec<Ident> {

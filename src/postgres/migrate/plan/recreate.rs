@@ -33,9 +33,11 @@ impl Planner<'_> {
         self.recreates_views = !depth.views.is_empty();
         let old_indexes = self.out_of_the_way(table, &depth, &why);
         self.create(&why);
-        self.keep(table, &depth);
+        self.keep_comments(table);
         self.steps.extend(old_indexes);
         self.reindex();
+        self.keep_triggers(&depth);
+        self.give_back(table, &depth);
     }
 
     /// Why the table cannot be replaced.
@@ -54,6 +56,15 @@ impl Planner<'_> {
                 problem,
                 "drop those foreign keys, or change the table yourself",
             ));
+        }
+        if depth.row_security || depth.has_rules {
+            let what = if depth.row_security {
+                "row level security or policies"
+            } else {
+                "rewrite rules"
+            };
+            let problem = format!("a new table cannot stand in for it: it has {what}, which would be lost");
+            return Some(Reason::table(problem, "drop them first, or change the table yourself"));
         }
         let wanted = self.input.wanted;
         for view in &depth.views {
@@ -123,46 +134,6 @@ impl Planner<'_> {
             self.step(Action::RenameTable(to), why);
         }
         rebuilt
-    }
-
-    /// Owner, privileges and comments of the old table.
-    fn keep(&mut self, table: &FoundTable, depth: &Depth) {
-        let wanted = self.input.wanted;
-        if let (None, Some(comment)) = (&wanted.comment, &table.comment) {
-            self.step(Action::CommentTable(comment.clone()), "the old table had it");
-        }
-        for column in &table.columns {
-            let silent = wanted
-                .column(&column.name)
-                .is_some_and(|column| column.comment.is_none());
-            if let (true, Some(comment)) = (silent, &column.comment) {
-                let action = Action::CommentColumn {
-                    column: column.name.clone(),
-                    comment: comment.clone(),
-                };
-                self.step(action, "the old table had it");
-            }
-        }
-        let relation = &self.input.found.name;
-        for grant in &depth.grants {
-            let action = Action::Grant {
-                relation: relation.clone(),
-                grant: grant.clone(),
-            };
-            self.step(action, "the old table had it");
-        }
-        if let (false, Ok(owner)) = (
-            table.owner == self.input.found.server.role,
-            Ident::new(table.owner.clone()),
-        ) {
-            self.step(
-                Action::SetOwner {
-                    relation: relation.clone(),
-                    owner,
-                },
-                "the old table's owner",
-            );
-        }
     }
 
     /// CloudQuery's index, where the old table had none of that name.

@@ -104,3 +104,33 @@ GRANT SELECT ON TABLE "s"."Robert""); drop table x; --" TO "Robert""); drop tabl
 
 -- commenting on view s.V "x"; lock: SHARE UPDATE EXCLUSIVE
 COMMENT ON VIEW "s"."V ""x""" IS 'c';
+
+-- creating index t_cqpi; lock: SHARE
+CREATE INDEX "t_cqpi" ON ONLY "S ""1"""."Robert""); drop table x; --" ("_cq_source_name", "Robert""); drop table x; --");
+
+-- building index p_cqpi of partition s.Robert"); drop table x; --; lock: SHARE UPDATE EXCLUSIVE, reads the table, on its own
+CREATE INDEX CONCURRENTLY "p_cqpi" ON "s"."Robert""); drop table x; --" ("_cq_source_name", "Robert""); drop table x; --");
+
+-- dropping index Robert"); drop table x; -- of partition s.Robert"); drop table x; --; lock: SHARE UPDATE EXCLUSIVE, on its own
+DROP INDEX CONCURRENTLY IF EXISTS "s"."Robert""); drop table x; --";
+
+-- making index p_cqpi a part of t_cqpi; lock: ACCESS EXCLUSIVE
+ALTER INDEX "S ""1"""."t_cqpi" ATTACH PARTITION "s"."p_cqpi";
+
+-- re-creating a trigger; lock: none
+CREATE TRIGGER g BEFORE INSERT ON s.t FOR EACH ROW EXECUTE FUNCTION f();
+
+-- setting when trigger Robert"); drop table x; -- fires; lock: none
+ALTER TABLE "S ""1"""."Robert""); drop table x; --" ENABLE ALWAYS TRIGGER "Robert""); drop table x; --";
+
+-- setting when trigger Robert"); drop table x; -- fires; lock: none
+ALTER TABLE "S ""1"""."Robert""); drop table x; --" ENABLE REPLICA TRIGGER "Robert""); drop table x; --";
+
+-- setting when trigger Robert"); drop table x; -- fires; lock: none
+ALTER TABLE "S ""1"""."Robert""); drop table x; --" DISABLE TRIGGER "Robert""); drop table x; --";
+
+-- restoring the privileges on column Robert"); drop table x; --; lock: none
+GRANT UPDATE ("Robert""); drop table x; --") ON TABLE "S ""1"""."Robert""); drop table x; --" TO PUBLIC;
+
+-- restoring the privileges on column Robert"); drop table x; --; lock: none
+GRANT UPDATE ("Robert""); drop table x; --") ON TABLE "S ""1"""."Robert""); drop table x; --" TO "Robert""); drop table x; --" WITH GRANT OPTION;
