@@ -145,9 +145,7 @@ pub enum Error {
         table: String,
     },
     /// The table is not the one that was planned for.
-    #[error(
-        "table {table} was changed by somebody else while rows were on their way into it, so they were rolled back; send them again"
-    )]
+    #[error("table {table} was changed while it was loaded, and its rows were rolled back; send them again")]
     Changed {
         /// The table.
         table: String,
@@ -182,7 +180,7 @@ impl Error {
             Error::Migrate(error) => error.class(),
             Error::Read(error) => error.class(),
             Error::RowsLost { .. } => Class::Internal,
-            Error::Embed(_) => Class::Refused,
+            Error::Embed(_) | Error::Unfit(_) => Class::Refused,
             Error::EmbedLate(_) => Class::Timeout,
             Error::CommitUnknown { .. } => Class::Unavailable,
             Error::Stream(error) => class_of_stream(error),
@@ -190,7 +188,6 @@ impl Error {
             Error::NotReplayable { source } => source.class(),
             Error::Dropped { .. } => Class::NotFound,
             Error::Changed { .. } => Class::Conflict,
-            Error::Unfit(_) => Class::Refused,
         }
     }
 

@@ -185,11 +185,18 @@ impl PgDestination {
         let accepts = wish.accepts();
         let migrate = self.migrate_request(request, &wish, &accepts);
         let mut connection = self.connections.get().await?;
+        let dropped = |table: &TableName| Error::Dropped {
+            table: table.to_string(),
+        };
+        // First, because what else a missing table lacks is not worth telling.
+        let found = read_table(connection.client(), &request.table, self.default_schema.as_ref()).await;
+        let found = found.map_err(|error| Error::Migrate(Box::new(error.into())))?;
+        if found.table.is_none() {
+            return Err(dropped(&found.name));
+        }
         match apply::prepare(connection.client_mut(), &migrate).await? {
             Some((table, _)) => Ok(Arc::new(self.plan(&connection, request, &wish, &table).await?)),
-            None => Err(Error::Dropped {
-                table: request.table.to_string(),
-            }),
+            None => Err(dropped(&found.name)),
         }
     }
 

@@ -5,6 +5,19 @@ use crate::model::ident::{Ident, TableName};
 use crate::model::pg_type::PgType;
 use crate::model::table::{TableShape, TargetColumn};
 
+/// A column as `pg_attribute` has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnType {
+    /// Its number.
+    pub attnum: i16,
+    /// Its name.
+    pub name: Ident,
+    /// OID of its type.
+    pub type_id: u32,
+    /// Modifier of its type.
+    pub modifier: i32,
+}
+
 /// A table that takes the stream's rows. Only this module can make one, so that no load can skip the check.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VerifiedTable {
@@ -55,12 +68,19 @@ impl VerifiedTable {
         &self.columns
     }
 
-    /// Name, type OID and type modifier of each column that the stream writes.
-    pub fn column_types(&self) -> Vec<(&Ident, u32, i32)> {
+    /// What the columns that the stream writes are to the catalog, by their numbers.
+    pub fn column_types(&self) -> Vec<ColumnType> {
         let there = self.columns.iter().filter_map(|column| self.table.column(&column.name));
-        there
-            .map(|there| (&there.name, there.type_id.0, there.type_id.1))
-            .collect()
+        let mut types: Vec<ColumnType> = there
+            .map(|there| ColumnType {
+                attnum: there.attnum,
+                name: there.name.clone(),
+                type_id: there.type_id.0,
+                modifier: there.type_id.1,
+            })
+            .collect();
+        types.sort_by_key(|column| column.attnum);
+        types
     }
 
     /// Whether this call created the table.

@@ -78,9 +78,8 @@ async fn between_chunks(
 ) -> Result<Value, Status> {
     database.execute(TABLE).await;
     let mut all = json!({"table": "t", "write_mode": mode, "commit": "batch", "batch_size": 2});
-    all.as_object_mut()
-        .unwrap()
-        .extend(options.as_object().unwrap().clone());
+    let more = options.as_object().expect("options are an object").clone();
+    all.as_object_mut().expect("it is an object").extend(more);
     let mut put = Put::start(flight, all, false);
     put.send(2);
     wait_for(database, "select count(*) from t", "2").await;
@@ -217,7 +216,7 @@ async fn what_cannot_go_on_ends_in_one_sentence_with_the_rows_before_it() {
         assert!(
             dropped
                 .message()
-                .contains("was dropped while it was being loaded"),
+                .contains("table public.t was dropped while it was being loaded"),
             "{dropped}"
         );
         let off = json!({"migrate_mode": "off"});

@@ -81,13 +81,18 @@ async fn declared_nullability_drops_not_null_and_advisory_keeps_it() {
         .execute("create table t (id bigint not null, name text not null)")
         .await;
     let rows = batch(vec![("id", longs([1])), ("name", texts(&[None]))]);
-    let error = flight.put(path(&["t"]), &[rows.clone()]).await.unwrap_err();
+    let error = flight.put(path(&["t"]), std::slice::from_ref(&rows)).await.unwrap_err();
     assert!(
         error.message().contains("\"name\"") && error.message().contains("NULL"),
         "{error}"
     );
     let advisory = json!({"migrate_mode": "forced", "nullability": "advisory"});
-    assert!(flight.put(to("t", advisory), &[rows.clone()]).await.is_err());
+    assert!(
+        flight
+            .put(to("t", advisory), std::slice::from_ref(&rows))
+            .await
+            .is_err()
+    );
     assert_eq!(columns(&database, "t").await, ["id|bigint|t", "name|text|t"]);
     flight
         .put(to("t", json!({"nullability": "declared"})), &[rows])
@@ -162,8 +167,9 @@ async fn held(database: &Database) -> (tokio_postgres::Client, i32) {
     holder
         .batch_execute("set application_name = 'long report'; begin; select * from held")
         .await
-        .unwrap();
-    let pid = holder.query_one("select pg_backend_pid()", &[]).await.unwrap().get(0);
+        .expect("the table can be read");
+    let pid = holder.query_one("select pg_backend_pid()", &[]).await;
+    let pid = pid.expect("a session has a number").get(0);
     (holder, pid)
 }
 

@@ -18,10 +18,6 @@ fn kinds() -> Vec<(&'static str, TableShape, Policy)> {
         unique: true,
         ..column("a", PgType::Int4)
     };
-    let forced = |strategy| Policy {
-        forced: strategy,
-        ..mode(MigrateMode::Forced)
-    };
     let stale = vec![
         not_null("a", PgType::Int4),
         column("_cq_source_name", PgType::Text),
@@ -45,6 +41,19 @@ fn kinds() -> Vec<(&'static str, TableShape, Policy)> {
             keyed(stale, &["a"]),
             index,
         ),
+    ]
+}
+
+fn forced(strategy: ForcedStrategy) -> Policy {
+    Policy {
+        forced: strategy,
+        ..mode(MigrateMode::Forced)
+    }
+}
+
+/// The kinds of mode `forced`, and those that other options ask for.
+fn more_kinds() -> Vec<(&'static str, TableShape, Policy)> {
+    vec![
         (
             "a int, b int",
             shape(vec![column("a", PgType::Text)]),
@@ -141,7 +150,7 @@ async fn no_kind_of_migration_holds_up_a_polling_reader_for_longer_than_the_lock
         hold: Duration::from_secs(2),
         turn: Duration::from_secs(10),
     };
-    for (n, (columns, wanted, policy)) in kinds().into_iter().enumerate() {
+    for (n, (columns, wanted, policy)) in kinds().into_iter().chain(more_kinds()).enumerate() {
         let name = format!("t{n}");
         fill(&database, &name, columns).await;
         let (done, longest, reads) = polled(&database, &name, &wanted, &policy, waits).await;
@@ -195,6 +204,7 @@ async fn with_somebody_who_holds_the_table_every_kind_waits_in_steps_and_its_rea
     let database = Database::create().await;
     let kinds: Vec<_> = kinds()
         .into_iter()
+        .chain(more_kinds())
         .enumerate()
         .map(|(n, kind)| (format!("t{n}"), kind))
         .collect();
