@@ -107,7 +107,7 @@ pub(super) fn to_changing(found: &Found, steps: &[Step]) -> Vec<Reason> {
     } else if !table.rights.owner {
         let problem = format!("it would have to be changed, and role {role} is not its owner");
         let remedy = format!(
-            "grant {} to {role}, or change the table yourself and use migrate_mode off",
+            "change it as its owner {} and use migrate_mode off, or, where that is no superuser, make {role} a member of it",
             table.owner
         );
         reasons.push(Reason::denied(problem, remedy));
