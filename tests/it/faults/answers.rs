@@ -61,7 +61,13 @@ async fn a_lost_answer_to_commit_doubles_nothing_and_is_not_called_a_failure() {
         for (case, (at, deed)) in lost.into_iter().enumerate() {
             let stream = format!("{case}");
             scene.proxy.arm(at, 1, deed);
-            let result = put(&mut scene.client().await, mode, &mut oracle, &stream, 3).await;
+            let mut flight = scene.client().await;
+            // Postgres notices in the end that a client is gone.
+            let burying = async {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                scene.proxy.bury_zombies();
+            };
+            let (result, ()) = tokio::join!(put(&mut flight, mode, &mut oracle, &stream, 3), burying);
             let context = format!("{mode:?} {at:?} {deed:?}: {result:?}\n{}", scene.proxy.trace());
             assert_eq!(scene.proxy.fired().len(), case + 1, "{context}");
             if let Err(status) = &result {
@@ -84,7 +90,13 @@ async fn a_connection_lost_after_the_copy_and_before_its_commit_is_never_taken_f
             let scene = Scene::set_with(settings).await;
             let mut oracle = oracle_for(mode);
             scene.proxy.arm(Point::CopyAnswer, 2, deed);
-            let result = put(&mut scene.client().await, mode, &mut oracle, "s", 3).await;
+            let mut flight = scene.client().await;
+            // Postgres notices in the end that a client is gone.
+            let burying = async {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                scene.proxy.bury_zombies();
+            };
+            let (result, ()) = tokio::join!(put(&mut flight, mode, &mut oracle, "s", 3), burying);
             let context = format!("{mode:?} {deed:?}: {result:?}\n{}", scene.proxy.trace());
             assert_eq!(scene.proxy.fired().len(), 1, "{context}");
             scene.proxy.bury_zombies();

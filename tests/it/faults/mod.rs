@@ -6,6 +6,7 @@ mod answers;
 mod clients;
 mod contention;
 mod disk;
+mod failover;
 mod malformed;
 mod network;
 mod people;
@@ -13,6 +14,7 @@ mod postmaster;
 mod proxy;
 mod restarts;
 mod sessions;
+mod streams;
 mod values;
 
 use std::time::Duration;

@@ -62,6 +62,22 @@ impl Database {
         panic!("{} is not back within 20 s", self.uri);
     }
 
+    /// The same database on the server that took over; this handle drops it no more.
+    pub(crate) async fn moved_to(self, port: u16) -> Self {
+        let moved = |uri: &str| {
+            let (head, rest) = uri.rsplit_once(':').expect("a port");
+            let (_, database) = rest.split_once('/').expect("a database");
+            format!("{head}:{port}/{database}")
+        };
+        let uri = moved(&self.uri);
+        Self {
+            name: self.name.clone(),
+            administration_uri: moved(&self.administration_uri),
+            client: connect(&uri).await,
+            uri,
+        }
+    }
+
     /// The connection string for the service under test.
     pub(crate) fn uri(&self) -> &str {
         &self.uri

@@ -12,3 +12,4 @@ pub(crate) mod process;
 pub(crate) mod python;
 pub(crate) mod seed;
 pub(crate) mod server;
+pub(crate) mod standby;
