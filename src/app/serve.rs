@@ -26,7 +26,7 @@ use crate::postgres::error::Error as PgError;
 use crate::postgres::load::{PgDestination, PgDestinations, RETAINED_SHARE};
 use crate::server::admin::{self, Admin, RenderMetrics};
 use crate::server::auth::Authenticator;
-use crate::server::cloudquery::CloudQueryFront;
+use crate::server::cloudquery::{CloudQueryFront, Shared};
 use crate::server::flight::front::FlightFront;
 use crate::server::flight::put::{Life, PutContext};
 use crate::server::{Doors, GrpcError, GrpcSettings, Listener, TlsFiles};
@@ -192,18 +192,24 @@ pub async fn start_with(
     // The rest keeps chunks of open transactions, to run them again.
     let incoming = limits.max_inflight_bytes - limits.max_inflight_bytes / RETAINED_SHARE;
     let budget = ByteBudget::new(usize::try_from(incoming).unwrap_or(usize::MAX));
+    let streams = Arc::new(Semaphore::new(limits.max_streams as usize));
     let put = PutContext {
         destination: Arc::clone(&destination),
         config: Arc::clone(&config),
         budget: budget.clone(),
-        streams: Arc::new(Semaphore::new(limits.max_streams as usize)),
+        streams: Arc::clone(&streams),
         idle_timeout: limits.stream_idle_timeout.get(),
+        life: life.clone(),
+    };
+    let shared = Shared {
+        budget,
+        streams,
         life: life.clone(),
     };
     let authenticator = Authenticator::new(&config.raw().auth);
     let doors = Doors {
         flight: FlightFront::new(put, authenticator.clone()),
-        cloudquery: CloudQueryFront::new(Arc::clone(&config), destinations, authenticator, budget, life.clone()),
+        cloudquery: CloudQueryFront::new(Arc::clone(&config), destinations, authenticator, shared),
     };
     let tls = tls_files(&config)?;
     let (settings, stop) = (grpc_settings(&config), life.draining.clone());

@@ -209,6 +209,10 @@ pub struct StreamState {
     pub token: Option<String>,
     /// Rows committed in all.
     pub rows: u64,
+    /// Whether all that survives a crash of the Postgres server. A commit that waits for the disk (`synchronous_commit` is
+    /// not off) takes everything before it along, so the last one decides.
+    #[serde(default)]
+    pub durable: bool,
     /// Hash of the batch before the next one.
     #[serde(skip)]
     pub last_hash: Option<Vec<u8>>,

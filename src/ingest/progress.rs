@@ -74,7 +74,7 @@ impl StreamProgress {
             committed_through_seq: state.next_seq.checked_sub(1),
             next_seq: state.next_seq,
             token: state.token.clone(),
-            durable: true,
+            durable: state.durable,
             duplicate: state.finished.is_some(),
             duplicate_rows: 0,
         }

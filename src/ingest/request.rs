@@ -182,6 +182,12 @@ impl LoadOptions {
                 "source_name and sync_time go together: the rows of the one that are older than the other are deleted",
             );
         }
+        let resumable = self.stream_id.is_some() && self.commit == CommitMode::Batch;
+        if self.write_mode == WriteMode::OverwriteDeleteStale && resumable && self.sync_time.is_none() {
+            return conflict(
+                "overwrite-delete-stale with a stream_id needs source_name and sync_time, because a call that resumes the stream does not see the rows of the calls before it",
+            );
+        }
         if self.on_bad_row == BadRowPolicy::Reject {
             return unsupported("on_bad_row offers fail so far; reject is not offered yet");
         }
@@ -231,6 +237,47 @@ mod tests {
             "{error}"
         );
         options.stream_id = Some("s".to_owned());
+        LoadOptions::resolve(options).unwrap();
+    }
+
+    #[test]
+    fn a_replace_that_would_commit_chunk_by_chunk_is_refused() {
+        let mut options = StreamOptions {
+            write_mode: Some(WriteMode::Replace),
+            commit: Some(CommitMode::Batch),
+            ..StreamOptions::default()
+        };
+        let error = LoadOptions::resolve(options.clone()).unwrap_err().to_string();
+        assert!(error.contains("it needs commit: atomic"), "{error}");
+        options.commit = None;
+        assert_eq!(
+            LoadOptions::resolve(options.clone()).unwrap().commit,
+            CommitMode::Atomic
+        );
+        options.stream_id = Some("nightly".to_owned());
+        let error = LoadOptions::resolve(options.clone()).unwrap_err().to_string();
+        assert!(
+            error.contains("it needs commit: atomic"),
+            "a stream_id makes batch the default: {error}"
+        );
+        options.commit = Some(CommitMode::Atomic);
+        assert_eq!(LoadOptions::resolve(options).unwrap().commit, CommitMode::Atomic);
+    }
+
+    #[test]
+    fn a_resumable_sync_names_its_source_and_time_itself() {
+        let mut options = StreamOptions {
+            write_mode: Some(WriteMode::OverwriteDeleteStale),
+            stream_id: Some("nightly".to_owned()),
+            ..StreamOptions::default()
+        };
+        let error = LoadOptions::resolve(options.clone()).unwrap_err().to_string();
+        assert!(error.contains("source_name and sync_time"), "{error}");
+        options.commit = Some(CommitMode::Atomic);
+        LoadOptions::resolve(options.clone()).expect("an atomic stream comes in one call");
+        options.commit = None;
+        options.source_name = Some("crm".to_owned());
+        options.sync_time = Some("2026-01-31T12:00:00Z".to_owned());
         LoadOptions::resolve(options).unwrap();
     }
 

@@ -3,7 +3,11 @@
 //! A Postgres `DETAIL` can hold row values ("Key (email)=(..) already exists"), so it is never shown; table, column,
 //! constraint, SQLSTATE and the row's place in the stream are.
 
+mod place;
+
 use tokio_postgres::error::DbError;
+
+pub use place::{CopyPlace, place};
 
 use super::connect::ConnectError;
 use super::copy::{CellError, PlanError};
@@ -34,6 +38,19 @@ pub enum Error {
         "no connection to Postgres became free within {seconds} s (pool.max_size); try again later or raise the limit"
     )]
     PoolExhausted {
+        /// How long was waited.
+        seconds: f64,
+    },
+    /// Loads wait for room on a disk of the server.
+    #[error(
+        "a disk of the Postgres server is full (SQLSTATE 53100), and loads wait for room; make some, and they go on by themselves"
+    )]
+    NoRoom,
+    /// The connection is open and nothing comes.
+    #[error(
+        "Postgres has not answered for {seconds} s, so the connection was given up; look whether the server is stopped or the network between swallows packets"
+    )]
+    Silent {
         /// How long was waited.
         seconds: f64,
     },
@@ -169,9 +186,10 @@ impl Error {
     pub fn class(&self) -> Class {
         match self {
             Error::Connect(error) => error.class(),
+            Error::NoRoom => Class::Exhausted,
             Error::Standby => Class::Unavailable,
             Error::Internal(_) => Class::Internal,
-            Error::PoolExhausted { .. } => Class::Unavailable,
+            Error::PoolExhausted { .. } | Error::Silent { .. } => Class::Unavailable,
             Error::Statement { source, .. } => source.code().map_or(Class::Unavailable, |code| verdict(code.code()).0),
             Error::Cell { cell, .. } => cell.class(),
             Error::Plan { .. } | Error::Schema(_) | Error::NoKey(_) | Error::Reserved { .. } => Class::BadRequest,
@@ -200,7 +218,7 @@ impl Error {
                 Class::Exhausted => Remedy::Wait,
                 _ => Remedy::Reconnect,
             },
-            Error::Standby | Error::PoolExhausted { .. } => Remedy::Reconnect,
+            Error::Standby | Error::PoolExhausted { .. } | Error::Silent { .. } => Remedy::Reconnect,
             Error::CommitUnknown { .. } => Remedy::Unknown,
             Error::Changed { .. } => Remedy::Replan,
             _ => Remedy::None,
@@ -363,37 +381,3 @@ fn words(error: &tokio_postgres::Error) -> String {
     }
     text
 }
-
-/// Where in a COPY a row failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CopyPlace {
-    /// Tuple of the COPY statement, from 1.
-    pub line: u64,
-    /// Column, where it was a value and not the whole row.
-    pub column: Option<String>,
-}
-
-/// Reads `COPY t, line N, column c` out of an error's context.
-pub fn place(db: &DbError) -> Option<CopyPlace> {
-    // COPY checks the size of rows when it flushes a thousand of them; the line is then the last one that was read.
-    if db.code().code() == "54000" && db.routine() == Some("RelationGetBufferForTuple") {
-        return None;
-    }
-    parse_place(db.where_()?)
-}
-
-fn parse_place(context: &str) -> Option<CopyPlace> {
-    let line = context.lines().find(|line| line.starts_with("COPY "))?;
-    let (_, rest) = line.rsplit_once(", line ")?;
-    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-    let column = rest
-        .split_once(", column ")
-        .map(|(_, column)| column.trim_end_matches(':').to_owned());
-    Some(CopyPlace {
-        line: digits.parse().ok()?,
-        column,
-    })
-}
-
-#[cfg(test)]
-mod tests;

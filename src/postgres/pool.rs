@@ -22,6 +22,11 @@ use crate::model::ident::Ident;
 const CONNECTS_AT_ONCE: usize = 4;
 /// Staging tables that a session may keep; with more it is closed instead of going back.
 const STAGES_KEPT: usize = 16;
+/// Idle time after which a connection is asked whether it is still one, and how long it may take to say so.
+const CHECKED_AFTER: Duration = Duration::from_secs(2);
+const CHECK_PATIENCE: Duration = Duration::from_secs(5);
+/// Longest wait for the answers that make a connection a session of ours.
+const SETUP_PATIENCE: Duration = Duration::from_secs(30);
 /// Shortest and longest pause while a server has no free connection or is starting.
 const CONNECT_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
@@ -85,6 +90,8 @@ enum OpenError {
     Setup(#[from] tokio_postgres::Error),
     #[error("the server takes no writes")]
     Standby,
+    #[error("the server accepted a connection and answers nothing on it")]
+    Silent,
 }
 
 impl Manager for Sessions {
@@ -109,11 +116,16 @@ impl Manager for Sessions {
             generation,
             stages: BTreeSet::new(),
         };
-        session.client.batch_execute(&self.setup).await?;
-        // A server that was once found read-only may still be the one that the host's name leads to.
-        if generation > 0 && is_read_only(&session.client).await? {
-            return Err(OpenError::Standby);
-        }
+        let setting_up = async {
+            session.client.batch_execute(&self.setup).await?;
+            // A server that was once found read-only may still be the one that the host's name leads to.
+            match generation > 0 && is_read_only(&session.client).await? {
+                true => Err(OpenError::Standby),
+                false => Ok(()),
+            }
+        };
+        let set_up = tokio::time::timeout(SETUP_PATIENCE, setting_up).await;
+        set_up.unwrap_or(Err(OpenError::Silent))?;
         Ok(session)
     }
 
@@ -126,6 +138,12 @@ impl Manager for Sessions {
             || idle > self.idle_timeout
         {
             return Err(RecycleError::message("closed or too old"));
+        }
+        if idle > CHECKED_AFTER {
+            let asked = tokio::time::timeout(CHECK_PATIENCE, session.client.simple_query("")).await;
+            if !matches!(asked, Ok(Ok(_))) {
+                return Err(RecycleError::message("it answers no more"));
+            }
         }
         Ok(())
     }
@@ -200,6 +218,9 @@ impl Connections {
             }),
             Err(PoolError::Backend(OpenError::Connect(error))) => Err(error.into()),
             Err(PoolError::Backend(OpenError::Standby)) => Err(Error::Standby),
+            Err(PoolError::Backend(OpenError::Silent)) => Err(Error::Silent {
+                seconds: SETUP_PATIENCE.as_secs_f64(),
+            }),
             Err(PoolError::Backend(OpenError::Setup(error))) => Err(Error::statement("setting up a session", error)),
             Err(other) => Err(Error::Internal(other.to_string())),
         }

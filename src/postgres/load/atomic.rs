@@ -38,6 +38,8 @@ struct State {
     opened: Option<Opened>,
     running: Option<Running>,
     retained: Retained,
+    /// Whether nothing goes straight in any more, because keys of it were met.
+    ordered: bool,
     rows: u64,
     sources: Sources,
 }
@@ -48,7 +50,17 @@ struct Running {
     tx: Transaction,
     /// Whether rows go straight into the table.
     direct: bool,
+    /// Whether it created the table, which then nobody else writes to.
+    alone: bool,
     affected: u64,
+}
+
+/// What became of a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Put {
+    Done,
+    /// It met keys that are there already, and rows went straight in before it.
+    Disordered,
 }
 
 impl AtomicLoad {
@@ -57,6 +69,7 @@ impl AtomicLoad {
             opened: Some(opened),
             running: None,
             retained: Retained::new(shared.destination.retain.clone()),
+            ordered: false,
             rows: 0,
             sources: Sources::new(&shared.request),
         };
@@ -75,13 +88,15 @@ impl AtomicLoad {
                 Some(opened) => opened,
                 None => self.shared.destination.open_table(&self.shared.request).await?,
             };
-            let mut running = self.begin(opened).await?;
+            let mut running = self.begin(opened, state.ordered).await?;
             let all = state
                 .retained
                 .all()
                 .ok_or_else(|| Error::Internal("rows were not kept".to_owned()))?;
             for chunk in all {
-                self.put(&mut running, chunk).await?;
+                if self.put(&mut running, chunk).await? == Put::Disordered {
+                    self.put_ordered(&mut running, chunk).await?;
+                }
             }
             state.running = Some(running);
         }
@@ -91,38 +106,47 @@ impl AtomicLoad {
             .ok_or_else(|| Error::Internal("no transaction runs".to_owned()))
     }
 
-    async fn begin(&self, opened: Opened) -> Result<Running, Error> {
+    async fn begin(&self, opened: Opened, ordered: bool) -> Result<Running, Error> {
         self.shared.set_plan(Arc::clone(&opened.plan));
-        let direct = opened.plan.stage.is_none() || opened.plan.starts_empty;
+        let (plan, alone) = (opened.plan, opened.begun.is_some());
+        let direct = plan.stage.is_none() || (plan.starts_empty && !ordered);
         let tx = match opened.begun {
-            Some((connection, mark)) => Transaction::begun(connection, mark, opened.plan),
+            Some((connection, mark)) => Transaction::begun(connection, mark, plan),
             None => {
                 let connection = self.shared.destination.connections.get().await?;
-                Transaction::open(connection, opened.plan).await?
+                Transaction::open(connection, plan).await?
             }
         };
         Ok(Running {
             tx,
             direct,
+            alone,
             affected: 0,
         })
     }
 
-    async fn put(&self, running: &mut Running, chunk: &Chunk) -> Result<(), Error> {
-        let plan = self.shared.plan();
-        if plan.stage.is_none() {
+    async fn put(&self, running: &mut Running, chunk: &Chunk) -> Result<Put, Error> {
+        if self.shared.plan().stage.is_none() {
             running.affected += running.tx.copy_direct(chunk).await?;
-            return Ok(());
+            return Ok(Put::Done);
         }
         if running.direct {
             match running.tx.try_direct(chunk).await? {
                 Some(rows) => {
                     running.affected += rows;
-                    return Ok(());
+                    return Ok(Put::Done);
                 }
-                None => running.direct = false,
+                None if running.affected > 0 && !running.alone => return Ok(Put::Disordered),
+                None => {}
             }
         }
+        self.put_ordered(running, chunk).await?;
+        Ok(Put::Done)
+    }
+
+    /// Through the staging table, which sorts rows by key.
+    async fn put_ordered(&self, running: &mut Running, chunk: &Chunk) -> Result<(), Error> {
+        running.direct = false;
         running.tx.copy_staged(chunk).await?;
         Ok(())
     }
@@ -132,15 +156,13 @@ impl AtomicLoad {
         let mut tries = self.shared.tries();
         loop {
             let started = Instant::now();
-            let put = match self.running(&mut state).await {
-                Ok(running) => self.put(running, &chunk).await,
-                Err(error) => Err(error),
-            };
-            match put {
-                Ok(()) => break,
+            match self.put_next(&mut state, &chunk).await {
+                Ok(Put::Done) => break,
+                Ok(Put::Disordered) => {}
                 Err(error) => self.recover(&mut state, &mut tries, error, started).await?,
             }
         }
+        self.shared.went_through(&tries);
         let rows = chunk.rows;
         state.rows += rows;
         state.retained.keep(chunk);
@@ -148,6 +170,23 @@ impl AtomicLoad {
             rows,
             ..Written::default()
         })
+    }
+
+    /// Writes a chunk that comes after all before. Rows that went straight in hold their keys in the stream's order, and
+    /// other writers in that of the keys: where they meet, the transaction begins anew and sorts, before they deadlock.
+    async fn put_next(&self, state: &mut State, chunk: &Chunk) -> Result<Put, Error> {
+        let put = self.put(self.running(state).await?, chunk).await?;
+        if put == Put::Done {
+            return Ok(put);
+        }
+        if state.retained.all().is_some() {
+            state.ordered = true;
+            state.running = None;
+            return Ok(put);
+        }
+        // Too much was sent to send it again; a deadlock, if it comes to one, is one.
+        self.put_ordered(self.running(state).await?, chunk).await?;
+        Ok(Put::Done)
     }
 
     /// After a failure: waits and lets the transaction run again, or gives up.
@@ -175,7 +214,10 @@ impl AtomicLoad {
         loop {
             let started = Instant::now();
             let (error, finished) = match self.finish_once(&mut state, complete).await {
-                Ok(finished) => return Ok(self.ended(finished)),
+                Ok(finished) => {
+                    self.shared.went_through(&tries);
+                    return Ok(self.ended(finished));
+                }
                 Err(failed) => *failed,
             };
             if let (Error::CommitUnknown { mark, table }, Some(finished)) = (&error, finished) {
@@ -213,7 +255,7 @@ impl AtomicLoad {
             let asked = async {
                 let connection = self.shared.destination.connections.get().await?;
                 let tx = Transaction::open(connection, self.shared.plan()).await?;
-                stream.lock(tx.client(), None).await
+                tx.answered(stream.lock(tx.client(), None)).await
             };
             let error = match asked.await {
                 Ok(locked) => return Ok(locked.done),
@@ -263,30 +305,33 @@ impl AtomicLoad {
             rows,
         };
         if complete {
-            finished.deleted = delete_in(&running.tx, &plan.table, &stale).await?;
+            let deleting = delete_in(&running.tx, &plan.table, &stale);
+            finished.deleted = running.tx.answered(deleting).await?;
         }
         let Some(stream) = &self.stream else {
             return Ok((finished, None));
         };
-        let client = running.tx.client();
-        if stream.lock(client, None).await?.done {
-            return Err(Error::Internal("the stream was finished by another load".to_owned()));
-        }
-        let next = stream.advance_once(client, rows).await?;
-        stream.finalize(client, &finished).await?;
-        Ok((
-            finished.clone(),
-            Some(StreamState {
-                finished: Some(finished),
-                ..next
-            }),
-        ))
+        let next = running.tx.answered(end_stream(&running.tx, stream, &finished)).await?;
+        Ok((finished, Some(next)))
     }
 
     fn ended(&self, finished: Finished) -> Finished {
         metrics::counter!(names::ROWS_COMMITTED).increment(finished.rows);
         finished
     }
+}
+
+/// Notes the one step of an atomic stream and its result.
+async fn end_stream(tx: &Transaction, stream: &Writer, finished: &Finished) -> Result<StreamState, Error> {
+    if stream.lock(tx.client(), None).await?.done {
+        return Err(Error::Internal("the stream was finished by another load".to_owned()));
+    }
+    let next = stream.advance_once(tx.client(), finished.rows).await?;
+    stream.finalize(tx.client(), finished).await?;
+    Ok(StreamState {
+        finished: Some(finished.clone()),
+        ..next
+    })
 }
 
 #[async_trait]

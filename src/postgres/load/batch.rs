@@ -14,7 +14,7 @@ use super::outcome::{Outcome, outcome};
 use super::plan::Plan;
 use super::retry::Next;
 use super::shared::Shared;
-use super::stale::Sources;
+use super::stale::{Sources, Stale};
 use super::stream::Writer;
 use super::transaction::{Transaction, meets_key};
 use crate::ingest::error::Error as IngestError;
@@ -57,7 +57,10 @@ impl BatchLoad {
             loop {
                 let started = Instant::now();
                 let error = match self.attempt(&chunk).await {
-                    Ok(written) => return Ok(written),
+                    Ok(written) => {
+                        self.shared.went_through(&tries);
+                        return Ok(written);
+                    }
                     Err(error) => self.shared.explained(error).await,
                 };
                 if self.falls_back(&error) {
@@ -115,7 +118,7 @@ impl BatchLoad {
         let mut tx = Transaction::open(connection, plan.clone()).await?;
         let mut durable = true;
         if let Some(stream) = &self.stream {
-            let locked = stream.lock(tx.client(), Some(chunk)).await?;
+            let locked = tx.answered(stream.lock(tx.client(), Some(chunk))).await?;
             durable = locked.durable;
             if locked.done {
                 return Ok(self.written(chunk, chunk.rows, durable));
@@ -123,7 +126,7 @@ impl BatchLoad {
         }
         let affected = self.copy(&mut tx, &plan, chunk).await?;
         let next = match &self.stream {
-            Some(stream) => Some(stream.advance(tx.client(), chunk).await?),
+            Some(stream) => Some(tx.answered(stream.advance(tx.client(), chunk)).await?),
             None => None,
         };
         tx.commit().await?;
@@ -137,8 +140,11 @@ impl BatchLoad {
         if chunk.rows == 0 {
             return Ok(0);
         }
-        if plan.stage.is_none() || self.direct.load(Ordering::Relaxed) {
+        if plan.stage.is_none() {
             return tx.copy_direct(chunk).await;
+        }
+        if self.direct.load(Ordering::Relaxed) {
+            return tx.copy_direct_unless_waiting(chunk).await;
         }
         tx.copy_staged(chunk).await?;
         tx.merge().await
@@ -155,6 +161,22 @@ impl BatchLoad {
             durable,
             next_seq: last.map(|label| label.seq + 1),
             token: last.and_then(|label| label.token.clone()),
+        }
+    }
+
+    /// Deletes what is stale now that every row is committed; what is gone already is not there the next time.
+    async fn delete_stale(&self, plan: &Plan, stale: &[Stale]) -> Result<u64, Error> {
+        let mut tries = self.shared.tries();
+        loop {
+            let started = Instant::now();
+            let error = match self.shared.destination.delete_stale_of(&plan.table, stale).await {
+                Ok(deleted) => return Ok(deleted),
+                Err(error) => error,
+            };
+            match self.shared.after(&mut tries, &error, started) {
+                Next::Retry(pause) => tokio::time::sleep(pause).await,
+                _ => return Err(error),
+            }
         }
     }
 
@@ -176,10 +198,10 @@ impl BatchLoad {
     async fn finalize_once(&self, stream: &Writer, finished: &Finished) -> Result<(), Error> {
         let connection = self.shared.destination.connections.get().await?;
         let tx = Transaction::open(connection, self.shared.plan()).await?;
-        if stream.lock(tx.client(), None).await?.done {
+        if tx.answered(stream.lock(tx.client(), None)).await?.done {
             return Ok(());
         }
-        stream.finalize(tx.client(), finished).await?;
+        tx.answered(stream.finalize(tx.client(), finished)).await?;
         tx.commit().await
     }
 }
@@ -202,7 +224,7 @@ impl Load for BatchLoad {
         };
         if complete {
             let stale = self.sources.lock().await.stale();
-            finished.deleted = self.shared.destination.delete_stale_of(&plan.table, &stale).await?;
+            finished.deleted = self.delete_stale(&plan, &stale).await?;
         }
         if let (true, Some(stream)) = (complete, &self.stream) {
             self.finalize(stream, &finished).await?;

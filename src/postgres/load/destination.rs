@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use super::atomic::{AtomicLoad, FinishedLoad};
 use super::batch::BatchLoad;
-use super::plan::{Plan, Target, plan};
+use super::patience::Patience;
+use super::plan::{LockLimits, Plan, Target, plan};
 use super::retain::RetainBudget;
 use super::retry::{Policy, Tries};
+use super::room::Room;
 use super::shared::Shared;
 use super::stream::{self, Writer};
 use super::transaction::begin;
@@ -50,6 +52,7 @@ pub struct PgDestination {
     session: SessionLimits,
     pooler: Pooler,
     pub(super) retain: RetainBudget,
+    pub(super) room: Room,
     pub(super) embed: Option<Arc<PgEmbedStore>>,
 }
 
@@ -88,6 +91,7 @@ impl PgDestination {
             performance_indexes: raw.create_performance_indexes,
             session,
             pooler: raw.pool.pooler,
+            room: Room::default(),
             retain: RetainBudget::new(raw.limits.max_inflight_bytes / RETAINED_SHARE),
             embed: PgEmbedStore::new(config, source)?.map(Arc::new),
         })
@@ -125,7 +129,8 @@ impl PgDestination {
             .map(|stream_id| stream_name(caller, stream_id));
         if let Some(name) = &name {
             let connection = self.connections.get().await?;
-            let found = stream::status(connection.client(), &self.state_schema, name).await?;
+            let asking = stream::status(connection.client(), &self.state_schema, name);
+            let found = self.patience(&request).wait(asking).await?;
             if let Some(state) = found.filter(|state| state.finished.is_some()) {
                 return Ok(Arc::new(FinishedLoad(state)));
             }
@@ -137,7 +142,8 @@ impl PgDestination {
                 let connection = self.connections.get().await?;
                 let table = opened.plan.table.to_string();
                 let (client, options) = (connection.client(), &request.options);
-                Some(Writer::open(client, &self.state_schema, name, &table, options).await?)
+                let opening = Writer::open(client, &self.state_schema, name, &table, options);
+                Some(self.patience(&request).wait(opening).await?)
             }
         };
         let migration = opened.migration.clone();
@@ -152,6 +158,11 @@ impl PgDestination {
     /// Makes the table fit and plans the load. A table that an atomic load creates is created in the load's own
     /// transaction, so that an aborted load leaves nothing.
     pub(super) async fn open_table(&self, request: &LoadRequest) -> Result<Opened, Error> {
+        let opening = self.open_table_at_last(request);
+        self.patience(request).migration().wait(opening).await
+    }
+
+    async fn open_table_at_last(&self, request: &LoadRequest) -> Result<Opened, Error> {
         let wish = Wish::of(request, self.policy(&request.options))?;
         let accepts = wish.accepts();
         let migrate = self.migrate_request(request, &wish, &accepts);
@@ -169,7 +180,8 @@ impl PgDestination {
                 migration,
             });
         }
-        let mark = begin(&mut connection, &self.settings(&request.options)).await?;
+        let settings = self.settings(&request.options);
+        let mark = begin(&mut connection, &settings, self.patience(request)).await?;
         let (table, report) = apply::ensure_in(connection.client(), &migrate).await?;
         let plan = Arc::new(self.plan(&connection, request, &wish, &table).await?);
         Ok(Opened {
@@ -226,6 +238,8 @@ impl PgDestination {
         let target = Target {
             is_empty: table.created() || is_empty(connection, request, table).await?,
             settings: self.settings(&request.options),
+            lock_waits: LockLimits::new(request.options.lock_timeout.unwrap_or(self.session.lock_timeout)),
+            patience: self.patience(request),
             transaction_pooler: self.pooler == Pooler::Transaction,
             table,
         };
@@ -254,6 +268,11 @@ impl PgDestination {
     /// The tries of one transaction.
     pub(super) fn tries(&self) -> Tries {
         Tries::new(Policy::new(self.retry_on_deadlock, self.retry_timeout), Instant::now())
+    }
+
+    /// Longest wait for the answer to a statement of this load.
+    fn patience(&self, request: &LoadRequest) -> Patience {
+        Patience::new(self.statement_timeout(request))
     }
 
     /// Longest run of a statement of this load.

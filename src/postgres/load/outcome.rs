@@ -22,13 +22,18 @@ pub(super) enum Outcome {
 /// Longest time that the old server process may take for its COMMIT, e.g. while a synchronous standby is away.
 const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(200);
+/// Longest wait for the answer itself.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// Asks until the transaction has ended.
 pub(super) async fn outcome(connections: &Connections, mark: &Mark) -> Outcome {
     metrics::counter!(names::COMMIT_UNKNOWN).increment(1);
     let since = Instant::now();
     while since.elapsed() < PATIENCE {
-        match ask(connections, mark).await {
+        let Ok(answer) = tokio::time::timeout(ANSWER, ask(connections, mark)).await else {
+            continue;
+        };
+        match answer {
             Ok(None) => {}
             Ok(Some(outcome)) => return outcome,
             // A number that was never handed out (22023): the server lost the transaction, as after a failover.

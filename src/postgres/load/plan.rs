@@ -1,8 +1,11 @@
 //! Everything about a load that does not change while it runs: which statements, which encoder, which staging table.
 
+use std::time::Duration;
+
 use sha2::{Digest, Sha256};
 
 use super::merge::{Merge, copy_into};
+use super::patience::Patience;
 use super::unchanged;
 use crate::ingest::request::LoadOptions;
 use crate::model::ident::{Ident, TableName};
@@ -34,6 +37,10 @@ pub(super) struct Plan {
     pub(super) settings: String,
     /// Fails where the table is not the one of this plan any more; see [`super::unchanged`].
     pub(super) unchanged: String,
+    /// Longest waits for a lock.
+    pub(super) lock_waits: LockLimits,
+    /// Longest wait for an answer.
+    pub(super) patience: Patience,
     /// What is noted about rows whose texts are embedded.
     pub(super) notes: Option<NotePlan>,
 }
@@ -45,6 +52,40 @@ impl Plan {
             Some(notes) => notes.settled().await,
             None => Ok(()),
         }
+    }
+}
+
+/// `lock_timeout` of a load's transactions, in milliseconds; 0 means without limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LockLimits {
+    normal: u128,
+}
+
+/// Longest wait of rows that go straight into a keyed table, for another transaction that has rows of their keys.
+///
+/// They come in the stream's order, so two such loads that waited for each other would deadlock, and dozens of them in
+/// storms that Postgres breaks up one victim a second. The way through a staging table sorts by key and may wait.
+const DIRECT_WAIT: Duration = Duration::from_millis(100);
+
+impl LockLimits {
+    pub(super) fn new(normal: Duration) -> Self {
+        Self {
+            normal: normal.as_millis(),
+        }
+    }
+
+    /// The statement that rows going straight in need before them.
+    pub(super) fn shorten(self) -> String {
+        let direct = match self.normal {
+            0 => DIRECT_WAIT.as_millis(),
+            normal => normal.min(DIRECT_WAIT.as_millis()),
+        };
+        format!("set local lock_timeout = {direct}")
+    }
+
+    /// The statement that takes it back.
+    pub(super) fn restore(self) -> String {
+        format!("set local lock_timeout = {}", self.normal)
     }
 }
 
@@ -74,6 +115,8 @@ pub(super) struct Target<'a> {
     pub(super) table: &'a VerifiedTable,
     pub(super) is_empty: bool,
     pub(super) settings: String,
+    pub(super) lock_waits: LockLimits,
+    pub(super) patience: Patience,
     pub(super) transaction_pooler: bool,
 }
 
@@ -126,6 +169,8 @@ pub(super) fn plan(
         stage,
         settings: target.settings,
         unchanged,
+        lock_waits: target.lock_waits,
+        patience: target.patience,
         notes: None,
     })
 }

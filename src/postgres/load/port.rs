@@ -1,6 +1,7 @@
 //! [`PgDestination`] as the core sees it: each method of the port in terms of the parts beside this file.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 
@@ -60,6 +61,7 @@ impl Destination for PgDestination {
             .await;
         let row = row.map_err(|error| Error::statement("asking whether Postgres takes writes", error))?;
         match row.get::<_, bool>(0) {
+            false if self.room.is_wanting(Instant::now()) => Err(Error::NoRoom.into()),
             false => Ok(()),
             true => Err(Error::Standby.into()),
         }

@@ -72,6 +72,9 @@ impl Shared {
             self.destination.connections.condemn();
         }
         let mut remedy = error.remedy();
+        if error.sqlstate() == Some("53100") {
+            self.destination.room.found_none(Instant::now());
+        }
         // Cancelled before our own limit passed: somebody else wants this statement gone.
         if error.sqlstate() == Some("57014") && started.elapsed() < self.destination.statement_timeout(&self.request) {
             remedy = Remedy::None;
@@ -83,6 +86,13 @@ impl Shared {
             tracing::warn!(error = %error, tries = tries.count(), next = ?next, "a transaction is run again");
         }
         next
+    }
+
+    /// Notes that a transaction went through, perhaps after others had failed.
+    pub(super) fn went_through(&self, tries: &Tries) {
+        if tries.count() > 0 {
+            self.destination.room.found_some();
+        }
     }
 
     /// Looks at the table again, which must still be there.

@@ -38,7 +38,6 @@ pub(super) struct Locked {
 struct Found {
     target: String,
     state: StreamState,
-    durable: bool,
 }
 
 /// Opens a stream of this name, with a new epoch.
@@ -100,13 +99,13 @@ fn found(name: &StreamName, row: Option<&Row>) -> Option<Found> {
         next_seq: number("next_seq"),
         token: row.get("token"),
         rows: number("rows"),
+        durable: row.get("durable"),
         last_hash: row.get("last_hash"),
         finished: result.and_then(|result| serde_json::from_str(&result).ok()),
     };
     Some(Found {
         target: row.get("target"),
         state,
-        durable: row.get("durable"),
     })
 }
 
@@ -149,7 +148,7 @@ impl Writer {
         let Some(found) = found else {
             return Err(regressed(&self.name, known.next_seq.saturating_sub(1), 0));
         };
-        let durable = found.durable;
+        let durable = found.state.durable;
         if found.state.epoch > known.epoch {
             return Err(fenced(&self.name, known.epoch, found.state.epoch));
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::copy_in::{CopyFailure, copy_chunk};
+use super::patience::Patience;
 use super::plan::{CopyInto, Plan, Stage};
 use super::unchanged::is_mark;
 use crate::ingest::ports::Chunk;
@@ -20,13 +21,16 @@ use crate::postgres::sqlstate::{Remedy, verdict};
 
 /// Opens a transaction. Its number is asked for in the same round trip, because only that can tell how it ended when the
 /// answer to COMMIT is lost.
-pub(super) async fn begin(connection: &mut Connection, settings: &str) -> Result<Mark, Error> {
+pub(super) async fn begin(connection: &mut Connection, settings: &str, patience: Patience) -> Result<Mark, Error> {
     connection.mark_dirty();
     let sql = format!(
         "begin; {settings}select pg_catalog.pg_current_xact_id()::text, pg_catalog.pg_postmaster_start_time()::text"
     );
-    let answer = connection.client().simple_query(&sql).await;
-    let answer = answer.map_err(|error| Error::statement("opening a transaction", error))?;
+    let asking = async {
+        let answer = connection.client().simple_query(&sql).await;
+        answer.map_err(|error| Error::statement("opening a transaction", error))
+    };
+    let answer = patience.prompt().wait(asking).await?;
     let row = answer.iter().find_map(|message| match message {
         SimpleQueryMessage::Row(row) => Some((row.get(0)?.to_owned(), row.get(1)?.to_owned())),
         _ => None,
@@ -49,7 +53,7 @@ pub(super) struct Transaction {
 impl Transaction {
     /// Begins one.
     pub(super) async fn open(mut connection: Connection, plan: Arc<Plan>) -> Result<Self, Error> {
-        let mark = begin(&mut connection, &plan.settings).await?;
+        let mark = begin(&mut connection, &plan.settings, plan.patience).await?;
         Ok(Self::begun(connection, mark, plan))
     }
 
@@ -78,18 +82,27 @@ impl Transaction {
         self.copy(chunk, &self.plan.direct).await
     }
 
+    /// Copies a chunk of an overwrite straight into the table, which must be the transaction's last wait for a lock.
+    pub(super) async fn copy_direct_unless_waiting(&self, chunk: &Chunk) -> Result<u64, Error> {
+        let shorten = self.plan.lock_waits.shorten();
+        self.execute(&shorten, "limiting the wait for a lock of").await?;
+        self.copy_direct(chunk).await
+    }
+
     /// Copies a chunk straight into the table and undoes it when a row of one of its keys is there; `None` then.
     pub(super) async fn try_direct(&self, chunk: &Chunk) -> Result<Option<u64>, Error> {
-        self.execute("savepoint pgflight_direct", "opening a savepoint").await?;
+        let waits = self.plan.lock_waits;
+        let guard = format!("savepoint pgflight_direct; {}", waits.shorten());
+        self.execute(&guard, "opening a savepoint for").await?;
         match self.copy_direct(chunk).await {
             Ok(rows) => {
-                self.execute("release savepoint pgflight_direct", "releasing a savepoint")
-                    .await?;
+                let go_on = format!("release savepoint pgflight_direct; {}", waits.restore());
+                self.execute(&go_on, "releasing a savepoint of").await?;
                 Ok(Some(rows))
             }
             Err(error) if meets_key(&error) => {
                 let undo = "rollback to savepoint pgflight_direct; release savepoint pgflight_direct";
-                self.execute(undo, "undoing a COPY").await?;
+                self.execute(undo, "undoing a COPY into").await?;
                 Ok(None)
             }
             Err(error) => Err(error),
@@ -116,8 +129,7 @@ impl Transaction {
             return Ok(0);
         }
         let merge = stage_of(&self.plan)?.merge.merge();
-        let merged = self.client().execute_typed(&merge, &[]).await;
-        merged.map_err(|error| Error::statement(self.doing("merging rows into"), error))
+        self.count(&merge, "merging rows into").await
     }
 
     /// Empties the table and fills it from the staging table.
@@ -149,8 +161,7 @@ impl Transaction {
         if !self.staged {
             return Ok(0);
         }
-        let filled = self.client().execute_typed(&stage.merge.refill(), &[]).await;
-        filled.map_err(|error| Error::statement(self.doing("filling"), error))
+        self.count(&stage.merge.refill(), "filling").await
     }
 
     /// Commits, if the rows went into the table that was planned for, and gives the connection back.
@@ -160,35 +171,48 @@ impl Transaction {
             true => format!("{}; commit", self.plan.unchanged),
             false => "commit".to_owned(),
         };
-        match self.client().batch_execute(&commit).await {
-            Ok(()) => {
-                if let (true, Some(stage)) = (self.staged, &self.plan.stage)
-                    && !stage.ends_with_transaction
-                {
-                    self.connection.note_stage(&stage.merge.stage);
-                }
-                self.connection.mark_clean();
-                if let Some(notes) = &self.plan.notes {
-                    notes.committed();
-                }
-                Ok(())
+        let committing = async { Ok(self.client().batch_execute(&commit).await) };
+        let lost = match self.answered(committing).await {
+            Ok(Ok(())) => {
+                self.committed();
+                return Ok(());
             }
-            Err(error) if is_changed(&error) => Err(Error::Changed {
-                table: self.plan.table.to_string(),
-            }),
-            Err(error) if refuses_commit(&error) => Err(Error::statement(self.doing("committing rows of"), error)),
-            Err(error) => {
-                tracing::warn!(error = %error, table = %self.plan.table, "the answer to COMMIT was lost");
-                Err(Error::CommitUnknown {
+            Ok(Err(error)) if is_changed(&error) => {
+                return Err(Error::Changed {
                     table: self.plan.table.to_string(),
-                    mark: Some(self.mark.clone()),
-                })
+                });
             }
+            Ok(Err(error)) if refuses_commit(&error) => {
+                return Err(Error::statement(self.doing("committing rows of"), error));
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
+        tracing::warn!(error = lost, table = %self.plan.table, "the answer to COMMIT was lost");
+        Err(Error::CommitUnknown {
+            table: self.plan.table.to_string(),
+            mark: Some(self.mark.clone()),
+        })
+    }
+
+    fn committed(&mut self) {
+        if let (true, Some(stage)) = (self.staged, &self.plan.stage)
+            && !stage.ends_with_transaction
+        {
+            self.connection.note_stage(&stage.merge.stage);
+        }
+        self.connection.mark_clean();
+        if let Some(notes) = &self.plan.notes {
+            notes.committed();
         }
     }
 
     async fn copy(&self, chunk: &Chunk, into: &CopyInto) -> Result<u64, Error> {
         self.wrote.store(true, Ordering::Relaxed);
+        self.answered(self.copy_and_note(chunk, into)).await
+    }
+
+    async fn copy_and_note(&self, chunk: &Chunk, into: &CopyInto) -> Result<u64, Error> {
         match copy_chunk(self.client(), &into.sql, &into.plan, chunk).await {
             Ok(stored) if stored == chunk.rows => {
                 if let Some(notes) = &self.plan.notes {
@@ -219,9 +243,26 @@ impl Transaction {
         }
     }
 
+    /// Waits for work on this transaction's connection, as long as Postgres may take for a statement of it.
+    pub(super) async fn answered<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        self.plan.patience.wait(work).await
+    }
+
     pub(super) async fn execute(&self, sql: &str, what: &str) -> Result<(), Error> {
-        let done = self.client().batch_execute(sql).await;
-        done.map_err(|error| Error::statement(self.doing(what), error))
+        let running = async {
+            let done = self.client().batch_execute(sql).await;
+            done.map_err(|error| Error::statement(self.doing(what), error))
+        };
+        self.answered(running).await
+    }
+
+    /// Runs a statement; the number of rows it changed.
+    async fn count(&self, sql: &str, what: &str) -> Result<u64, Error> {
+        let running = async {
+            let changed = self.client().execute_typed(sql, &[]).await;
+            changed.map_err(|error| Error::statement(self.doing(what), error))
+        };
+        self.answered(running).await
     }
 
     fn doing(&self, what: &str) -> String {
@@ -235,9 +276,10 @@ fn stage_of(plan: &Plan) -> Result<&Stage, Error> {
         .ok_or_else(|| Error::Internal("this load has no staging table".to_owned()))
 }
 
-/// Whether a COPY met a row that an upsert would have changed.
+/// Whether a COPY met a row that an upsert would have changed, committed (23505, or 40001 where transactions are
+/// serializable) or of a transaction that still runs (55P03, 40P01).
 pub(super) fn meets_key(error: &Error) -> bool {
-    error.sqlstate() == Some("23505")
+    matches!(error.sqlstate(), Some("23505" | "40001" | "55P03" | "40P01"))
 }
 
 /// Whether an error is that of a plan's check that the table is still the one it was made for.

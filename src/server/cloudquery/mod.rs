@@ -12,7 +12,7 @@ mod table;
 mod text_form;
 mod write;
 
-pub use service::CloudQueryFront;
+pub use service::{CloudQueryFront, Shared};
 
 /// Messages of `cloudquery.plugin.v3`, and the service.
 #[expect(

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures::stream::BoxStream;
+use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::clients::{Client, Clients};
@@ -33,8 +34,18 @@ pub struct CloudQueryFront {
     destinations: Arc<dyn Destinations<Config>>,
     clients: Clients,
     authenticator: Authenticator,
-    budget: ByteBudget,
-    life: Life,
+    shared: Shared,
+}
+
+/// What this door has in common with the others.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// Memory for batches in flight.
+    pub budget: ByteBudget,
+    /// Places for streams: `limits.max_streams` of all clients together. A Write call takes one.
+    pub streams: Arc<Semaphore>,
+    /// Where the server is in its life.
+    pub life: Life,
 }
 
 impl CloudQueryFront {
@@ -43,8 +54,7 @@ impl CloudQueryFront {
         config: Arc<Config>,
         destinations: Arc<dyn Destinations<Config>>,
         authenticator: Authenticator,
-        budget: ByteBudget,
-        life: Life,
+        shared: Shared,
     ) -> Self {
         let (policy, clients) = (SpecPolicy::new(config), Clients::default());
         Self {
@@ -52,15 +62,14 @@ impl CloudQueryFront {
             destinations,
             clients,
             authenticator,
-            budget,
-            life,
+            shared,
         }
     }
 
     /// Who calls, and the client that the call belongs to, with its destination.
     fn client<T>(&self, request: &Request<T>, call: &str) -> Result<Session, Status> {
         let caller = self.authenticator.caller(request)?;
-        if self.life.draining.is_cancelled() {
+        if self.shared.life.draining.is_cancelled() {
             return Err(status(&Error::Draining));
         }
         let connection = connection(request)?;
@@ -172,7 +181,7 @@ impl Plugin for CloudQueryFront {
 
     async fn init(&self, request: Request<pb::init::Request>) -> Result<Response<pb::init::Response>, Status> {
         let principal = self.authenticator.caller(&request)?.principal;
-        if self.life.draining.is_cancelled() {
+        if self.shared.life.draining.is_cancelled() {
             return Err(status(&Error::Draining));
         }
         let connection = connection(&request)?;
@@ -209,15 +218,17 @@ impl Plugin for CloudQueryFront {
             client,
             destination,
         } = self.client(&request, "Write")?;
+        let place = self.shared.streams.clone().try_acquire_owned();
+        let _place = place.map_err(|_| status(&Error::Busy))?;
         let writer = Writer::new(WriteContext {
             client,
             destination,
             caller,
-            budget: self.budget.clone(),
+            budget: self.shared.budget.clone(),
         });
         let outcome = tokio::select! {
             outcome = writer.run(request.into_inner()) => outcome,
-            () = self.life.stopping.cancelled() => Err(Error::Draining),
+            () = self.shared.life.stopping.cancelled() => Err(Error::Draining),
         };
         match outcome {
             Ok(counts) => {
