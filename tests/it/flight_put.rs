@@ -231,26 +231,6 @@ async fn announced_row_counts_are_held_to_the_stream() {
     assert_eq!(database.value("select count(*) from t").await, "3");
 }
 
-/// `GET page` from the admin port: status line and body.
-async fn admin(server: &Server, page: &str) -> (String, String) {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let mut stream = tokio::net::TcpStream::connect(server.admin())
-        .await
-        .expect("the admin port answers");
-    let request = format!("GET {page} HTTP/1.0\r\n\r\n");
-    stream
-        .write_all(request.as_bytes())
-        .await
-        .expect("the admin port answers");
-    let mut text = String::new();
-    stream.read_to_string(&mut text).await.expect("the admin port answers");
-    let (head, body) = text.split_once("\r\n\r\n").expect("the admin port answers");
-    (
-        head.lines().next().expect("the admin port answers").to_owned(),
-        body.to_owned(),
-    )
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn readiness_follows_postgres_and_liveness_does_not() {
     let mut cluster = crate::support::cluster::Cluster::private(&crate::support::cluster::Options {
@@ -259,17 +239,17 @@ async fn readiness_follows_postgres_and_liveness_does_not() {
     });
     let server = Server::start_with(&cluster.uri("postgres"), json!({})).await;
     assert_eq!(
-        admin(&server, "/readyz").await,
+        server.page("/readyz").await,
         ("HTTP/1.0 200 OK".to_owned(), "ready\n".to_owned())
     );
     cluster.stop();
-    let (status, body) = admin(&server, "/readyz").await;
+    let (status, body) = server.page("/readyz").await;
     assert_eq!(status, "HTTP/1.0 503 Service Unavailable");
     assert!(body.starts_with("not ready: "), "{body}");
-    assert_eq!(admin(&server, "/healthz").await.0, "HTTP/1.0 200 OK");
+    assert_eq!(server.page("/healthz").await.0, "HTTP/1.0 200 OK");
     cluster.start();
     assert_eq!(
-        admin(&server, "/readyz").await.0,
+        server.page("/readyz").await.0,
         "HTTP/1.0 200 OK",
         "it heals without a restart"
     );

@@ -1,7 +1,9 @@
 //! `sql/`: every file is used exactly once and understood by every supported server.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::support::cluster::{self, Cluster};
 use crate::support::database::Database;
@@ -62,4 +64,37 @@ async fn every_sql_file_is_prepared_by_every_server() {
             }
         }
     }
+}
+
+/// The decided table of SQLSTATEs has every code that a server under test can raise, as the server's own list says.
+#[test]
+fn every_sqlstate_of_every_server_is_decided() {
+    let table = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/postgres/sqlstate/codes.txt");
+    let table = fs::read_to_string(table).expect("the table");
+    let decided: BTreeSet<&str> = table.lines().filter_map(code_of).collect();
+    for &version in cluster::versions() {
+        let config = Command::new(Cluster::shared(version).address().bin_dir.join("pg_config"))
+            .arg("--sharedir")
+            .output();
+        let share = String::from_utf8(config.expect("pg_config is with the server").stdout).expect("a path");
+        let list = Path::new(share.trim()).join("errcodes.txt");
+        let list = fs::read_to_string(&list).unwrap_or_else(|error| panic!("{}: {error}", list.display()));
+        let known: BTreeSet<&str> = list.lines().filter_map(code_of).collect();
+        assert!(known.len() > 250, "{version} knows {} codes", known.len());
+        let missing: Vec<_> = known.difference(&decided).collect();
+        assert!(
+            missing.is_empty(),
+            "PostgreSQL {version} has codes that are not decided: {missing:?}"
+        );
+    }
+}
+
+/// The code at the start of a line, in our table as in the server's list.
+fn code_of(line: &str) -> Option<&str> {
+    let code = line.split_whitespace().next()?;
+    let is_code = code.len() == 5
+        && code
+            .bytes()
+            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    is_code.then_some(code)
 }

@@ -212,3 +212,23 @@ async fn names_versions_and_the_methods_of_sources() {
         sync.message()
     );
 }
+
+/// Each Write call is one of the streams that all clients together may have.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_beyond_the_limit_of_streams_is_refused_and_its_place_comes_back() {
+    let database = Database::create().await;
+    let server = Server::start_with(database.uri(), json!({"limits": {"max_streams": 1}})).await;
+    let mut first = Cq::ready(&server).await;
+    let mut second = Cq::ready(&server).await;
+    let (messages, received) = mpsc::channel(1);
+    let writing = tokio::spawn(async move { first.plugin.write(ReceiverStream::new(received)).await });
+    let message = Some(migrate(&ids("t")));
+    messages.send(pb::write::Request { message }).await.unwrap();
+    database.wait_for("select to_regclass('t') is not null").await;
+    let (code, text) = second.refused(vec![migrate(&ids("u"))]).await;
+    assert_eq!(code, Code::ResourceExhausted);
+    assert!(text.contains("limits.max_streams"), "{text}");
+    drop(messages);
+    writing.await.unwrap().unwrap();
+    second.put(vec![migrate(&ids("u"))]).await;
+}

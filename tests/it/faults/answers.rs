@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{MODES, Mode, ROWS, Scene, oracle_for, put};
+use super::{MODES, Mode, ROWS, Scene, bury, oracle_for, put};
 use crate::support::chaos::{Deed, Point};
+use crate::support::cluster::{Cluster, Options};
+use crate::support::database::Database;
 use crate::support::oracle;
 
 /// A constraint that is checked at COMMIT fails after the COPY was answered with its count.
@@ -63,11 +65,10 @@ async fn a_lost_answer_to_commit_doubles_nothing_and_is_not_called_a_failure() {
             scene.proxy.arm(at, 1, deed);
             let mut flight = scene.client().await;
             // Postgres notices in the end that a client is gone.
-            let burying = async {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                scene.proxy.bury_zombies();
+            let result = tokio::select! {
+                result = put(&mut flight, mode, &mut oracle, &stream, 3) => result,
+                () = bury(&scene.proxy) => unreachable!("it goes on until the put ends"),
             };
-            let (result, ()) = tokio::join!(put(&mut flight, mode, &mut oracle, &stream, 3), burying);
             let context = format!("{mode:?} {at:?} {deed:?}: {result:?}\n{}", scene.proxy.trace());
             assert_eq!(scene.proxy.fired().len(), case + 1, "{context}");
             if let Err(status) = &result {
@@ -92,11 +93,10 @@ async fn a_connection_lost_after_the_copy_and_before_its_commit_is_never_taken_f
             scene.proxy.arm(Point::CopyAnswer, 2, deed);
             let mut flight = scene.client().await;
             // Postgres notices in the end that a client is gone.
-            let burying = async {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                scene.proxy.bury_zombies();
+            let result = tokio::select! {
+                result = put(&mut flight, mode, &mut oracle, "s", 3) => result,
+                () = bury(&scene.proxy) => unreachable!("it goes on until the put ends"),
             };
-            let (result, ()) = tokio::join!(put(&mut flight, mode, &mut oracle, "s", 3), burying);
             let context = format!("{mode:?} {deed:?}: {result:?}\n{}", scene.proxy.trace());
             assert_eq!(scene.proxy.fired().len(), 1, "{context}");
             scene.proxy.bury_zombies();
@@ -129,4 +129,51 @@ async fn the_pool_hands_out_no_connection_that_a_fault_has_broken() {
     put(&mut flight, mode, &mut oracle, "after", 1).await.unwrap();
     oracle.assert_holds(&scene.database, "reset between two puts").await;
     assert_eq!(oracle::leftovers(&scene.database).await, Vec::<String>::new());
+}
+
+/// F3 without a stored position: while the old backend is in COMMIT nobody can know, so the put waits for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backend_that_hangs_in_commit_is_waited_for_in_every_mode() {
+    let cluster = Cluster::private(&Options::default());
+    let mut scenes = Vec::new();
+    for mode in MODES {
+        let scene = Scene::over(Database::create_in(&cluster).await, json!({})).await;
+        let mut oracle = oracle_for(mode);
+        let mut flight = scene.client().await;
+        put(&mut flight, mode, &mut oracle, "before", 1).await.unwrap();
+        scenes.push((mode, scene, oracle, flight));
+    }
+    let administrator = Database::create_in(&cluster).await;
+    let reload = "select pg_reload_conf()";
+    administrator
+        .execute("alter system set synchronous_standby_names = 'nobody'")
+        .await;
+    administrator.execute(reload).await;
+    let mut puts = Vec::new();
+    for (mode, scene, mut oracle, mut flight) in scenes {
+        scene.proxy.arm(Point::Commit, 1, Deed::LeaveZombie);
+        puts.push(tokio::spawn(async move {
+            let result = put(&mut flight, mode, &mut oracle, "hung", 2).await;
+            (mode, scene, oracle, result)
+        }));
+    }
+    let hanging = format!(
+        "select count(*) = {} from pg_stat_activity where wait_event = 'SyncRep'",
+        MODES.len()
+    );
+    administrator.wait_for(&hanging).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let ended = puts.iter().filter(|put| put.is_finished()).count();
+    assert_eq!(ended, 0, "nothing can be known while the old backends are in COMMIT");
+    administrator
+        .execute("alter system reset synchronous_standby_names")
+        .await;
+    administrator.execute(reload).await;
+    for put in puts {
+        let (mode, scene, oracle, result) = put.await.unwrap();
+        assert_eq!(scene.proxy.fired().len(), 1, "A10 {mode:?}");
+        scene.proxy.bury_zombies();
+        assert!(result.is_ok(), "{mode:?}: {result:?}");
+        oracle.assert_holds(&scene.database, &format!("{mode:?}")).await;
+    }
 }

@@ -82,7 +82,7 @@ async fn a_cancelled_call_is_rolled_back_and_leaves_nothing() {
     for mode in MODES {
         let scene = Scene::set().await;
         let mut oracle = oracle_for(mode);
-        let batches: Vec<_> = (0..5).map(|seq| oracle::rows("cancelled", seq, ROWS)).collect();
+        let batches: Vec<_> = (0..5).map(|seq| mode.rows("cancelled", seq, ROWS)).collect();
         let socket = tokio::net::TcpStream::connect(scene.server.address()).await.unwrap();
         let (requests, connection) = h2::client::handshake(socket).await.unwrap();
         let driving = tokio::spawn(connection);
@@ -131,9 +131,7 @@ async fn an_atomic_stream_that_ends_early_but_cleanly_is_refused_when_it_is_stri
 async fn floods_of_connections_resets_and_empty_frames_cost_bounded_memory() {
     let database = Database::create().await;
     for mode in MODES {
-        database
-            .execute(&oracle::create_table(&mode.table(), mode.keyed()))
-            .await;
+        database.execute(&mode.create_table()).await;
     }
     let process = Process::start(database.uri(), &[]).await;
     let address = process.http().replace("http://", "");

@@ -6,22 +6,18 @@ use arrow::array::RecordBatch;
 use serde_json::json;
 use tonic::Code;
 
-use super::{MODES, Mode, ROWS, Scene, oracle_for, put};
+use super::{MODES, Mode, ROWS, SYNC_TIME, Scene, oracle_for, put};
+use crate::support::chaos::Point;
 use crate::support::cluster::{Cluster, Options};
 use crate::support::database::Database;
 use crate::support::flight::{Flight, command};
 use crate::support::oracle::{self, Oracle};
 
-const OVERWRITES: [Mode; 2] = [
-    Mode {
-        write: "overwrite",
-        commit: "batch",
-    },
-    Mode {
-        write: "overwrite",
-        commit: "atomic",
-    },
-];
+const OVERWRITES: [Mode; 2] = [MODES[2], MODES[3]];
+
+/// Sessions that wait for a lock.
+const WAITS: &str =
+    "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
 
 /// The chunks of stream `s`, in order or backwards, rows too.
 fn versions(mark: &str, chunks: u64, backwards: bool) -> Vec<RecordBatch> {
@@ -89,10 +85,7 @@ async fn a_chunk_that_lost_a_deadlock_is_written_again() {
     rival.batch_execute(&touch(ROWS - 1)).await.unwrap();
     let mut flight = scene.client().await;
     let writing = tokio::spawn(async move { flight.put(mode.to(ROWS), &versions("new", 1, false)).await });
-    let waits = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
-    while scene.database.value(waits).await == "0" {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    scene.database.wait_for(&format!("select ({WAITS}) > 0")).await;
     rival
         .batch_execute(&touch(0))
         .await
@@ -115,36 +108,77 @@ async fn a_chunk_that_lost_a_deadlock_is_written_again() {
         .await;
 }
 
-/// F11: every transaction of ours is serializable, and others write the same rows.
-#[tokio::test(flavor = "multi_thread")]
-async fn serialization_failures_are_retried() {
-    let mode = OVERWRITES[0];
+/// A database whose transactions are serializable unless they say otherwise.
+async fn serializable() -> Scene {
     let scene = Scene::set().await;
     let serializable = format!(
         "alter database {} set default_transaction_isolation = 'serializable'",
         scene.database.name()
     );
     scene.database.execute(&serializable).await;
-    let mut oracle = oracle_for(mode);
-    for seq in 0..4 {
-        oracle.sent("s", seq, ROWS);
-    }
-    let writers: Vec<_> = (0..8)
-        .map(|writer| {
-            let http = scene.server.http();
-            tokio::spawn(async move {
-                let mut flight = Flight::reach(&http).await;
-                flight
-                    .put(mode.to(ROWS), &versions(&format!("{writer}-"), 4, false))
-                    .await
+    scene
+}
+
+/// F11: every transaction of ours is serializable, and others write the same rows.
+#[tokio::test(flavor = "multi_thread")]
+async fn serialization_failures_are_retried() {
+    for mode in OVERWRITES {
+        let scene = serializable().await;
+        let mut oracle = oracle_for(mode);
+        for seq in 0..4 {
+            oracle.sent("s", seq, ROWS);
+        }
+        let writers: Vec<_> = (0..8)
+            .map(|writer| {
+                let http = scene.server.http();
+                tokio::spawn(async move {
+                    let mut flight = Flight::reach(&http).await;
+                    flight
+                        .put(mode.to(ROWS), &versions(&format!("{writer}-"), 4, false))
+                        .await
+                })
             })
-        })
-        .collect();
-    for writer in writers {
-        writer.await.unwrap().unwrap_or_else(|error| panic!("{error}"));
+            .collect();
+        for writer in writers {
+            writer
+                .await
+                .unwrap()
+                .unwrap_or_else(|error| panic!("{mode:?}: {error}"));
+        }
+        oracle.acked_through("s", 3);
+        oracle.assert_holds(&scene.database, &format!("{mode:?}")).await;
     }
-    oracle.acked_through("s", 3);
-    oracle.assert_holds(&scene.database, "serializable").await;
+}
+
+/// F11, made certain: a rival commits a row while ours waits for it. (Rows that are only added or replaced meet nobody's.)
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_could_not_be_serialized_is_run_again() {
+    for mode in MODES.into_iter().filter(|mode| mode.keyed()) {
+        let scene = serializable().await;
+        let mut oracle = oracle_for(mode);
+        put(&mut scene.client().await, mode, &mut oracle, "s", 1).await.unwrap();
+        let rival = scene.database.connect().await;
+        let update = format!("begin; update {} set payload = 'rival' where row_no = 7", mode.table());
+        rival.batch_execute(&update).await.unwrap();
+        let before = scene.proxy.passed(Point::CopyInResponse);
+        let mut newer = oracle::marked_rows("s", 0, ROWS, "new");
+        if mode.sync() {
+            newer = oracle::synced(&newer, SYNC_TIME);
+        }
+        let mut flight = scene.client().await;
+        let writing = tokio::spawn(async move { flight.send(mode.messages(ROWS, &[newer])).await });
+        scene.database.wait_for(&format!("select ({WAITS}) > 0")).await;
+        rival.batch_execute("commit").await.unwrap();
+        writing
+            .await
+            .unwrap()
+            .unwrap_or_else(|error| panic!("{mode:?}: {error}"));
+        let copies = scene.proxy.passed(Point::CopyInResponse) - before;
+        assert!(copies >= 2, "A10 {mode:?}: the rows were copied {copies} times");
+        oracle.assert_holds(&scene.database, &format!("{mode:?}")).await;
+        let new = format!("select count(*) from {} where payload like 'new%'", mode.table());
+        assert_eq!(scene.database.value(&new).await, ROWS.to_string(), "{mode:?}");
+    }
 }
 
 /// F13: every connection that Postgres allows is taken. It heals by itself when some become free.

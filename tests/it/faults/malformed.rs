@@ -11,9 +11,9 @@ use super::{MODES, endless, oracle_for};
 use crate::support::database::Database;
 use crate::support::feed::{Tap, feed};
 use crate::support::flight::{Flight, batch, longs, messages, path, texts};
-use crate::support::oracle::{self, assert_documented};
+use crate::support::oracle::assert_documented;
 use crate::support::process::Process;
-use crate::support::seed::{Dice, points};
+use crate::support::seed::{Dice, Points};
 
 fn honest() -> Vec<FlightData> {
     let names: Vec<String> = (0..100).map(|row| format!("name {row}")).collect();
@@ -93,9 +93,7 @@ async fn mangled_streams_get_an_answer_and_harm_no_other_stream() {
     let mut dice = Dice::throw("mangled streams");
     let database = Database::create().await;
     let mode = MODES[0];
-    database
-        .execute(&oracle::create_table(&mode.table(), mode.keyed()))
-        .await;
+    database.execute(&mode.create_table()).await;
     let process = Process::start(database.uri(), &[("limits.stream_idle_timeout", "5s")]).await;
     let mut flight = Flight::reach(&process.http()).await;
     flight.send(honest()).await.expect("undamaged, it lands");
@@ -103,7 +101,7 @@ async fn mangled_streams_get_an_answer_and_harm_no_other_stream() {
     let sibling = tokio::spawn(feed(flight.clone(), endless(mode, "sibling"), tap.clone()));
     let before = process.peak_memory();
     let (mut refused, mut taken) = (0, 0);
-    for round in 0..points(160) {
+    for round in Points::short(160).rounds() {
         let damage = dice.pick(&DAMAGES);
         let sent = flight.send(damaged(honest(), damage, &mut dice));
         let result = tokio::time::timeout(Duration::from_secs(10), sent).await;

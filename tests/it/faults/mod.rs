@@ -8,31 +8,37 @@ mod contention;
 mod disk;
 mod failover;
 mod malformed;
+mod memory;
 mod network;
 mod people;
 mod postmaster;
 mod proxy;
 mod restarts;
 mod sessions;
+mod staged;
+mod stale;
 mod streams;
 mod values;
 
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use arrow_flight::FlightDescriptor;
+use arrow_flight::{FlightData, FlightDescriptor};
 use serde_json::{Value, json};
 use tonic::Status;
 
 use crate::support::chaos::Proxy;
 use crate::support::database::Database;
 use crate::support::feed::Plan;
-use crate::support::flight::{Flight, command};
+use crate::support::flight::{Flight, command, messages, metadata};
 use crate::support::oracle::{self, Oracle, assert_documented};
 use crate::support::server::Server;
 
 /// Rows of a chunk, unless a test says otherwise.
 const ROWS: u64 = 200;
+
+/// When all syncs of the matrix happened, in microseconds since 1970.
+const SYNC_TIME: i64 = 1_000_000_000_000_000;
 
 /// A write mode and a commit mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,24 +47,20 @@ struct Mode {
     commit: &'static str,
 }
 
-const MODES: [Mode; 4] = [
-    Mode {
-        write: "append",
-        commit: "batch",
-    },
-    Mode {
-        write: "append",
-        commit: "atomic",
-    },
-    Mode {
-        write: "overwrite",
-        commit: "batch",
-    },
-    Mode {
-        write: "overwrite",
-        commit: "atomic",
-    },
+/// Every pair there is; `replace` with `batch` is refused.
+const MODES: [Mode; 7] = [
+    mode("append", "batch"),
+    mode("append", "atomic"),
+    mode("overwrite", "batch"),
+    mode("overwrite", "atomic"),
+    mode("overwrite-delete-stale", "batch"),
+    mode("overwrite-delete-stale", "atomic"),
+    mode("replace", "atomic"),
 ];
+
+const fn mode(write: &'static str, commit: &'static str) -> Mode {
+    Mode { write, commit }
+}
 
 impl Mode {
     fn atomic(self) -> bool {
@@ -66,11 +68,29 @@ impl Mode {
     }
 
     fn keyed(self) -> bool {
-        self.write != "append"
+        self.write.starts_with("overwrite")
+    }
+
+    /// Rows name their source and sync, and the stream ends with the word that it is complete.
+    fn sync(self) -> bool {
+        self.write == "overwrite-delete-stale"
+    }
+
+    fn replaces(self) -> bool {
+        self.write == "replace"
     }
 
     fn table(self) -> String {
-        format!("{}_{}", self.write, self.commit)
+        format!("{}_{}", self.write.replace('-', "_"), self.commit)
+    }
+
+    /// DDL of its table.
+    fn create_table(self) -> String {
+        let create = oracle::create_table(&self.table(), self.keyed());
+        match self.sync() {
+            true => format!("{create}; {}", oracle::add_sync_columns(&self.table())),
+            false => create,
+        }
     }
 
     fn to(self, rows: u64) -> FlightDescriptor {
@@ -81,6 +101,28 @@ impl Mode {
             options["primary_key"] = json!(["stream_id", "seq", "row_no"]);
         }
         command(options)
+    }
+
+    /// The rows of one chunk.
+    fn rows(self, stream: &str, seq: u64, rows: u64) -> RecordBatch {
+        match self.sync() {
+            true => oracle::synced_rows(stream, seq, rows, SYNC_TIME),
+            false => oracle::rows(stream, seq, rows),
+        }
+    }
+
+    /// All messages of a put of these batches.
+    fn messages(self, chunk_rows: u64, batches: &[RecordBatch]) -> Vec<FlightData> {
+        self.messages_to(self.to(chunk_rows), batches)
+    }
+
+    fn messages_to(self, to: FlightDescriptor, batches: &[RecordBatch]) -> Vec<FlightData> {
+        let mut messages = messages(to, batches);
+        if self.sync() {
+            let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+            messages.push(metadata(&json!({"commit": {"rows": rows}}).to_string()));
+        }
+        messages
     }
 }
 
@@ -103,9 +145,7 @@ impl Scene {
 
     async fn over(database: Database, settings: Value) -> Self {
         for mode in MODES {
-            database
-                .execute(&oracle::create_table(&mode.table(), mode.keyed()))
-                .await;
+            database.execute(&mode.create_table()).await;
         }
         let (proxy, uri) = Proxy::before(database.uri()).await;
         let server = Server::start_with(&uri, settings).await;
@@ -123,11 +163,12 @@ impl Scene {
 
 /// Sends `chunks` chunks as one put, tells the oracle what was sent and what was promised, and returns what came back.
 async fn put(flight: &mut Flight, mode: Mode, oracle: &mut Oracle, stream: &str, chunks: u64) -> Result<Value, Status> {
-    let batches: Vec<RecordBatch> = (0..chunks).map(|seq| oracle::rows(stream, seq, ROWS)).collect();
+    let batches: Vec<RecordBatch> = (0..chunks).map(|seq| mode.rows(stream, seq, ROWS)).collect();
     for seq in 0..chunks {
         oracle.sent(stream, seq, ROWS);
     }
-    let result = flight.put(mode.to(ROWS), &batches).await;
+    let answers = flight.send(mode.messages(ROWS, &batches)).await;
+    let result = answers.map(|answers| answers.into_iter().last().expect("a final answer"));
     match &result {
         Ok(answer) => {
             assert_eq!(answer["committed"], chunks * ROWS, "{answer}");
@@ -138,6 +179,14 @@ async fn put(flight: &mut Flight, mode: Mode, oracle: &mut Oracle, stream: &str,
     result
 }
 
+/// Postgres notices in the end that a client is gone, and lets go of its locks.
+async fn bury(proxy: &Proxy) {
+    loop {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        proxy.bury_zombies();
+    }
+}
+
 /// A put of a mode that goes on until its tap is closed.
 fn endless(mode: Mode, stream: &str) -> Plan {
     Plan {
@@ -146,6 +195,7 @@ fn endless(mode: Mode, stream: &str) -> Plan {
         rows: ROWS,
         pace: Duration::from_millis(3),
         labels: false,
+        sync: mode.sync().then_some(SYNC_TIME),
         from: 0,
         chunks: None,
     }
@@ -154,5 +204,9 @@ fn endless(mode: Mode, stream: &str) -> Plan {
 /// An oracle for the table of a mode.
 fn oracle_for(mode: Mode) -> Oracle {
     let oracle = Oracle::of(&mode.table());
-    if mode.atomic() { oracle.whole_streams() } else { oracle }
+    match mode.replaces() {
+        true => oracle.replaces(),
+        false if mode.atomic() => oracle.whole_streams(),
+        false => oracle,
+    }
 }

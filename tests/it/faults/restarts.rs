@@ -7,18 +7,16 @@ use tonic::Code;
 
 use super::{MODES, Mode, ROWS, endless, oracle_for};
 use crate::support::database::Database;
-use crate::support::feed::{Fed, Tap, feed};
+use crate::support::feed::{Fed, Plan, Tap, feed};
 use crate::support::flight::Flight;
 use crate::support::oracle::{self, Oracle};
 use crate::support::process::{Process, Signal};
-use crate::support::seed::{Dice, points};
+use crate::support::seed::{Dice, Points};
 
 async fn tables() -> Database {
     let database = Database::create().await;
     for mode in MODES {
-        database
-            .execute(&oracle::create_table(&mode.table(), mode.keyed()))
-            .await;
+        database.execute(&mode.create_table()).await;
     }
     database
 }
@@ -36,7 +34,7 @@ async fn killing_the_service_at_any_moment_loses_and_doubles_nothing() {
     let database = tables().await;
     let mut process = Process::start(database.uri(), &[]).await;
     let mut oracles = MODES.map(oracle_for);
-    for round in 0..points(12) {
+    for round in Points::short(14).rounds() {
         let which = usize::try_from(round).unwrap() % MODES.len();
         let (mode, oracle) = (MODES[which], &mut oracles[which]);
         let (tap, load) = start(&process, mode, &format!("{round}")).await;
@@ -50,6 +48,59 @@ async fn killing_the_service_at_any_moment_loses_and_doubles_nothing() {
         let context = format!("seed {}, round {round}, {mode:?}: {}", dice.seed, fed.ending());
         oracle.assert_holds(&database, &context).await;
     }
+}
+
+/// F1 with an atomic `stream_id`: the client sends the whole stream again until it is told that it happened.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_atomic_stream_that_is_sent_again_after_every_kill_happens_once() {
+    let mut dice = Dice::throw("killed service, atomic streams");
+    let database = tables().await;
+    let mut process = Process::start(database.uri(), &[]).await;
+    let modes: Vec<Mode> = MODES.into_iter().filter(|mode| mode.atomic()).collect();
+    let mut oracles: Vec<Oracle> = modes.iter().map(|mode| oracle_for(*mode)).collect();
+    let (mut kills, wanted, mut round) = (0, Points::short(8), 0);
+    while wanted.left(kills) {
+        let (mode, oracle) = (modes[round % modes.len()], &mut oracles[round % modes.len()]);
+        let stream = format!("{round}");
+        round += 1;
+        let mut longest = 25_000;
+        loop {
+            // Later each time, since a machine may be so slow that nothing ends before the usual kill.
+            longest *= 2;
+            let flight = Flight::reach(&process.http())
+                .await
+                .with_header("pgflight-stream-id", &stream);
+            let plan = Plan {
+                chunks: Some(5),
+                ..endless(mode, &stream)
+            };
+            let load = tokio::spawn(feed(flight, plan, Tap::default()));
+            tokio::time::sleep(Duration::from_micros(dice.number(0..longest))).await;
+            let hit = !load.is_finished();
+            if hit {
+                process.kill();
+                kills += 1;
+            }
+            let fed = load.await.unwrap();
+            if hit {
+                process.start_again().await;
+            }
+            for seq in 0..5 {
+                oracle.sent(&stream, seq, ROWS);
+            }
+            if fed.result.is_ok() {
+                oracle.acked_through(&stream, 4);
+            }
+            let context = format!("seed {}, kill {kills}, {mode:?}: {}", dice.seed, fed.ending());
+            let faults = oracle.chunk_faults(&database).await;
+            assert!(faults.is_empty(), "{context}\n{}", faults.join("\n"));
+            if fed.result.is_ok() {
+                break;
+            }
+        }
+    }
+    println!("{kills} kills over {round} streams");
+    assert_eq!(oracle::leftovers(&database).await, Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,7 +133,7 @@ async fn asked_to_end_it_lets_running_puts_finish_and_takes_no_new_ones() {
         tap.wait_for(5).await;
         process.signal(Signal::Terminate);
         tokio::time::sleep(Duration::from_millis(150)).await;
-        let late = idle.clone().put(mode.to(ROWS), &[oracle::rows("late", 0, ROWS)]).await;
+        let late = idle.clone().put(mode.to(ROWS), &[mode.rows("late", 0, ROWS)]).await;
         let late = late.expect_err("a new put is refused while draining");
         assert_eq!(late.code(), Code::Unavailable, "{late}");
         tap.close();

@@ -2,18 +2,11 @@
 
 use std::time::Duration;
 
-use super::{MODES, Scene, oracle_for, put};
-use crate::support::chaos::{Deed, Point, Proxy};
-use crate::support::seed::{Dice, points};
+use super::{MODES, Scene, bury, oracle_for, put};
+use crate::support::chaos::{Deed, Point};
+use crate::support::seed::{Dice, Points};
 
 const CHUNKS: u64 = 4;
-
-async fn bury(proxy: &Proxy) {
-    loop {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        proxy.bury_zombies();
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_dies_at_any_message_loses_and_doubles_nothing() {
@@ -21,7 +14,7 @@ async fn a_connection_that_dies_at_any_message_loses_and_doubles_nothing() {
     let scene = Scene::set().await;
     let mut oracles = MODES.map(oracle_for);
     let mut fired = 0;
-    for round in 0..points(32) {
+    for round in Points::short(42).rounds() {
         let which = usize::try_from(round).unwrap() % MODES.len();
         let (mode, oracle) = (MODES[which], &mut oracles[which]);
         let deed = dice.pick(&[

@@ -14,7 +14,7 @@ use crate::support::feed::{Fed, Plan, Tap, feed};
 use crate::support::flight::{Flight, command};
 use crate::support::oracle::{self, Oracle};
 use crate::support::process::{Process, Signal};
-use crate::support::seed::{Dice, points};
+use crate::support::seed::{Dice, Points};
 
 /// Write modes that a stream can have chunk by chunk.
 const WRITES: [&str; 2] = ["append", "overwrite"];
@@ -34,6 +34,7 @@ pub(super) fn part(write: &str, stream: &str, from: u64, chunks: Option<u64>) ->
         rows: ROWS,
         pace: Duration::from_millis(2),
         labels: true,
+        sync: None,
         from,
         chunks,
     }
@@ -48,11 +49,9 @@ pub(super) async fn create_tables(database: &Database) {
 }
 
 /// Where the service says that a stream stands; 0 for one that it does not know. Asked again while it is not reachable.
-pub(super) async fn next_seq(flight: &Flight, stream: &str) -> u64 {
+pub(super) async fn next_seq(flight: &mut Flight, stream: &str) -> u64 {
     for _ in 0..50 {
-        let state = flight
-            .act("pgflight.stream.status", &json!({"stream_id": stream}))
-            .await;
+        let state = flight.act("pgflight.stream.status", json!({"stream_id": stream})).await;
         match state {
             Ok(state) => return state["next_seq"].as_u64().expect("a number"),
             Err(status) if status.code() == Code::NotFound => return 0,
@@ -65,8 +64,8 @@ pub(super) async fn next_seq(flight: &Flight, stream: &str) -> u64 {
 
 /// One attempt to send what is missing up to `CHUNKS`.
 async fn attempt(http: &str, write: &str, stream: &str, oracle: &mut Oracle) -> Fed {
-    let flight = Flight::reach(http).await;
-    let from = next_seq(&flight, stream).await;
+    let mut flight = Flight::reach(http).await;
+    let from = next_seq(&mut flight, stream).await;
     let fed = feed(flight, part(write, stream, from, Some(CHUNKS - from)), Tap::default()).await;
     fed.tell(oracle);
     fed
@@ -108,9 +107,10 @@ async fn a_resumed_stream_survives_a_connection_that_dies_at_any_message() {
     create_tables(&database).await;
     let (proxy, uri) = Proxy::before(database.uri()).await;
     let process = Process::start(&uri, &[]).await;
-    let (mut attempts, rounds) = (0, points(40));
+    let (mut attempts, mut rounds) = (0, 0);
     let mut oracles = WRITES.map(Oracle::of);
-    for round in 0..rounds {
+    for round in Points::short(40).rounds() {
+        rounds += 1;
         let which = usize::try_from(round).unwrap() % WRITES.len();
         let (write, oracle) = (WRITES[which], &mut oracles[which]);
         let Fault { at, nth, deed } = aim(&mut dice);
@@ -165,20 +165,23 @@ async fn a_resumed_stream_survives_a_service_that_is_killed_at_any_moment() {
     create_tables(&database).await;
     let mut process = Process::start(database.uri(), &[]).await;
     let mut oracles = WRITES.map(Oracle::of);
-    let (mut kills, wanted, mut round) = (0, points(16), 0);
-    while kills < wanted {
+    let (mut kills, wanted, mut round) = (0, Points::short(16), 0);
+    while wanted.left(kills) {
         let which = usize::try_from(round).unwrap() % WRITES.len();
         let (write, oracle, stream) = (WRITES[which], &mut oracles[which], format!("{round}"));
         round += 1;
+        let mut longest = 30_000;
         loop {
-            let flight = Flight::reach(&process.http()).await;
-            let from = next_seq(&flight, &stream).await;
+            // Later each time, since a machine may be so slow that nothing ends before the usual kill.
+            longest *= 2;
+            let mut flight = Flight::reach(&process.http()).await;
+            let from = next_seq(&mut flight, &stream).await;
             let load = tokio::spawn(feed(
                 flight,
                 part(write, &stream, from, Some(CHUNKS - from)),
                 Tap::default(),
             ));
-            tokio::time::sleep(Duration::from_micros(dice.number(0..60_000))).await;
+            tokio::time::sleep(Duration::from_micros(dice.number(0..longest))).await;
             let hit = !load.is_finished();
             if hit {
                 process.kill();
@@ -311,8 +314,8 @@ async fn a_zombie_replica_that_wakes_up_is_fenced() {
                  and application_name = 'pgflight' and xact_start < now() - interval '0.1 s'",
             )
             .await;
-        let flight = Flight::reach(&heir.http()).await;
-        let from = next_seq(&flight, write).await;
+        let mut flight = Flight::reach(&heir.http()).await;
+        let from = next_seq(&mut flight, write).await;
         let new = feed(flight, part(write, write, from, Some(5)), Tap::default()).await;
         zombie.signal(Signal::Continue);
         let old = old.await.unwrap();
@@ -332,7 +335,10 @@ async fn a_zombie_replica_that_wakes_up_is_fenced() {
         );
         // Both sent chunks under the same numbers with the same rows, and the newer one ended before the older one.
         let end: Value = json!(new.sent);
-        assert_eq!(json!(next_seq(&Flight::reach(&heir.http()).await, write).await), end);
+        assert_eq!(
+            json!(next_seq(&mut Flight::reach(&heir.http()).await, write).await),
+            end
+        );
         let there = format!("select count(*), count(distinct (seq, row_no)) from {write}");
         assert_eq!(database.lines(&there).await, [format!("{0}|{0}", new.sent * ROWS)]);
     }

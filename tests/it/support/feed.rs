@@ -10,7 +10,7 @@ use futures::StreamExt;
 use serde_json::Value;
 use tonic::Status;
 
-use super::flight::{Flight, messages};
+use super::flight::{Flight, messages, metadata};
 use super::oracle::{self, Oracle};
 
 /// More than any test sends; a put that nobody stops ends here.
@@ -26,6 +26,8 @@ pub(crate) struct Plan {
     pub(crate) pace: Duration,
     /// Label each batch with its sequence number.
     pub(crate) labels: bool,
+    /// Rows name their source and this time of its sync, and a commit message ends the stream.
+    pub(crate) sync: Option<i64>,
     /// First sequence number to send.
     pub(crate) from: u64,
     /// Number of chunks, where it is known from the start.
@@ -97,31 +99,55 @@ pub(crate) async fn feed(flight: Flight, plan: Plan, tap: Tap) -> Fed {
     }
 }
 
-/// Schema first, then one batch per chunk.
+/// What comes next.
+#[derive(Clone, Copy, Debug)]
+enum Next {
+    Schema,
+    Batch,
+    Nothing,
+}
+
+/// Schema first, then one batch per chunk, then the word that this was all, where the plan has one.
 fn chunks(plan: Plan, tap: Tap) -> impl futures::Stream<Item = FlightData> + Send + 'static {
     let start = plan.from;
     let last = start + plan.chunks.unwrap_or(MOST_CHUNKS);
-    futures::stream::unfold((start, true), move |(seq, first)| {
+    futures::stream::unfold((start, Next::Schema), move |(seq, next)| {
         let (plan, tap) = (plan.clone(), tap.clone());
         async move {
-            if seq >= last || tap.closed.load(Ordering::SeqCst) {
-                return None;
+            match next {
+                Next::Schema => Some((plan.messages(seq).swap_remove(0), (seq, Next::Batch))),
+                Next::Batch if seq >= last || tap.closed.load(Ordering::SeqCst) => {
+                    // Of a resumed stream, the rows of all its calls.
+                    let before = if plan.labels { 0 } else { plan.from };
+                    let all = format!("{{\"commit\": {{\"rows\": {}}}}}", (seq - before) * plan.rows);
+                    plan.sync.map(|_| (metadata(&all), (seq, Next::Nothing)))
+                }
+                Next::Batch => {
+                    let mut batch = plan.messages(seq).pop().expect("schema and batch");
+                    if plan.labels {
+                        batch.app_metadata = format!("{{\"seq\": {seq}, \"token\": \"after {seq}\"}}").into();
+                    }
+                    if seq > plan.from {
+                        tokio::time::sleep(plan.pace).await;
+                    }
+                    tap.sent.store(seq + 1, Ordering::SeqCst);
+                    Some((batch, (seq + 1, Next::Batch)))
+                }
+                Next::Nothing => None,
             }
-            let mut pair = messages(plan.to.clone(), &[oracle::rows(&plan.stream, seq, plan.rows)]);
-            if first {
-                return Some((pair.swap_remove(0), (seq, false)));
-            }
-            let mut batch = pair.pop().expect("schema and batch");
-            if plan.labels {
-                batch.app_metadata = format!("{{\"seq\": {seq}, \"token\": \"after {seq}\"}}").into();
-            }
-            if seq > plan.from {
-                tokio::time::sleep(plan.pace).await;
-            }
-            tap.sent.store(seq + 1, Ordering::SeqCst);
-            Some((batch, (seq + 1, false)))
         }
     })
+}
+
+impl Plan {
+    /// The schema and one batch.
+    fn messages(&self, seq: u64) -> Vec<FlightData> {
+        let batch = match self.sync {
+            Some(time) => oracle::synced_rows(&self.stream, seq, self.rows, time),
+            None => oracle::rows(&self.stream, seq, self.rows),
+        };
+        messages(self.to.clone(), &[batch])
+    }
 }
 
 impl Fed {

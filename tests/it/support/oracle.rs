@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use sha2::{Digest, Sha256};
 use tonic::{Code, Status};
 
@@ -27,6 +27,8 @@ pub(crate) struct Oracle {
     sent: BTreeMap<(String, u64), Chunk>,
     /// `commit: atomic`: a stream is there as a whole or not at all.
     whole_streams: bool,
+    /// `write_mode: replace`: streams in the order in which they were sent, one after another; only the last stays.
+    replaced: Option<Vec<String>>,
 }
 
 /// Codes that docs/errors.md lists for a put while something is broken.
@@ -53,9 +55,31 @@ pub(crate) fn create_table(table: &str, key: bool) -> String {
     format!("create table {table} (stream_id text, seq bigint, row_no bigint, payload text, hash text{key})")
 }
 
+/// Columns that name a row's source and its sync, for a table that [`create_table`] made.
+pub(crate) fn add_sync_columns(table: &str) -> String {
+    format!("alter table {table} add column _cq_source_name text, add column _cq_sync_time timestamp")
+}
+
 /// The rows of one chunk.
 pub(crate) fn rows(stream_id: &str, seq: u64, rows: u64) -> RecordBatch {
     marked_rows(stream_id, seq, rows, "")
+}
+
+/// The rows of one chunk as rows of a sync.
+pub(crate) fn synced_rows(stream_id: &str, seq: u64, rows: u64, sync_time: i64) -> RecordBatch {
+    synced(&self::rows(stream_id, seq, rows), sync_time)
+}
+
+/// Rows with the columns that name a source and its sync, in microseconds since 1970: every stream is a source of its own.
+pub(crate) fn synced(batch: &RecordBatch, sync_time: i64) -> RecordBatch {
+    let source: ArrayRef = Arc::clone(batch.column(0));
+    let time: ArrayRef = Arc::new(TimestampMicrosecondArray::from_value(sync_time, batch.num_rows()));
+    let schema = batch.schema();
+    let names = schema.fields().iter().map(|field| field.name().as_str());
+    let columns = names.zip(batch.columns().iter().cloned());
+    let added = [("_cq_source_name", source), ("_cq_sync_time", time)];
+    RecordBatch::try_from_iter_with_nullable(columns.chain(added).map(|(name, array)| (name, array, true)))
+        .expect("columns of one length")
 }
 
 /// The rows of one chunk, with a mark in the payload that tells one version of it from another.
@@ -115,8 +139,19 @@ impl Oracle {
         self
     }
 
+    /// Each stream replaces the one before it.
+    pub(crate) fn replaces(mut self) -> Self {
+        self.replaced = Some(Vec::new());
+        self.whole_streams()
+    }
+
     /// A chunk was sent; the same one may be sent again.
     pub(crate) fn sent(&mut self, stream_id: &str, seq: u64, rows: u64) {
+        if let Some(order) = &mut self.replaced
+            && order.last().is_none_or(|last| last != stream_id)
+        {
+            order.push(stream_id.to_owned());
+        }
         let chunk = self
             .sent
             .entry((stream_id.to_owned(), seq))
@@ -138,6 +173,13 @@ impl Oracle {
 
     /// Asks Postgres everything; the answer is what is wrong.
     pub(crate) async fn faults(&self, database: &Database) -> Vec<String> {
+        let mut faults = self.chunk_faults(database).await;
+        self.judge_progress(database, &mut faults).await;
+        faults
+    }
+
+    /// What is wrong with the rows. The position of a stream that is sent as a whole has nothing to do with its chunks.
+    pub(crate) async fn chunk_faults(&self, database: &Database) -> Vec<String> {
         let mut faults = Vec::new();
         let table = &self.table;
         let doubled = format!(
@@ -151,7 +193,6 @@ impl Oracle {
         );
         note(&mut faults, "A3 rows that nobody sent", database.lines(&altered).await);
         self.judge_chunks(database, &mut faults).await;
-        self.judge_progress(database, &mut faults).await;
         faults
     }
 
@@ -181,10 +222,11 @@ impl Oracle {
             }
             there.insert(key, rows);
         }
+        let replaced = self.judge_replacement(&there, faults);
         let mut streams: BTreeMap<&str, Vec<(u64, bool)>> = BTreeMap::new();
         for (key, chunk) in &self.sent {
             let present = there.contains_key(key);
-            if chunk.acked && !present {
+            if chunk.acked && !present && !replaced.contains(&key.0) {
                 faults.push(format!("A1 acked chunk {key:?} is missing"));
             }
             streams.entry(&key.0).or_default().push((key.1, present));
@@ -197,6 +239,27 @@ impl Oracle {
             }
             if self.whole_streams && count != 0 && count != chunks.len() {
                 faults.push(format!("A6 stream {stream}: {count} of {} chunks", chunks.len()));
+            }
+        }
+    }
+
+    /// Of streams that replace each other one is there: the last that was acked, or a later one whose answer was lost.
+    /// Returns those that had to go.
+    fn judge_replacement(&self, there: &BTreeMap<(String, u64), u64>, faults: &mut Vec<String>) -> Vec<String> {
+        let Some(order) = &self.replaced else { return Vec::new() };
+        let acked = |stream: &str| self.sent.iter().any(|(key, chunk)| key.0 == stream && chunk.acked);
+        let last = order.iter().rposition(|stream| acked(stream));
+        let mut found: Vec<&str> = there.keys().map(|key| key.0.as_str()).collect();
+        found.dedup();
+        let place = |stream: &str| order.iter().rposition(|other| other == stream);
+        match found.as_slice() {
+            [] if last.is_none() => Vec::new(),
+            [one] if place(one) >= last => order[..place(one).unwrap_or(0)].to_vec(),
+            _ => {
+                faults.push(format!(
+                    "A1 after {order:?}, of which {last:?} is the last acked, there is {found:?}"
+                ));
+                Vec::new()
             }
         }
     }

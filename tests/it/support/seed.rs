@@ -2,6 +2,7 @@
 //! `PGFLIGHT_FAULT_POINTS`.
 
 use std::ops::Deref;
+use std::time::{Duration, Instant};
 
 /// A seeded generator that prints its seed, so that the output of a failed test says how to run it again.
 #[derive(Debug)]
@@ -46,9 +47,40 @@ impl Deref for Dice {
     }
 }
 
-/// How many random faults to try: `PGFLIGHT_FAULT_POINTS`, else what a short run takes.
-pub(crate) fn points(short: u64) -> u64 {
-    std::env::var("PGFLIGHT_FAULT_POINTS").map_or(short, |text| {
-        text.parse().expect("PGFLIGHT_FAULT_POINTS is a whole number")
-    })
+/// What the random faults of one test may take in a short run.
+const BUDGET: Duration = Duration::from_secs(40);
+
+/// How many random faults to try: `PGFLIGHT_FAULT_POINTS`, or what a short run takes, and then no longer than [`BUDGET`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Points {
+    wanted: u64,
+    until: Option<Instant>,
+}
+
+impl Points {
+    pub(crate) fn short(short: u64) -> Self {
+        let asked = std::env::var("PGFLIGHT_FAULT_POINTS").ok();
+        match asked.map(|text| text.parse().expect("PGFLIGHT_FAULT_POINTS is a whole number")) {
+            Some(wanted) => Self { wanted, until: None },
+            None => Self {
+                wanted: short,
+                until: Some(Instant::now() + BUDGET),
+            },
+        }
+    }
+
+    /// Whether another one is due after so many.
+    pub(crate) fn left(self, done: u64) -> bool {
+        done < self.wanted && self.until.is_none_or(|until| Instant::now() < until)
+    }
+
+    /// The points, numbered.
+    pub(crate) fn rounds(self) -> impl Iterator<Item = u64> {
+        (0..self.wanted).take_while(move |done| self.left(*done))
+    }
+
+    /// Whether a long run was asked for.
+    pub(crate) fn is_long(self) -> bool {
+        self.until.is_none()
+    }
 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use pgflight::app::serve::{self, Running};
 use pgflight::config::Config;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::database::Database;
 
@@ -61,9 +63,16 @@ impl Server {
         self.grpc
     }
 
-    /// Address of the admin port.
-    pub(crate) fn admin(&self) -> SocketAddr {
-        self.admin
+    /// `GET page` from the admin port: status line and body.
+    pub(crate) async fn page(&self, page: &str) -> (String, String) {
+        let mut stream = TcpStream::connect(self.admin).await.expect("the admin port answers");
+        let request = format!("GET {page} HTTP/1.0\r\n\r\n");
+        let sent = stream.write_all(request.as_bytes()).await;
+        sent.expect("the admin port answers");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.expect("the admin port answers");
+        let (head, body) = text.split_once("\r\n\r\n").expect("head and body");
+        (head.lines().next().expect("a status line").to_owned(), body.to_owned())
     }
 
     /// Drains and stops; running streams get `drain_timeout`.
