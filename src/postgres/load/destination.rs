@@ -10,6 +10,7 @@ use super::plan::{LockLimits, Plan, Target, plan};
 use super::retain::RetainBudget;
 use super::retry::{Policy, Tries};
 use super::room::Room;
+use super::session::{SessionLimits, session_setup};
 use super::shared::Shared;
 use super::stream::{self, Writer};
 use super::transaction::begin;
@@ -37,9 +38,6 @@ use crate::postgres::sql::Sql;
 /// The part of `limits.max_inflight_bytes` that keeps chunks of open transactions, as its divisor; doors get the rest.
 pub const RETAINED_SHARE: u64 = 4;
 
-/// How much longer than a silent client Postgres waits for us in a transaction.
-const IDLE_SLACK: Duration = Duration::from_secs(30);
-
 /// One Postgres database as a destination of loads.
 #[derive(Clone, Debug)]
 pub struct PgDestination {
@@ -54,15 +52,6 @@ pub struct PgDestination {
     pub(super) retain: RetainBudget,
     pub(super) room: Room,
     pub(super) embed: Option<Arc<PgEmbedStore>>,
-}
-
-/// Limits that every session has; a load with others sets them for its transactions.
-#[derive(Clone, Copy, Debug)]
-struct SessionLimits {
-    lock_timeout: Duration,
-    statement_timeout: Duration,
-    /// After which Postgres ends a transaction that hears nothing: a server of ours that vanished must not hold locks.
-    idle_in_transaction: Duration,
 }
 
 impl PgDestination {
@@ -366,40 +355,4 @@ pub(super) fn lock_waits(option: Option<Duration>) -> LockWaits {
         hold: limit.map_or(default.hold, |limit| limit.min(default.hold)),
         ..default
     }
-}
-
-impl SessionLimits {
-    fn of(config: &Config) -> Self {
-        let raw = config.raw();
-        Self {
-            lock_timeout: raw.lock_timeout.get(),
-            statement_timeout: raw.statement_timeout.get(),
-            idle_in_transaction: raw.limits.stream_idle_timeout.get() + IDLE_SLACK,
-        }
-    }
-}
-
-/// What the sessions of this configuration start with, whoever opens them.
-pub(crate) fn session_setup_of(config: &Config) -> String {
-    session_setup(&SessionLimits::of(config), "set ")
-}
-
-/// What every session of the pool starts with. Text forms and time zones must not depend on the server's settings.
-fn session_setup(session: &SessionLimits, set: &str) -> String {
-    let (lock, statement) = (session.lock_timeout.as_millis(), session.statement_timeout.as_millis());
-    let settings = [
-        "timezone = 'UTC'".to_owned(),
-        "client_encoding = 'UTF8'".to_owned(),
-        "standard_conforming_strings = on".to_owned(),
-        "datestyle = 'ISO, MDY'".to_owned(),
-        "intervalstyle = 'postgres'".to_owned(),
-        "extra_float_digits = 1".to_owned(),
-        format!("lock_timeout = {lock}"),
-        format!("statement_timeout = {statement}"),
-        format!(
-            "idle_in_transaction_session_timeout = {}",
-            session.idle_in_transaction.as_millis()
-        ),
-    ];
-    settings.map(|setting| format!("{set}{setting}")).join("; ")
 }

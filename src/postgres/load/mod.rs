@@ -26,6 +26,7 @@ mod probe;
 mod retain;
 mod retry;
 mod room;
+mod session;
 mod shared;
 mod stale;
 mod stream;
@@ -33,6 +34,6 @@ mod transaction;
 mod unchanged;
 mod wish;
 
-pub(crate) use destination::session_setup_of;
 pub use destination::{PgDestination, RETAINED_SHARE};
 pub use factory::PgDestinations;
+pub(crate) use session::session_setup_of;
