@@ -1,11 +1,11 @@
 //! F18: bad lines on both legs. Slow ones only take time; dead ones end in bounded time.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use super::{MODES, Scene, endless, oracle_for, put};
-use crate::support::chaos::{Proxy, Shape};
+use crate::support::chaos::{Point, Proxy, Shape};
 use crate::support::feed::{Tap, feed};
 use crate::support::flight::Flight;
 use crate::support::oracle::leftovers;
@@ -63,7 +63,12 @@ async fn a_silent_postgres_ends_a_put_in_bounded_time_and_the_next_one_works() {
         let mut oracle = oracle_for(mode);
         let tap = Tap::default();
         let mut load = tokio::spawn(feed(scene.client().await, endless(mode, "hit"), tap.clone()));
-        tap.wait_for(6).await;
+        // In the middle of the load, not while it is being opened, which may take longer.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while scene.proxy.passed(Point::CopyAnswer) < 2 {
+            assert!(Instant::now() < deadline, "{mode:?}: no chunk was copied");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         scene.proxy.shape(Shape {
             black_hole: true,
             ..Shape::default()
