@@ -17,6 +17,8 @@ const FIRST_LIMIT: f64 = 2.0;
 const GOOD_ANSWERS: u32 = 20;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How often in a row a service that did not answer is hoped for.
+const HOPES: u32 = 3;
 
 /// The way to one provider.
 #[derive(Debug)]
@@ -37,6 +39,7 @@ struct State {
     good: u32,
     failures: u32,
     halvings: u32,
+    closures: u32,
     not_before: Instant,
     closed: Option<Closed>,
 }
@@ -46,6 +49,8 @@ struct State {
 pub(super) struct Closed {
     pub(super) until: Instant,
     pub(super) why: String,
+    /// Whether it may well work again soon.
+    pub(super) hopeful: bool,
 }
 
 /// Held during one request.
@@ -72,6 +77,7 @@ impl Gate {
                 good: 0,
                 failures: 0,
                 halvings: 0,
+                closures: 0,
                 not_before: Instant::now(),
                 closed: None,
             }),
@@ -135,6 +141,7 @@ impl Gate {
     pub(super) fn succeeded(&self) {
         let mut state = self.state();
         state.failures = 0;
+        state.closures = 0;
         state.closed = None;
         state.good += 1;
         if state.good >= GOOD_ANSWERS {
@@ -176,7 +183,9 @@ impl Gate {
         state.closed = Some(Closed {
             until: Instant::now() + pause,
             why: failure.to_string(),
+            hopeful: failure.is_passing() && state.closures < HOPES,
         });
+        state.closures += 1;
     }
 }
 

@@ -180,8 +180,8 @@ impl Workers {
             return Ok(turn);
         }
         turn.busy |= store.expand(table).await?.entries > 0;
-        if self.shared.gate.closed().is_some() {
-            turn.stuck = true;
+        if let Some(closed) = self.shared.gate.closed() {
+            turn.stuck = !closed.hopeful;
             return Ok(turn);
         }
         if running.len() < self.shared.gate.width() {

@@ -60,6 +60,14 @@ impl PgEmbedStore {
             )
         };
         let transaction = connection.client_mut().transaction().await.map_err(doing)?;
+        let entries = self.next_entries(&transaction, &ready).await.map_err(doing)?;
+        if entries.is_empty() {
+            transaction.commit().await.map_err(doing)?;
+            connection.mark_clean();
+            return Ok(Expanded::default());
+        }
+        // Asked after the entries were read: a change of the configuration commits together with its sweep, so whoever saw
+        // the sweep sees the change, too. From here on a change waits for us.
         let active = transaction
             .query_typed(&self.sql(queries::EMBED_IS_ACTIVE), &[(&ready.config, Type::INT4)])
             .await
@@ -70,20 +78,28 @@ impl PgEmbedStore {
                 ready.shape.source
             )));
         }
-        let expanded = self.expand_in(&transaction, &ready).await.map_err(doing)?;
+        let expanded = self.expand_in(&transaction, &ready, entries).await.map_err(doing)?;
         transaction.commit().await.map_err(doing)?;
         connection.mark_clean();
         Ok(expanded)
     }
 
-    async fn expand_in(&self, tx: &Transaction<'_>, ready: &Ready) -> Result<Expanded, tokio_postgres::Error> {
+    async fn next_entries(&self, tx: &Transaction<'_>, ready: &Ready) -> Result<Vec<Entry>, tokio_postgres::Error> {
         let rows = tx
             .query_typed(
                 &self.sql(queries::EMBED_JOURNAL),
                 &[(&ready.id, Type::INT4), (&ENTRIES, Type::INT8)],
             )
             .await?;
-        let mut entries: Vec<Entry> = rows.iter().map(Entry::of).collect();
+        Ok(rows.iter().map(Entry::of).collect())
+    }
+
+    async fn expand_in(
+        &self,
+        tx: &Transaction<'_>,
+        ready: &Ready,
+        mut entries: Vec<Entry>,
+    ) -> Result<Expanded, tokio_postgres::Error> {
         let Some(first) = entries.first() else {
             return Ok(Expanded::default());
         };
