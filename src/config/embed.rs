@@ -129,16 +129,40 @@ fn unique_names(vectors: &PgvectorConfig, problems: &mut Vec<Problem>) {
 }
 
 fn splitter(at: &str, splitter: &TextSplitter, problems: &mut Vec<Problem>) -> Option<Splitter> {
-    let size: ChunkSize = splitter.recursive_text.unwrap_or_default();
+    let tokens = splitter.tokens.map(|size| ChunkSize {
+        chunk_size: size.chunk_size,
+        chunk_overlap: size.chunk_overlap,
+    });
+    let named: Vec<Splitter> = [
+        splitter.recursive_text.map(Splitter::Recursive),
+        splitter.markdown.map(Splitter::Markdown),
+        tokens.map(Splitter::Tokens),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let chosen = match named.as_slice() {
+        [] => Splitter::Recursive(ChunkSize::default()),
+        [one] => *one,
+        several => {
+            let names: Vec<&str> = several.iter().map(|splitter| splitter.name()).collect();
+            problems.push(Problem::new(
+                at,
+                format!("names {}; allowed: one of them", names.join(" and ")),
+            ));
+            return None;
+        }
+    };
+    let size = chosen.size();
     if size.chunk_overlap >= size.chunk_size {
         let message = format!(
             "is {}; allowed: less than `chunk_size` ({})",
             size.chunk_overlap, size.chunk_size
         );
-        problems.push(Problem::new(format!("{at}.recursive_text.chunk_overlap"), message));
+        problems.push(Problem::new(format!("{at}.{}.chunk_overlap", chosen.name()), message));
         return None;
     }
-    Some(Splitter::Recursive(size))
+    Some(chosen)
 }
 
 fn service(embedding: &OpenaiEmbedding, problems: &mut Vec<Problem>) {
@@ -164,6 +188,17 @@ fn service(embedding: &OpenaiEmbedding, problems: &mut Vec<Problem>) {
         let message = format!("is {url:?}; allowed: an address that starts with http:// or https://");
         problems.push(Problem::new(at("base_url"), message));
     }
+    if embedding.provider == EmbeddingProvider::Openai
+        && !embedding.send_dimensions
+        && let Some(own) = native_dimensions(&embedding.model_name)
+        && own != embedding.dimensions
+    {
+        let message = format!(
+            "is {}, and {} has {own}; with `send_dimensions: true` the service shortens its vectors",
+            embedding.dimensions, embedding.model_name
+        );
+        problems.push(Problem::new(at("dimensions"), message));
+    }
     match &embedding.api_key {
         None if matches!(embedding.provider, EmbeddingProvider::Openai | EmbeddingProvider::Azure)
             && embedding.base_url.is_none() =>
@@ -171,7 +206,6 @@ fn service(embedding: &OpenaiEmbedding, problems: &mut Vec<Problem>) {
             let message = "is missing; only a service named by `base_url` may need none";
             problems.push(Problem::new(at("api_key"), message));
         }
-        // async-openai puts the key into a header without looking, and panics.
         Some(key) if key.expose().chars().any(|c| c.is_control() || !c.is_ascii()) => {
             problems.push(Problem::new(
                 at("api_key"),
@@ -179,6 +213,15 @@ fn service(embedding: &OpenaiEmbedding, problems: &mut Vec<Problem>) {
             ));
         }
         _ => {}
+    }
+}
+
+/// Dimensions of OpenAI's own models.
+fn native_dimensions(model: &str) -> Option<u32> {
+    match model {
+        "text-embedding-3-small" | "text-embedding-ada-002" => Some(1536),
+        "text-embedding-3-large" => Some(3072),
+        _ => None,
     }
 }
 
@@ -218,4 +261,104 @@ fn columns(key: &str, names: &[String], problems: &mut Vec<Problem>) -> Vec<Iden
         }
     }
     seen
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::config::Config;
+    use crate::model::embed::{ChunkSize, Splitter};
+
+    fn read(change: impl FnOnce(&mut Value)) -> Result<Config, String> {
+        let mut vectors = json!({
+            "tables": [{"source_table_name": "t", "target_table_name": "v", "embed_columns": ["body"]}],
+            "openai_embedding": {"provider": "tei", "base_url": "http://h/v1", "model_name": "m", "dimensions": 3},
+        });
+        change(&mut vectors);
+        Config::from_json(&json!({"pgvector_config": vectors})).map_err(|error| error.to_string())
+    }
+
+    fn splitter(splitter: Value) -> Result<Splitter, String> {
+        read(|vectors| vectors["text_splitter"] = splitter).map(|config| config.embed_tables()[0].splitter)
+    }
+
+    fn size(chunk_size: u32, chunk_overlap: u32) -> ChunkSize {
+        ChunkSize {
+            chunk_size,
+            chunk_overlap,
+        }
+    }
+
+    #[test]
+    fn one_splitter_is_chosen_and_its_overlap_is_less_than_its_size() {
+        for (spec, chosen) in [
+            (json!({}), Splitter::Recursive(size(1000, 500))),
+            (
+                json!({"recursive_text": {"chunk_size": 600}}),
+                Splitter::Recursive(size(600, 500)),
+            ),
+            (
+                json!({"markdown": {"chunk_overlap": 0}}),
+                Splitter::Markdown(size(1000, 0)),
+            ),
+            (json!({"tokens": {}}), Splitter::Tokens(size(512, 64))),
+        ] {
+            assert_eq!(splitter(spec.clone()).unwrap(), chosen, "{spec}");
+        }
+        for (spec, why) in [
+            (
+                json!({"recursive_text": {"chunk_size": 500}}),
+                "recursive_text.chunk_overlap` is 500; allowed: less than",
+            ),
+            (
+                json!({"tokens": {"chunk_size": 8, "chunk_overlap": 9}}),
+                "tokens.chunk_overlap` is 9",
+            ),
+            (json!({"markdown": {"chunk_size": 0}}), "chunk_size"),
+            (
+                json!({"markdown": {}, "tokens": {}}),
+                "names markdown and tokens; allowed: one of them",
+            ),
+        ] {
+            let refused = splitter(spec.clone()).unwrap_err();
+            assert!(refused.contains(why), "{spec}: {refused}");
+        }
+        let own = read(|vectors| vectors["tables"][0]["text_splitter"] = json!({"tokens": {}})).unwrap();
+        assert_eq!(own.embed_tables()[0].splitter, Splitter::Tokens(size(512, 64)));
+    }
+
+    #[test]
+    fn what_a_service_needs_is_named() {
+        for (key, value, why) in [
+            (
+                "base_url",
+                Value::Null,
+                "base_url` is missing; `provider: tei` has no address",
+            ),
+            ("base_url", json!("h:1"), "starts with http:// or https://"),
+            ("api_key", json!("a\nb"), "api_key` holds a line break"),
+            ("provider", json!("hash_test"), "allow_test_provider"),
+            ("dimensions", json!(0), "dimensions"),
+        ] {
+            let changed = read(|vectors| match &value {
+                Value::Null => drop(vectors["openai_embedding"].as_object_mut().unwrap().remove(key)),
+                value => vectors["openai_embedding"][key] = value.clone(),
+            });
+            let refused = changed.unwrap_err();
+            assert!(refused.contains(why), "{key}: {refused}");
+        }
+        let openai = |dimensions: u32, shortened: bool| {
+            read(|vectors| {
+                vectors["openai_embedding"] = json!({"api_key": "k", "model_name": "text-embedding-3-large",
+                    "dimensions": dimensions, "send_dimensions": shortened});
+            })
+        };
+        assert!(openai(3072, false).is_ok() && openai(256, true).is_ok());
+        assert!(
+            openai(256, false)
+                .unwrap_err()
+                .contains("text-embedding-3-large has 3072")
+        );
+    }
 }

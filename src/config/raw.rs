@@ -25,8 +25,7 @@ pub use embed::{
     PgvectorTable, TextSplitter, VectorIndex,
 };
 pub use server::{
-    AllowClientConnectionString, Auth, AuthToken, Cloudquery, Limits, Log, LogFormat, LogLevel, Pool, Pooler, Shutdown,
-    Tls,
+    AllowClient, Auth, AuthToken, Cloudquery, Limits, Log, LogFormat, LogLevel, Pool, Pooler, Shutdown, Tls,
 };
 
 /// Every key of the configuration file.

@@ -63,17 +63,16 @@ pub(super) async fn embed(rows: Vec<Claimed>, splitter: Splitter, provider: &Pro
     let mut texts = Texts::default();
     let mut open = Vec::new();
     let mut places = HashMap::new();
-    for claimed in rows {
-        let text = match &claimed.text {
-            Some(text) if !claimed.up_to_date => text,
-            // Gone, or up to date already: the store finds out which while it holds the ledger's row.
-            _ => {
-                outcome.embedded.push(embedded(&claimed, None));
-                continue;
-            }
-        };
-        let pieces = cut_long(split(text, splitter), provider.limits().input_bytes);
-        open.push(row(claimed, pieces, &mut texts, &mut places));
+    for (claimed, pieces) in pieces(rows, splitter, provider.limits().input_tokens).await {
+        match pieces {
+            Pieces::None => outcome.embedded.push(embedded(&claimed, None)),
+            Pieces::Of(pieces) => open.push(row(claimed, pieces, &mut texts, &mut places)),
+            Pieces::Unsplittable => outcome.refused.push(Refused {
+                key: claimed.key,
+                code: "unsplittable",
+                message: format!("the splitter {} fails on its text", splitter.name()),
+            }),
+        }
     }
     texts.vectors = vec![None; texts.texts.len()];
     outcome.failure = ask(&mut texts, provider, gate).await.err();
@@ -81,6 +80,32 @@ pub(super) async fn embed(rows: Vec<Claimed>, splitter: Splitter, provider: &Pro
         sort_out(row, &texts, &mut outcome);
     }
     outcome
+}
+
+/// What a row's text was split into.
+enum Pieces {
+    /// Nothing to split: the row is gone, or up to date already. The store finds out which while it holds the ledger's row.
+    None,
+    Of(Vec<String>),
+    /// The splitter panicked.
+    Unsplittable,
+}
+
+/// Splits all texts, away from the threads that wait for sockets: tokens of long texts take their time.
+async fn pieces(rows: Vec<Claimed>, splitter: Splitter, longest: usize) -> Vec<(Claimed, Pieces)> {
+    let of = move |row: Claimed| {
+        let pieces = match &row.text {
+            Some(text) if !row.up_to_date => {
+                let pieces = std::panic::catch_unwind(|| cut_long(split(text, splitter), longest));
+                pieces.map_or(Pieces::Unsplittable, Pieces::Of)
+            }
+            _ => Pieces::None,
+        };
+        (row, pieces)
+    };
+    let split_all = tokio::task::spawn_blocking(move || rows.into_iter().map(of).collect());
+    // Only a runtime that shuts down loses the rows, and then their leases run out.
+    split_all.await.unwrap_or_default()
 }
 
 fn row(claimed: Claimed, pieces: Vec<String>, texts: &mut Texts, places: &mut HashMap<[u8; 32], usize>) -> Row {
@@ -165,11 +190,13 @@ async fn ask(texts: &mut Texts, provider: &Provider, gate: &Gate) -> Result<(), 
     let (mut attempts, mut pauses) = (0, 0);
     while let Some(request) = requests.pop_front() {
         let inputs: Vec<String> = request.iter().filter_map(|at| texts.texts.get(*at).cloned()).collect();
-        let pass = gate.pass().await;
+        let estimated = inputs.iter().map(|text| estimated_tokens(text) as u64).sum();
+        let pass = gate.pass(estimated).await;
         let started = Instant::now();
         let answer = provider.embed(&inputs).await;
         drop(pass);
         histogram!(names::EMBED_REQUEST_SECONDS).record(started.elapsed().as_secs_f64());
+        histogram!(names::EMBED_REQUEST_INPUTS).record(inputs.len() as f64);
         let code = answer.as_ref().map_or_else(Failure::code, |_| "ok");
         counter!(names::EMBED_REQUESTS, "outcome" => code).increment(1);
         match answer {
@@ -177,6 +204,7 @@ async fn ask(texts: &mut Texts, provider: &Provider, gate: &Gate) -> Result<(), 
                 gate.succeeded();
                 attempts = 0;
                 counter!(names::EMBED_TOKENS).increment(answer.tokens.unwrap_or(0));
+                gate.counted(estimated, answer.tokens.unwrap_or(estimated));
                 counter!(names::EMBED_CHUNKS, "source" => "new").increment(request.len() as u64);
                 for (at, vector) in request.into_iter().zip(answer.vectors) {
                     if let Some(place) = texts.vectors.get_mut(at) {

@@ -1,4 +1,5 @@
-//! Who may call the provider now: pauses it asked for, how many requests at once, and whether it is called at all.
+//! Who may call the provider now: pauses it asked for, requests and tokens per minute, how many requests at once, and
+//! whether it is called at all.
 //!
 //! Additive increase, multiplicative decrease: 2 requests at first, one more after 20 good answers, half after a request
 //! for a pause (once per pause). One gate per provider, model and key, so that one table's trouble is not another
@@ -20,6 +21,19 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How often in a row a service that did not answer is hoped for.
 const HOPES: u32 = 3;
 
+/// What one provider is asked at most.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rates {
+    /// Requests at once.
+    pub(super) concurrency: u32,
+    /// 0: no limit.
+    pub(super) requests_per_minute: u32,
+    /// 0: no limit.
+    pub(super) tokens_per_minute: u32,
+    /// How long a provider is left alone that refuses everything.
+    pub(super) left_alone: Duration,
+}
+
 /// The way to one provider.
 #[derive(Debug)]
 pub(super) struct Gate {
@@ -28,7 +42,7 @@ pub(super) struct Gate {
     most: f64,
     /// Least time between the starts of two requests.
     spacing: Duration,
-    /// How long a provider is left alone that refuses everything.
+    tokens_per_minute: u32,
     left_alone: Duration,
 }
 
@@ -40,7 +54,12 @@ struct State {
     failures: u32,
     halvings: u32,
     closures: u32,
-    not_before: Instant,
+    /// End of the spacing after the latest request.
+    next_start: Instant,
+    /// When the tokens of the requests so far are used up at the allowed rate.
+    tokens_spent: Instant,
+    /// End of the pause that was asked for, or that a failure needs.
+    cooled: Instant,
     closed: Option<Closed>,
 }
 
@@ -65,26 +84,31 @@ impl Drop for Pass<'_> {
 }
 
 impl Gate {
-    pub(super) fn new(most: u32, requests_per_minute: u32, left_alone: Duration) -> Self {
-        let spacing = match requests_per_minute {
+    pub(super) fn new(rates: Rates) -> Self {
+        let spacing = match rates.requests_per_minute {
             0 => Duration::ZERO,
             rate => Duration::from_secs(60) / rate,
         };
+        let most = f64::from(rates.concurrency);
+        let now = Instant::now();
         Self {
             state: Mutex::new(State {
-                limit: FIRST_LIMIT.min(f64::from(most)),
+                limit: FIRST_LIMIT.min(most),
                 in_flight: 0,
                 good: 0,
                 failures: 0,
                 halvings: 0,
                 closures: 0,
-                not_before: Instant::now(),
+                next_start: now,
+                tokens_spent: now,
+                cooled: now,
                 closed: None,
             }),
             changed: Notify::new(),
-            most: f64::from(most),
+            most,
             spacing,
-            left_alone,
+            tokens_per_minute: rates.tokens_per_minute,
+            left_alone: rates.left_alone,
         }
     }
 
@@ -115,17 +139,32 @@ impl Gate {
         state.halvings = (state.halvings + 1).min(12);
     }
 
-    /// Waits for the turn of one request.
-    pub(super) async fn pass(&self) -> Pass<'_> {
+    /// How long requests still pause because of a failure or because they were asked to.
+    pub(super) fn cooldown(&self) -> Duration {
+        self.state().cooled.saturating_duration_since(Instant::now())
+    }
+
+    /// The time that so many tokens take at the allowed rate.
+    fn time_of(&self, tokens: u64) -> Duration {
+        match self.tokens_per_minute {
+            0 => Duration::ZERO,
+            rate => Duration::from_secs(60).mul_f64(tokens as f64 / f64::from(rate)),
+        }
+    }
+
+    /// Waits for the turn of one request with so many tokens, by estimate.
+    pub(super) async fn pass(&self, tokens: u64) -> Pass<'_> {
         loop {
             let wait = {
                 let mut state = self.state();
                 let now = Instant::now();
-                if state.not_before > now {
-                    Some(state.not_before)
+                let ready = state.next_start.max(state.tokens_spent).max(state.cooled);
+                if ready > now {
+                    Some(ready)
                 } else if f64::from(state.in_flight) < state.limit.floor().max(1.0) {
                     state.in_flight += 1;
-                    state.not_before = now + self.spacing;
+                    state.next_start = now + self.spacing;
+                    state.tokens_spent = now + self.time_of(tokens);
                     return Pass(self);
                 } else {
                     None
@@ -135,6 +174,18 @@ impl Gate {
                 Some(until) => tokio::time::sleep_until(until).await,
                 None => self.changed.notified().await,
             }
+        }
+    }
+
+    /// Corrects the estimate of an answered request by what the service counted.
+    pub(super) fn counted(&self, estimated: u64, counted: u64) {
+        let mut state = self.state();
+        if counted >= estimated {
+            let more = self.time_of(counted - estimated);
+            state.tokens_spent = state.tokens_spent.max(Instant::now()) + more;
+        } else {
+            let less = self.time_of(estimated - counted);
+            state.tokens_spent = state.tokens_spent.checked_sub(less).unwrap_or(state.tokens_spent);
         }
     }
 
@@ -163,12 +214,12 @@ impl Gate {
             Failure::RateLimited { after: Some(after), .. } => *after,
             _ => jittered,
         };
-        if matches!(failure, Failure::RateLimited { .. }) && state.not_before <= now {
+        if matches!(failure, Failure::RateLimited { .. }) && state.cooled <= now {
             state.limit = (state.limit / 2.0).max(1.0);
         }
         state.good = 0;
         state.failures += 1;
-        state.not_before = state.not_before.max(now + pause);
+        state.cooled = state.cooled.max(now + pause);
     }
 
     /// Leaves the provider alone for some time: nothing that is asked now would be answered.
@@ -193,13 +244,22 @@ impl Gate {
 mod tests {
     use super::*;
 
+    fn gate(concurrency: u32, requests_per_minute: u32, tokens_per_minute: u32, left_alone: u64) -> Gate {
+        Gate::new(Rates {
+            concurrency,
+            requests_per_minute,
+            tokens_per_minute,
+            left_alone: Duration::from_millis(left_alone),
+        })
+    }
+
     fn rate_limited(after: Option<Duration>) -> Failure {
         Failure::RateLimited { status: 429, after }
     }
 
     #[tokio::test]
     async fn a_pause_is_kept_and_halves_the_requests_once() {
-        let gate = Gate::new(8, 0, Duration::from_secs(300));
+        let gate = gate(8, 0, 0, 300_000);
         for _ in 0..80 {
             gate.succeeded();
         }
@@ -208,7 +268,7 @@ mod tests {
         gate.failed(&rate_limited(Some(Duration::from_millis(300))));
         gate.failed(&rate_limited(Some(Duration::from_millis(10))));
         assert_eq!(gate.width(), 3, "two answers of one pause count once");
-        drop(gate.pass().await);
+        drop(gate.pass(1).await);
         assert!(
             started.elapsed() >= Duration::from_millis(300),
             "{:?}",
@@ -218,14 +278,14 @@ mod tests {
 
     #[tokio::test]
     async fn requests_are_spaced_and_never_more_than_the_limit_at_once() {
-        let gate = Gate::new(1, 600, Duration::from_secs(300));
+        let gate = gate(1, 600, 0, 300_000);
         let started = Instant::now();
-        let first = gate.pass().await;
-        let second = tokio::time::timeout(Duration::from_millis(150), gate.pass()).await;
+        let first = gate.pass(1).await;
+        let second = tokio::time::timeout(Duration::from_millis(150), gate.pass(1)).await;
         assert!(second.is_err(), "one at once");
         drop(first);
-        drop(gate.pass().await);
-        drop(gate.pass().await);
+        drop(gate.pass(1).await);
+        drop(gate.pass(1).await);
         assert!(
             started.elapsed() >= Duration::from_millis(250),
             "{:?}",
@@ -234,8 +294,40 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn tokens_are_spread_over_the_minute_and_corrected_by_what_was_counted() {
+        let gate = gate(8, 0, 60_000, 300_000);
+        let started = Instant::now();
+        drop(gate.pass(200).await);
+        drop(gate.pass(100_000).await);
+        assert!(
+            started.elapsed() >= Duration::from_millis(200),
+            "{:?}",
+            started.elapsed()
+        );
+        let spent = || gate.state().tokens_spent;
+        let before = spent();
+        assert!(before >= started + Duration::from_secs(100));
+        gate.counted(100_000, 130_000);
+        assert_eq!(spent() - before, Duration::from_secs(30), "1000 tokens a second");
+        gate.counted(100_000, 40_000);
+        assert_eq!(before - spent(), Duration::from_secs(30));
+    }
+
+    #[tokio::test]
+    async fn a_pause_halves_also_while_requests_are_spaced() {
+        let gate = gate(8, 1, 0, 300_000);
+        for _ in 0..40 {
+            gate.succeeded();
+        }
+        drop(gate.pass(1).await);
+        gate.failed(&rate_limited(Some(Duration::from_secs(2000))));
+        assert_eq!(gate.width(), 2);
+        assert!(gate.cooldown() > Duration::from_secs(1900));
+    }
+
+    #[tokio::test]
     async fn a_closed_gate_says_why_and_opens_by_itself() {
-        let gate = Gate::new(4, 0, Duration::from_millis(30));
+        let gate = gate(4, 0, 0, 30);
         gate.close(&Failure::Auth { status: 401 });
         assert!(gate.closed().unwrap().why.contains("does not accept the key"));
         tokio::time::sleep(Duration::from_millis(40)).await;

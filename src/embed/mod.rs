@@ -1,6 +1,6 @@
 //! Embeddings: workers that keep chunks and vectors at what the ledger says they should be.
 //!
-//! Pure: [`split`], [`pack`], [`reply`], [`failure`], [`hash_test`]. Effects: [`provider`] (one HTTP request), `gate` (when to
+//! Pure: [`split`], [`sections`], [`pack`], [`reply`], [`failure`], [`hash_test`]. Effects: [`provider`] (one HTTP request), `gate` (when to
 //! ask), `batch` (some rows from text to vectors), [`Workers`] (the loop). Rows, ledger and vectors are reached through
 //! `ingest::ports::embed` alone; nothing here knows SQL, and no transaction is open while a provider is asked.
 
@@ -12,6 +12,7 @@ mod http;
 pub mod pack;
 pub mod provider;
 pub mod reply;
+pub mod sections;
 pub mod split;
 mod workers;
 

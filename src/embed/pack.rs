@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use super::sections;
+
 /// What one request may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestLimits {
@@ -12,8 +14,8 @@ pub struct RequestLimits {
     pub inputs: usize,
     /// Estimated tokens of all texts.
     pub tokens: usize,
-    /// Bytes of one text; a longer one is cut in pieces before it is sent.
-    pub input_bytes: usize,
+    /// Tokens of one text; a longer one is cut in pieces before it is sent.
+    pub input_tokens: usize,
 }
 
 /// Tokens of a text, estimated as the service does.
@@ -51,23 +53,17 @@ impl RequestLimits {
     }
 }
 
-/// Cuts chunks that no request could hold into pieces, between characters.
+/// Cuts chunks that no request could hold into pieces. A text has no more tokens than bytes, so most are not even counted.
 pub fn cut_long(chunks: Vec<String>, limit: usize) -> Vec<String> {
-    if chunks.iter().all(|chunk| chunk.len() <= limit) {
+    let is_long = |chunk: &String| chunk.len() > limit && sections::count(chunk) > limit;
+    if !chunks.iter().any(is_long) {
         return chunks;
     }
-    let mut pieces = Vec::with_capacity(chunks.len() + 1);
-    for chunk in chunks {
-        let mut rest = chunk.as_str();
-        while rest.len() > limit {
-            let at = rest.floor_char_boundary(limit).max(rest.ceil_char_boundary(1));
-            let (piece, after) = rest.split_at(at);
-            pieces.push(piece.to_owned());
-            rest = after;
-        }
-        pieces.push(rest.to_owned());
-    }
-    pieces
+    let pieces = chunks.into_iter().flat_map(|chunk| match is_long(&chunk) {
+        true => sections::cut(&chunk, limit),
+        false => vec![chunk],
+    });
+    pieces.collect()
 }
 
 #[cfg(test)]
@@ -79,7 +75,7 @@ mod tests {
     const LIMITS: RequestLimits = RequestLimits {
         inputs: 3,
         tokens: 10,
-        input_bytes: 8,
+        input_tokens: 8,
     };
 
     #[test]
@@ -106,12 +102,17 @@ mod tests {
                 prop_assert!(request.len() == 1 || tokens <= LIMITS.tokens);
             }
         }
+    }
 
-        #[test]
-        fn cut_pieces_fit_and_lose_nothing(text in "[a☃🦀]{0,40}", limit in 4usize..12) {
-            let pieces = cut_long(vec![text.clone()], limit);
-            prop_assert!(pieces.iter().all(|piece| piece.len() <= limit));
-            prop_assert_eq!(pieces.concat(), text);
-        }
+    #[test]
+    fn a_chunk_that_no_request_can_hold_is_cut_and_the_others_stay() {
+        let long = "one two three four five six seven eight nine ten";
+        let cut = cut_long(vec!["short".to_owned(), long.to_owned()], 4);
+        assert_eq!(cut[0], "short");
+        assert_eq!(cut[1..].concat(), long);
+        assert!(
+            cut.len() == 4 && cut.iter().all(|piece| sections::count(piece) <= 4),
+            "{cut:?}"
+        );
     }
 }

@@ -17,8 +17,8 @@ use super::pack::RequestLimits;
 use super::reply::{self, Vectors};
 use crate::config::{Config, EmbeddingProvider};
 
-/// What OpenAI's models take per text: 8191 tokens, estimated at 4 bytes each.
-const INPUT_BYTES: usize = 8191 * 4;
+/// Tokens that OpenAI's models take per text.
+const INPUT_TOKENS: usize = 8191;
 
 /// The provider cannot be used as it is configured.
 #[derive(Debug, thiserror::Error)]
@@ -91,7 +91,7 @@ impl Provider {
         let limits = RequestLimits {
             inputs: raw.embeddings.max_inputs.unwrap_or(inputs) as usize,
             tokens: raw.embeddings.max_request_tokens.unwrap_or(tokens) as usize,
-            input_bytes: INPUT_BYTES,
+            input_tokens: INPUT_TOKENS,
         };
         let kind = if embedding.provider == EmbeddingProvider::HashTest {
             Kind::HashTest

@@ -1,4 +1,5 @@
-//! Splits a text into chunks. `recursive_text` gives exactly the chunks that CloudQuery's plugin makes. Pure.
+//! Splits a text into chunks. `recursive_text` gives exactly the chunks that CloudQuery's plugin makes; the other splitters
+//! are in `sections`. Pure.
 //!
 //! The algorithm is langchaingo's recursive character splitter (v0.1.14) as described in its tests and sources: lengths
 //! are counted in Unicode scalar values; the first separator that occurs splits the text and is dropped; pieces shorter
@@ -7,6 +8,7 @@
 
 use std::collections::VecDeque;
 
+use super::sections;
 use crate::model::embed::{ChunkSize, Splitter};
 
 /// Tried in this order; the empty one splits between characters.
@@ -20,6 +22,8 @@ pub fn split(text: &str, splitter: Splitter) -> Vec<String> {
             recursive(text, &SEPARATORS, &Sizes::of(size), &mut chunks);
             chunks
         }
+        Splitter::Markdown(size) => sections::markdown(text, size),
+        Splitter::Tokens(size) => sections::tokens(text, size),
     }
 }
 
@@ -183,6 +187,20 @@ mod tests {
     fn lengths_are_characters_and_no_character_is_cut() {
         assert_eq!(recursive_chunks("ééé ☃☃☃ 🦀🦀🦀", 4, 0), ["ééé", "☃☃☃", "🦀🦀🦀"]);
         assert_eq!(recursive_chunks("🦀🦀🦀🦀🦀", 2, 1), ["🦀🦀", "🦀🦀", "🦀🦀", "🦀🦀"]);
+    }
+
+    #[test]
+    fn chunks_are_those_of_the_splitter_that_the_go_plugin_uses() {
+        // Printed by langchaingo v0.1.14 itself: tests/golden/recursive_text/main.go.
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/recursive_text/chunks.jsonl");
+        let lines = std::fs::read_to_string(path).unwrap();
+        for line in lines.lines() {
+            let case: serde_json::Value = serde_json::from_str(line).unwrap();
+            let number = |key: &str| u32::try_from(case[key].as_u64().unwrap()).unwrap();
+            let chunks = recursive_chunks(case["text"].as_str().unwrap(), number("size"), number("overlap"));
+            assert_eq!(serde_json::json!(chunks), case["chunks"], "{line}");
+        }
+        assert_eq!(lines.lines().count(), 240);
     }
 
     #[test]

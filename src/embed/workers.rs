@@ -1,23 +1,27 @@
 //! The loop: brings ledgers up to date, takes rows table by table in turn, embeds them, stores what came out.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics::{counter, gauge};
+use metrics::{counter, gauge, histogram};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::batch;
-use super::gate::Gate;
+use super::gate::{Gate, Rates};
 use super::provider::{Provider, ProviderError};
 use crate::config::Config;
 use crate::ingest::ports::embed::{Claimed, EmbedStore, RowKey, StoreError};
+use crate::model::class::Class;
 use crate::model::embed::Splitter;
 use crate::telemetry::names;
 
 /// How often gauges are brought up to date.
 const GAUGES: Duration = Duration::from_secs(15);
+/// How often in a row a table may fail before a run that is to drain it ends.
+const FAILURES: u32 = 5;
 /// How long a stop waits until leases are given back.
 const GIVE_BACK: Duration = Duration::from_secs(5);
 
@@ -48,10 +52,12 @@ pub struct Workers {
     splitters: Vec<Splitter>,
     claim_rows: u32,
     poll: Duration,
-    /// Last complaint of each table, so that it is logged once.
-    problems: Vec<Option<String>>,
+    /// Last complaint of each table, so that it is logged once, and how often in a row it came.
+    problems: Vec<Option<(String, u32)>>,
     settled: Vec<bool>,
     next_gauges: Instant,
+    /// Reasons that rows were ever given up for, because a gauge that is not set any more keeps its value.
+    codes: BTreeMap<String, i64>,
 }
 
 #[derive(Debug)]
@@ -81,11 +87,12 @@ impl Workers {
         Ok(Self {
             shared: Arc::new(Shared {
                 provider: Provider::new(config)?,
-                gate: Gate::new(
-                    settings.max_concurrency,
-                    settings.requests_per_minute,
-                    settings.retry_after.get(),
-                ),
+                gate: Gate::new(Rates {
+                    concurrency: settings.max_concurrency,
+                    requests_per_minute: settings.requests_per_minute,
+                    tokens_per_minute: settings.tokens_per_minute,
+                    left_alone: settings.retry_after.get(),
+                }),
                 owner: fastrand::i64(1..),
                 lease: settings.lease.get(),
                 store,
@@ -96,6 +103,7 @@ impl Workers {
             problems: vec![None; tables],
             settled: vec![false; tables],
             next_gauges: Instant::now(),
+            codes: BTreeMap::new(),
         })
     }
 
@@ -156,13 +164,15 @@ impl Workers {
                 turn
             }
             Err(error) => {
-                if self.problems[table].as_ref() != Some(&error.message) {
+                let (before, times) = self.problems[table].take().unwrap_or_default();
+                if before != error.message {
                     tracing::error!(error = %error, "embeddings are behind");
-                    self.problems[table] = Some(error.message);
                 }
+                self.problems[table] = Some((error.message, times + 1));
                 Turn {
                     busy: false,
-                    stuck: true,
+                    // A connection that broke or a deadlock is gone at the next turn.
+                    stuck: times + 1 >= FAILURES || !is_passing(error.class),
                 }
             }
         }
@@ -216,16 +226,24 @@ impl Workers {
             return;
         }
         self.next_gauges = Instant::now() + GAUGES;
-        let (mut pending, mut dead, mut oldest) = (0, 0, 0.0f64);
+        let (mut pending, mut leased, mut oldest) = (0, 0, 0.0f64);
+        self.codes.values_mut().for_each(|rows| *rows = 0);
         for table in 0..self.problems.len() {
             if let Ok(status) = self.shared.store.status(table).await {
-                pending += status.pending + status.leased + status.journal_keys;
-                dead += status.dead.values().sum::<i64>();
+                pending += status.pending + status.journal_keys;
+                leased += status.leased;
                 oldest = oldest.max(status.oldest_pending_seconds.unwrap_or(0.0));
+                for (code, rows) in status.dead {
+                    *self.codes.entry(code).or_default() += rows;
+                }
             }
         }
+        for (code, rows) in &self.codes {
+            gauge!(names::EMBED_DEAD, "code" => code.clone()).set(*rows as f64);
+        }
         gauge!(names::EMBED_PENDING).set(pending as f64);
-        gauge!(names::EMBED_DEAD).set(dead as f64);
+        gauge!(names::EMBED_LEASED).set(leased as f64);
+        gauge!(names::EMBED_COOLDOWN_SECONDS).set(self.shared.gate.cooldown().as_secs_f64());
         gauge!(names::EMBED_OLDEST_PENDING_SECONDS).set(oldest);
         gauge!(names::EMBED_CONCURRENCY).set(self.shared.gate.width() as f64);
         gauge!(names::EMBED_CIRCUIT_OPEN).set(f64::from(u8::from(self.shared.gate.closed().is_some())));
@@ -274,7 +292,9 @@ impl Shared {
     async fn store_outcome(&self, table: usize, outcome: batch::Outcome) -> Result<Summary, StoreError> {
         let count = |outcome, rows| counter!(names::EMBED_ROWS, "outcome" => outcome).increment(rows);
         let mut summary = Summary::default();
+        let unchanged = outcome.embedded.iter().filter(|row| row.chunks.is_none()).count() as u64;
         if !outcome.embedded.is_empty() {
+            let started = Instant::now();
             let committed = match self.store.commit(table, self.owner, &outcome.embedded).await {
                 Ok(committed) => committed,
                 // The vectors are here and were paid for: one more try.
@@ -285,7 +305,10 @@ impl Shared {
                     self.store.commit(table, self.owner, &outcome.embedded).await?
                 }
             };
-            count("done", committed.done);
+            histogram!(names::EMBED_COMMIT_SECONDS).record(started.elapsed().as_secs_f64());
+            let unchanged = unchanged.saturating_sub(committed.removed);
+            count("unchanged", unchanged);
+            count("done", committed.done.saturating_sub(unchanged));
             count("fenced", committed.fenced);
             count("removed", committed.removed);
             summary.done = committed.done;
@@ -310,6 +333,14 @@ impl Shared {
             tracing::debug!(error = %error, "rows could not be given back");
         }
     }
+}
+
+/// Whether the next try may do better although nothing is changed.
+fn is_passing(class: Class) -> bool {
+    matches!(
+        class,
+        Class::Unavailable | Class::Conflict | Class::Timeout | Class::Exhausted
+    )
 }
 
 impl Summary {

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::ident::{Ident, TableName};
 
-/// Sizes of chunks, in characters.
+/// Sizes of chunks, in characters unless something else is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ChunkSize {
@@ -72,11 +72,33 @@ pub enum TemplatePart {
     Column(Ident),
 }
 
-/// How texts are split.
+/// How texts are split; see `embed::split`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Splitter {
-    /// At paragraphs, lines, words, characters; see `embed::split`.
+    /// At paragraphs, lines, words, characters.
     Recursive(ChunkSize),
+    /// At headings, blocks, sentences, words; sizes in characters.
+    Markdown(ChunkSize),
+    /// At lines, sentences, words; sizes in tokens.
+    Tokens(ChunkSize),
+}
+
+impl Splitter {
+    /// Name in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Recursive(_) => "recursive_text",
+            Self::Markdown(_) => "markdown",
+            Self::Tokens(_) => "tokens",
+        }
+    }
+
+    /// Sizes of its chunks.
+    pub const fn size(self) -> ChunkSize {
+        match self {
+            Self::Recursive(size) | Self::Markdown(size) | Self::Tokens(size) => size,
+        }
+    }
 }
 
 /// One embedded table.
@@ -177,9 +199,9 @@ impl EmbedTable {
                 })
                 .collect(),
         };
-        let splitter = match self.splitter {
-            Splitter::Recursive(size) => json!(["recursive_text", size.chunk_size, size.chunk_overlap]),
-        };
+        // Not the version of the crate that splits: an upgrade would embed everything again.
+        let size = self.splitter.size();
+        let splitter = json!([self.splitter.name(), size.chunk_size, size.chunk_overlap]);
         json!({
             "model": self.model_identity(),
             "columns": names(&self.columns),

@@ -82,6 +82,9 @@ fn directives(config: &Config) -> String {
 /// Bucket bounds of durations in seconds: a local one-row commit takes 1 ms, a large merge minutes.
 const SECONDS_BUCKETS: [f64; 12] = [0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 300.0];
 
+/// Bucket bounds of texts in one request: 2048 is the most that any service takes.
+const INPUTS_BUCKETS: [f64; 7] = [1.0, 8.0, 32.0, 128.0, 256.0, 512.0, 2048.0];
+
 /// Installs the metrics recorder for this process and describes every metric. The handle's `render()` is the metrics page.
 ///
 /// The caller must call `run_upkeep()` on the handle from time to time (seconds), or histograms keep every value.
@@ -91,6 +94,7 @@ const SECONDS_BUCKETS: [f64; 12] = [0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.
 pub fn install_metrics() -> Result<PrometheusHandle, TelemetryError> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Full(names::EMBED_REQUEST_INPUTS.to_owned()), &INPUTS_BUCKETS)?
         .install_recorder()?;
     names::describe();
     metrics::gauge!(names::BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);

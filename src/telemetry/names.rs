@@ -67,13 +67,17 @@ metrics_table! {
     OFFSET_REGRESSIONS = "pgflight_offset_regressions_total", Counter, Count, "Streams found behind what was acknowledged, as after a failover.";
     EMBED_REQUESTS = "pgflight_embed_requests_total", Counter, Count, "Requests to the embeddings service; label `outcome`.";
     EMBED_REQUEST_SECONDS = "pgflight_embed_request_seconds", Histogram, Seconds, "Time of one request to the embeddings service.";
+    EMBED_REQUEST_INPUTS = "pgflight_embed_request_inputs", Histogram, Count, "Texts in one request to the embeddings service.";
+    EMBED_COMMIT_SECONDS = "pgflight_embed_commit_seconds", Histogram, Seconds, "Time to store the chunks of one batch of rows.";
     EMBED_TOKENS = "pgflight_embed_tokens_total", Counter, Count, "Tokens that the embeddings service counted.";
     EMBED_CHUNKS = "pgflight_embed_chunks_total", Counter, Count, "Chunks; label `source`: new, stored (vector kept), shared (same text in the same batch).";
-    EMBED_ROWS = "pgflight_embed_rows_total", Counter, Count, "Rows that workers dealt with; label `outcome`: done, fenced, removed, dead, released.";
+    EMBED_ROWS = "pgflight_embed_rows_total", Counter, Count, "Rows that workers dealt with; label `outcome`: done, unchanged (nothing was sent), fenced, removed, dead, released.";
     EMBED_PENDING = "pgflight_embed_pending", Gauge, Count, "Rows that wait for their vectors, of all tables.";
-    EMBED_DEAD = "pgflight_embed_dead", Gauge, Count, "Rows that were given up, of all tables.";
+    EMBED_LEASED = "pgflight_embed_leased", Gauge, Count, "Rows that a worker holds, of all tables.";
+    EMBED_DEAD = "pgflight_embed_dead", Gauge, Count, "Rows that were given up, of all tables; label `code`.";
     EMBED_OLDEST_PENDING_SECONDS = "pgflight_embed_oldest_pending_seconds", Gauge, Seconds, "Age of the oldest row that waits.";
     EMBED_CONCURRENCY = "pgflight_embed_concurrency", Gauge, Count, "Requests at once that the embeddings service is thought to take.";
+    EMBED_COOLDOWN_SECONDS = "pgflight_embed_cooldown_seconds", Gauge, Seconds, "How long requests still pause, as the service asked or a failure needs.";
     EMBED_CIRCUIT_OPEN = "pgflight_embed_circuit_open", Gauge, Count, "1 while the embeddings service is left alone.";
 }
 

@@ -50,13 +50,39 @@ fn default_template() -> String {
     "values".to_owned()
 }
 
-/// How texts are split into chunks.
+/// How texts are split into chunks; one way, `recursive_text` when none is named.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TextSplitter {
     /// Split at paragraphs, then lines, then words, then characters, exactly as CloudQuery does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recursive_text: Option<ChunkSize>,
+    /// Split Markdown at headings, then blocks, then sentences, then words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub markdown: Option<ChunkSize>,
+    /// Split at line breaks, then sentences, then words, by size in tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<TokenSize>,
+}
+
+/// Sizes of chunks, in tokens of OpenAI's embedding models (cl100k).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TokenSize {
+    /// Tokens a chunk may have.
+    #[schemars(range(min = 1))]
+    pub chunk_size: u32,
+    /// Tokens that neighbouring chunks share at most.
+    pub chunk_overlap: u32,
+}
+
+impl Default for TokenSize {
+    fn default() -> Self {
+        Self {
+            chunk_size: 512,
+            chunk_overlap: 64,
+        }
+    }
 }
 
 /// Who embeds: the preset decides address, limits and what a request may hold.
@@ -190,6 +216,8 @@ pub struct Embeddings {
     pub max_request_tokens: Option<u32>,
     /// Requests per minute at most; `0` for no limit.
     pub requests_per_minute: u32,
+    /// Tokens per minute at most, estimated before and corrected after each request; `0` for no limit.
+    pub tokens_per_minute: u32,
     /// How long one request may take.
     pub request_timeout: GoDuration,
     /// How long a service that refuses or does not answer is left alone.
@@ -218,6 +246,7 @@ impl Default for Embeddings {
             max_inputs: None,
             max_request_tokens: None,
             requests_per_minute: 0,
+            tokens_per_minute: 0,
             request_timeout: GoDuration::from_secs(60),
             retry_after: GoDuration::from_secs(300),
             claim_rows: 256,

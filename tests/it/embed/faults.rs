@@ -1,12 +1,16 @@
 //! Every fault of a service: nothing wrong is stored, nothing is lost, nothing that was sent is repeated by us.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
 
 use super::{Bench, wanted};
 use crate::support::embeddings::{Fault, drained};
 
 async fn survives(faults: impl IntoIterator<Item = Fault>) {
-    let mut bench = Bench::start().await;
+    // A request that takes longer than this is one of the faults.
+    let short = |settings: &mut Value| settings["embeddings"]["request_timeout"] = json!("2s");
+    let mut bench = Bench::start_with(short).await;
     bench.stub.fail_next(faults);
     bench
         .put(&[
@@ -41,6 +45,9 @@ async fn answers_that_cannot_be_believed_are_not_stored_and_asked_for_again_late
     survives([Fault::ShortData]).await;
     survives([Fault::WrongWidth]).await;
     survives([Fault::NullNumber]).await;
+    survives([Fault::ZeroVector]).await;
+    survives([Fault::Huge]).await;
+    survives([Fault::NotJson]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -48,6 +55,12 @@ async fn pauses_failures_and_broken_answers_are_waited_out() {
     survives([
         Fault::RateLimited { retry_after: Some("1") },
         Fault::RateLimited { retry_after: None },
+        Fault::Status(
+            429,
+            r#"{"error":{"message":"Rate limit reached","type":"requests","code":null}}"#,
+        ),
+        Fault::Status(429, r#"{"error":"Model is overloaded","error_type":"Overloaded"}"#),
+        Fault::Status(429, r#"{"detail":"too many requests"}"#),
     ])
     .await;
     survives([
@@ -56,7 +69,71 @@ async fn pauses_failures_and_broken_answers_are_waited_out() {
     ])
     .await;
     survives([Fault::Reset]).await;
-    survives([Fault::Slow(Duration::from_secs(3))]).await;
+    survives([Fault::Slow(Duration::from_secs(5))]).await;
+    survives([Fault::SlowBody(Duration::from_secs(5))]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_is_as_long_as_the_service_asks_and_the_same_request_comes_again() {
+    let mut bench = Bench::start().await;
+    bench.stub.fail_next([Fault::RateLimited { retry_after: Some("2") }]);
+    let started = Instant::now();
+    bench
+        .put(&[(1, "a", Some("one")), (2, "b", Some("two")), (3, "c", Some("three"))])
+        .await;
+    drained(&bench.database).await;
+    assert!(started.elapsed() >= Duration::from_secs(2), "{:?}", started.elapsed());
+    let asked: Vec<Vec<String>> = bench.stub.take().into_iter().map(|asked| asked.texts).collect();
+    assert_eq!(asked.len(), 2, "{asked:?}");
+    assert_eq!(asked[0], asked[1], "the request stays whole");
+    let charged = "select sum(attempts) from pgflight.embed_state";
+    assert_eq!(bench.database.value(charged).await, "0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_and_requests_per_minute_are_kept() {
+    // Four requests of one text; at 600 requests a minute they start 100 ms apart.
+    let mut bench = Bench::start_with(|settings| {
+        settings["embeddings"]["max_inputs"] = json!(1);
+        settings["embeddings"]["requests_per_minute"] = json!(600);
+    })
+    .await;
+    let four = [
+        (1, "a", Some("one")),
+        (2, "b", Some("two")),
+        (3, "c", Some("three")),
+        (4, "d", Some("four")),
+    ];
+    let started = Instant::now();
+    bench.put(&four).await;
+    drained(&bench.database).await;
+    assert!(
+        started.elapsed() >= Duration::from_millis(300),
+        "{:?}",
+        started.elapsed()
+    );
+    assert_eq!(bench.stub.take().len(), 4);
+
+    // Eight characters are estimated as 2 tokens, and the stub counts 3; at 120 tokens a minute that is 1.5 s for each text.
+    let mut bench = Bench::start_with(|settings| {
+        settings["embeddings"]["max_inputs"] = json!(1);
+        settings["embeddings"]["tokens_per_minute"] = json!(120);
+    })
+    .await;
+    bench
+        .put(&[
+            (1, "a", Some("11111111")),
+            (2, "b", Some("22222222")),
+            (3, "c", Some("33333333")),
+        ])
+        .await;
+    drained(&bench.database).await;
+    let starts: Vec<Instant> = bench.stub.take().iter().map(|asked| asked.at).collect();
+    let gaps: Vec<Duration> = starts.windows(2).map(|two| two[1] - two[0]).collect();
+    // By the estimate alone it would be 1 s.
+    let kept = |gap: &Duration| *gap > Duration::from_millis(1300);
+    assert!(gaps.len() == 2 && gaps.iter().all(kept), "{gaps:?}");
+    assert_eq!(bench.chunks().await, wanted(&bench.database).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

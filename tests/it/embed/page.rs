@@ -8,7 +8,7 @@ use crate::support::embeddings::drained;
 use crate::support::flight::Flight;
 use crate::support::server::Server;
 
-fn blocks(language: &str) -> Vec<String> {
+pub(super) fn blocks(language: &str) -> Vec<String> {
     let page =
         std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/embeddings.md")).expect("the page is there");
     let start = format!("```{language}\n");

@@ -10,6 +10,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
 use pgflight::embed::hash_test;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -24,10 +25,20 @@ pub(crate) enum Fault {
     ShortData,
     WrongWidth,
     NullNumber,
-    RateLimited { retry_after: Option<&'static str> },
+    RateLimited {
+        retry_after: Option<&'static str>,
+    },
     Status(u16, &'static str),
     Slow(Duration),
+    /// The head of the answer comes at once, its body after a while.
+    SlowBody(Duration),
     Reset,
+    NotJson,
+    ZeroVector,
+    /// A number that no f32 can hold.
+    Huge,
+    /// A status whose words repeat the texts that were sent and the key.
+    Echo(u16),
 }
 
 /// One request as it came.
@@ -37,11 +48,14 @@ pub(crate) struct Asked {
     pub(crate) authorization: Option<String>,
     pub(crate) path: String,
     pub(crate) body: Value,
+    pub(crate) at: Instant,
 }
 
 #[derive(Debug, Default)]
 struct Script {
     asked: Vec<Asked>,
+    /// Texts that got their vectors.
+    answered: Vec<String>,
     faults: VecDeque<Fault>,
     /// Requests with a text that holds this are refused without saying which text it was.
     poison: Option<&'static str>,
@@ -102,6 +116,16 @@ impl Stub {
         self.script(|script| std::mem::take(&mut script.asked))
     }
 
+    /// How many requests came since the last [`Stub::take`].
+    pub(crate) fn requests(&self) -> usize {
+        self.script(|script| script.asked.len())
+    }
+
+    /// Texts that got their vectors so far, as often as they did; forgets them.
+    pub(crate) fn take_answered(&self) -> Vec<String> {
+        self.script(|script| std::mem::take(&mut script.answered))
+    }
+
     /// Texts of all requests so far; forgets them.
     pub(crate) fn take_texts(&self) -> Vec<String> {
         self.take().into_iter().flat_map(|asked| asked.texts).collect()
@@ -131,6 +155,7 @@ async fn answer(
                 .map(|value| value.to_str().expect("ASCII").to_owned()),
             path: uri.path().to_owned(),
             body,
+            at: Instant::now(),
         });
         let fault = if script.down {
             Some(Fault::Status(500, "down"))
@@ -140,9 +165,17 @@ async fn answer(
         (fault, script.poison, script.delay)
     };
     tokio::time::sleep(delay).await;
-    if poison.is_some_and(|poison| texts.iter().any(|text| text.contains(poison))) {
+    if fault.is_none() && poison.is_some_and(|poison| texts.iter().any(|text| text.contains(poison))) {
         let words = r#"{"error":{"message":"cannot embed this","code":400,"type":"BadRequestError"}}"#;
         return (StatusCode::BAD_REQUEST, words).into_response();
+    }
+    if matches!(fault, None | Some(Fault::Reordered)) {
+        let mut script = script.lock().unwrap_or_else(PoisonError::into_inner);
+        script.answered.extend(texts.iter().cloned());
+    }
+    if let Some(Fault::Echo(status)) = fault {
+        let words = json!({"error": {"message": format!("no: {texts:?} with {headers:?}"), "type": "x"}});
+        return (StatusCode::from_u16(status).expect("a status"), words.to_string()).into_response();
     }
     faulty(fault, &texts, dimensions).await
 }
@@ -180,13 +213,28 @@ async fn faulty(fault: Option<Fault>, texts: &[String], dimensions: usize) -> Re
             ];
             return Response::new(Body::from_stream(futures::stream::iter(pieces)));
         }
-        Some(Fault::WrongWidth) | None => {}
+        Some(Fault::NotJson) => return "<html>all is well</html>".into_response(),
+        Some(Fault::ZeroVector) => data[0]["embedding"] = json!(vec![0.0; dimensions]),
+        Some(Fault::Huge) => data[0]["embedding"][0] = json!(1e300),
+        Some(Fault::SlowBody(_) | Fault::Echo(_) | Fault::WrongWidth) | None => {}
     }
     let tokens: usize = texts.iter().map(|text| text.len() / 4 + 1).sum();
-    axum::response::Response::new(Body::from(
+    let whole =
         json!({"object": "list", "model": "stub", "data": data, "usage": {"prompt_tokens": tokens, "total_tokens": tokens}})
-            .to_string(),
-    ))
+            .to_string();
+    let Some(Fault::SlowBody(pause)) = fault else {
+        return Response::new(Body::from(whole));
+    };
+    let (first, rest) = (
+        whole.chars().take(10).collect::<String>(),
+        whole.chars().skip(10).collect::<String>(),
+    );
+    let late = async move {
+        tokio::time::sleep(pause).await;
+        Ok::<_, std::io::Error>(Bytes::from(rest))
+    };
+    let pieces = futures::stream::once(async { Ok(Bytes::from(first)) }).chain(futures::stream::once(late));
+    Response::new(Body::from_stream(pieces))
 }
 
 /// Settings that embed column `body` of `docs` into `docs_vectors` through a stub.
@@ -204,7 +252,7 @@ pub(crate) fn settings(stub: &Stub, dimensions: u32) -> Value {
             },
         },
         "embeddings": {
-            "poll_interval": "20ms", "retry_after": "300ms", "request_timeout": "1s", "lease": "2s", "claim_rows": 16,
+            "poll_interval": "20ms", "retry_after": "300ms", "request_timeout": "30s", "lease": "30s", "claim_rows": 16,
         },
     })
 }
