@@ -5,6 +5,7 @@ mod commands;
 pub mod demo;
 pub mod embedded;
 mod embeddings;
+mod followers;
 mod foreground;
 mod health;
 pub mod interrupt;

@@ -15,11 +15,11 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::commands::fail;
+use super::followers::Followers;
 use super::unconfigured::Unconfigured;
 use crate::cli::EXIT_FAILURE;
 use crate::config::{Config, ListenAddress, ProcessSource};
 use crate::embed::provider::ProviderError;
-use crate::embed::{Summary, Until, Workers};
 use crate::ingest::budget::ByteBudget;
 use crate::ingest::ports::{Destination, Destinations};
 use crate::postgres::error::Error as PgError;
@@ -135,7 +135,7 @@ pub struct Running {
     drain_timeout: Duration,
     socket_file: Option<PathBuf>,
     tasks: Vec<JoinHandle<Result<(), ServeError>>>,
-    workers: Option<JoinHandle<Summary>>,
+    followers: Followers,
 }
 
 /// Starts a server; returns once its ports are bound. Postgres is first asked when the first call needs it, so that the
@@ -161,18 +161,19 @@ pub async fn start(config: Config, metrics: RenderMetrics) -> Result<Running, Se
         }
         Err(error) => return Err(error.into()),
     };
-    let workers = match own.as_ref().ok().and_then(|own| own.embed_store()) {
-        Some(store) if config.raw().embeddings.workers => Some(Workers::new(&config, store)?),
-        _ => None,
-    };
-    let destinations = PgDestinations::new(Box::new(ProcessSource), Arc::clone(&config), own.as_ref().ok());
+    let followers = Followers::default();
+    if let Ok(own) = &own {
+        followers.start_own(&config, own)?;
+    }
+    let made = followers.of_clients();
+    let destinations = PgDestinations::new(Box::new(ProcessSource), Arc::clone(&config), own.as_ref().ok(), made);
     let destination: Arc<dyn Destination> = match own {
         Ok(destination) => destination,
         Err(unconfigured) => Arc::new(unconfigured),
     };
     let mut running = start_with(config, destination, Arc::new(destinations), metrics).await?;
-    let stop = running.life.stopping.clone();
-    running.workers = workers.map(|workers| tokio::spawn(workers.run(Until::Stopped, stop)));
+    followers.run(running.life.stopping.clone());
+    running.followers = followers;
     Ok(running)
 }
 
@@ -240,7 +241,7 @@ pub async fn start_with(
         drain_timeout,
         socket_file,
         tasks,
-        workers: None,
+        followers: Followers::default(),
     })
 }
 
@@ -377,10 +378,8 @@ impl Running {
         for task in tasks {
             task.abort();
         }
-        if let Some(workers) = self.workers {
-            // They give their rows back, so that others need not wait for the leases to run out.
-            drop(tokio::time::timeout(WORKERS_END, workers).await);
-        }
+        // They give their rows back, so that others need not wait for the leases to run out.
+        drop(tokio::time::timeout(WORKERS_END, self.followers.ended()).await);
         if let Some(path) = self.socket_file {
             // The socket's file is of no use any more; that it is gone already is fine.
             drop(std::fs::remove_file(path));

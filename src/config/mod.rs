@@ -32,9 +32,9 @@ pub use error::{ConfigError, Problem};
 pub use layers::{DEFAULT_FILE, FILE_VARIABLE, Flags, Origin};
 pub use listen::{ADDRESS_FORM, ListenAddress};
 pub use raw::{
-    AllowClientConnectionString, Auth, AuthToken, Cloudquery, EmbeddingMode, EmbeddingProvider, Embeddings, Limits,
-    Log, LogFormat, LogLevel, OnConfigChange, OnTimeout, OpenaiEmbedding, PgvectorConfig, PgvectorTable, Pool, Pooler,
-    RawConfig, Shutdown, TextSplitter, Tls, VectorIndex,
+    AllowClient, Auth, AuthToken, Cloudquery, EmbeddingMode, EmbeddingProvider, Embeddings, Limits, Log, LogFormat,
+    LogLevel, OnConfigChange, OnTimeout, OpenaiEmbedding, PgvectorConfig, PgvectorTable, Pool, Pooler, RawConfig,
+    Shutdown, TextSplitter, Tls, VectorIndex,
 };
 pub use reference::reference_markdown;
 pub use schema::{Key, Kind, json_schema, keys};
@@ -45,6 +45,9 @@ use crate::model::embed::EmbedTable;
 use crate::model::ident::{Ident, TableName};
 use crate::model::options::StreamOptions;
 use layers::Layers;
+
+/// Key of the embedded tables, which a client brings as a whole or not at all.
+const PGVECTOR_CONFIG: &str = "pgvector_config";
 
 /// A configuration that was checked: addresses parse, names are identifiers, limits fit each other.
 #[derive(Clone, PartialEq)]
@@ -138,7 +141,22 @@ impl Config {
             return Err(ConfigError::Invalid(vec![problem]));
         };
         let mut tree = self.tree.clone();
-        layers::overlay(&mut tree, layers::without_nulls(spec.clone()));
+        let spec = layers::without_nulls(spec.clone());
+        // As a whole: the server's key must not go to an address that a client names.
+        if spec.contains_key(PGVECTOR_CONFIG) {
+            tree.remove(PGVECTOR_CONFIG);
+        }
+        layers::overlay(&mut tree, spec);
+        Self::from_tree(tree).map_err(ConfigError::Invalid)
+    }
+
+    /// The same configuration without embeddings.
+    ///
+    /// # Errors
+    /// None that the configuration did not have before.
+    pub fn without_embeddings(&self) -> Result<Self, ConfigError> {
+        let mut tree = self.tree.clone();
+        tree.remove(PGVECTOR_CONFIG);
         Self::from_tree(tree).map_err(ConfigError::Invalid)
     }
 
@@ -181,6 +199,15 @@ impl Config {
     /// Schema of our own tables.
     pub fn state_schema(&self) -> &Ident {
         &self.state_schema
+    }
+
+    /// The same configuration for other embedded tables, as when one is built under another name.
+    #[must_use]
+    pub fn with_embed_tables(&self, embed_tables: Vec<EmbedTable>) -> Self {
+        Self {
+            embed_tables,
+            ..self.clone()
+        }
     }
 
     /// The tables whose rows are embedded.

@@ -168,15 +168,17 @@ impl Default for Shutdown {
 #[serde(default, deny_unknown_fields)]
 pub struct Cloudquery {
     /// Whether the `connection_string` in a CloudQuery client's spec decides where its rows go.
-    pub allow_client_connection_string: AllowClientConnectionString,
+    pub allow_client_connection_string: AllowClient,
+    /// Whether the `pgvector_config` in a CloudQuery client's spec decides what is embedded, and by whom.
+    pub allow_client_pgvector_config: AllowClient,
     /// Keep the stale rows of tables that got no row in a sync, since their source may have failed; a client's spec may
     /// say otherwise.
     pub keep_tables_without_rows: bool,
 }
 
 words! {
-    /// Whether the `connection_string` in a CloudQuery client's spec decides where its rows go.
-    AllowClientConnectionString {
+    /// Whether a key in a CloudQuery client's spec counts.
+    AllowClient {
         /// `always` when the server listens on loopback or a unix socket, else `equal`.
         #[default]
         Loopback,

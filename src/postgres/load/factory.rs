@@ -9,9 +9,13 @@ use super::probe;
 use crate::config::{Config, Source};
 use crate::ingest::ports::{ConnectionFailure, Destination, Destinations};
 
+/// Told of every destination that is made for a client, to start what it needs beside loads.
+pub type Made = Box<dyn Fn(&Arc<Config>, &Arc<PgDestination>) + Send + Sync>;
+
 /// Makes destinations over Postgres.
 pub struct PgDestinations {
     source: Box<dyn Source + Send + Sync>,
+    on_made: Made,
     /// What is in use; a destination goes with its last client.
     made: Mutex<Vec<(Arc<Config>, Weak<PgDestination>)>>,
 }
@@ -24,11 +28,17 @@ impl std::fmt::Debug for PgDestinations {
 
 impl PgDestinations {
     /// A maker that fills in what connection strings leave out from `source`, and starts with the server's own
-    /// destination where it has one.
-    pub fn new(source: Box<dyn Source + Send + Sync>, config: Arc<Config>, own: Option<&Arc<PgDestination>>) -> Self {
+    /// destination where it has one. `on_made` is told of the others.
+    pub fn new(
+        source: Box<dyn Source + Send + Sync>,
+        config: Arc<Config>,
+        own: Option<&Arc<PgDestination>>,
+        on_made: Made,
+    ) -> Self {
         let made = own.map(|own| (config, Arc::downgrade(own)));
         Self {
             source,
+            on_made,
             made: Mutex::new(made.into_iter().collect()),
         }
     }
@@ -45,6 +55,7 @@ impl Destinations<Config> for PgDestinations {
         }
         let new = PgDestination::new(&settings, &*self.source).map_err(|error| probe::failure(&error))?;
         let new = Arc::new(new);
+        (self.on_made)(&settings, &new);
         made.push((settings, Arc::downgrade(&new)));
         Ok(new)
     }

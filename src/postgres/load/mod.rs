@@ -35,5 +35,5 @@ mod unchanged;
 mod wish;
 
 pub use destination::{PgDestination, RETAINED_SHARE};
-pub use factory::PgDestinations;
+pub use factory::{Made, PgDestinations};
 pub(crate) use session::session_setup_of;

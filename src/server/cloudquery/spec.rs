@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::config::{AllowClientConnectionString, Config, ConfigError, ConnectionString};
+use crate::config::{AllowClient, Config, ConfigError, ConnectionString};
 use crate::model::duration::GoDuration;
 use crate::model::options::NulBytes;
 use crate::model::suggest;
@@ -40,6 +40,8 @@ const OUR_KEYS: [&str; 6] = [
     "statement_timeout",
     "lanes",
 ];
+/// Key of the embedded tables.
+const PGVECTOR_CONFIG: &str = "pgvector_config";
 /// Key of this door alone: tables that got no row in a sync keep their stale rows.
 const KEEP_EMPTY: &str = "keep_tables_without_rows";
 /// How long rows wait for a full chunk when neither side says: the protocol promises durability only at the end of Write,
@@ -68,19 +70,26 @@ pub(super) struct SpecError(pub(super) Vec<String>);
 #[derive(Clone, Debug)]
 pub(super) struct SpecPolicy {
     server: Arc<Config>,
-    allow: AllowClientConnectionString,
+    connection_string: AllowClient,
+    pgvector_config: AllowClient,
 }
 
 impl SpecPolicy {
     /// The policy of a server with this configuration.
     pub(super) fn new(server: Arc<Config>) -> Self {
-        use AllowClientConnectionString::{Always, Equal, Loopback};
-        let allow = match server.raw().cloudquery.allow_client_connection_string {
-            Loopback if server.listen().is_local() => Always,
+        use AllowClient::{Always, Equal, Loopback};
+        let local = server.listen().is_local();
+        let allow = |chosen| match chosen {
+            Loopback if local => Always,
             Loopback => Equal,
             chosen => chosen,
         };
-        Self { server, allow }
+        let door = &server.raw().cloudquery;
+        Self {
+            connection_string: allow(door.allow_client_connection_string),
+            pgvector_config: allow(door.allow_client_pgvector_config),
+            server,
+        }
     }
 
     /// The settings of a client that asked for no connection: nothing of its spec is read.
@@ -111,11 +120,10 @@ impl SpecPolicy {
         let keep = take_keep(&mut spec)?;
         forget_nothings(&mut spec);
         self.check_connection_string(&mut spec)?;
-        if spec.get("pgvector_config").is_some_and(|value| !value.is_null()) {
-            return Err(problem(
-                "`pgvector_config` is not offered in a client's spec yet; leave it out (it belongs into the server's configuration)",
-            ));
+        if self.pgvector_config == AllowClient::Never {
+            spec.remove(PGVECTOR_CONFIG);
         }
+        let own_vectors = spec.get(PGVECTOR_CONFIG).is_some_and(|value| !value.is_null());
         let own_timeout = spec.contains_key("batch_timeout");
         let own_nul_bytes = spec.contains_key("nul_bytes");
         let config = self
@@ -125,6 +133,14 @@ impl SpecPolicy {
                 ConfigError::Invalid(problems) => SpecError(problems.iter().map(ToString::to_string).collect()),
                 other => problem(other),
             })?;
+        let config = match own_vectors {
+            true => self.check_vectors(config)?,
+            // The server's embedded tables are those of the server's database.
+            false if config.raw().connection_string != self.server.raw().connection_string => {
+                config.without_embeddings().map_err(problem)?
+            }
+            false => config,
+        };
         Ok(Self::settings(config, own_timeout, own_nul_bytes, keep))
     }
 
@@ -145,17 +161,27 @@ impl SpecPolicy {
         }
     }
 
+    fn check_vectors(&self, config: Config) -> Result<Config, SpecError> {
+        let same = config.raw().pgvector_config == self.server.raw().pgvector_config;
+        if self.pgvector_config == AllowClient::Equal && !same {
+            return Err(problem(
+                "`pgvector_config` is not the server's; this server embeds only what its own configuration says, so leave the key out or give exactly the server's (its key cloudquery.allow_client_pgvector_config decides)",
+            ));
+        }
+        Ok(config)
+    }
+
     fn check_connection_string(&self, spec: &mut Map<String, Value>) -> Result<(), SpecError> {
         let own = self.server.raw().connection_string.as_ref();
         let clients = spec
             .get("connection_string")
             .and_then(Value::as_str)
             .map(ConnectionString::new);
-        match (self.allow, &clients) {
-            (AllowClientConnectionString::Never, _) => {
+        match (self.connection_string, &clients) {
+            (AllowClient::Never, _) => {
                 spec.remove("connection_string");
             }
-            (AllowClientConnectionString::Equal, Some(clients)) if Some(clients) != own => {
+            (AllowClient::Equal, Some(clients)) if Some(clients) != own => {
                 return Err(problem(
                     "`connection_string` is not the server's; this server writes only to its own database, so leave the key out or give exactly the server's (its key cloudquery.allow_client_connection_string decides)",
                 ));

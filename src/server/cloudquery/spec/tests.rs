@@ -125,6 +125,47 @@ fn the_policy_decides_whose_connection_string_counts() {
 }
 
 #[test]
+fn the_policy_decides_whether_a_client_says_what_is_embedded() {
+    let vectors = |url: &str, table: &str| {
+        json!({"tables": [{"source_table_name": table, "target_table_name": "v", "embed_columns": ["body"]}],
+               "openai_embedding": {"provider": "custom", "base_url": url, "dimensions": 3, "model_name": "m"}})
+    };
+    let server = |listen: &str, allow: &str| {
+        let mut own = vectors("http://own/v1", "own");
+        own["openai_embedding"]["api_key"] = json!("sk-own");
+        json!({"connection_string": "host=own", "listen": listen, "admin_listen": "off", "pgvector_config": own,
+               "cloudquery": {"allow_client_pgvector_config": allow}})
+    };
+    let used = |listen: &str, allow: &str, spec: Value| {
+        read(server(listen, allow), spec).map(|settings| settings.config.raw().pgvector_config.clone())
+    };
+    let clients = || json!({"pgvector_config": vectors("http://theirs/v1", "theirs")});
+    let taken = used("127.0.0.1:1", "loopback", clients()).unwrap().unwrap();
+    assert_eq!(taken.tables[0].source_table_name, "theirs");
+    assert_eq!(
+        taken.openai_embedding.api_key, None,
+        "the server's key goes nowhere else"
+    );
+    for allow in ["loopback", "equal"] {
+        let refused = used("0.0.0.0:1", allow, clients()).unwrap_err();
+        assert!(refused.contains("allow_client_pgvector_config"), "{refused}");
+    }
+    let same = json!({"pgvector_config": server("0.0.0.0:1", "equal")["pgvector_config"]});
+    assert!(used("0.0.0.0:1", "equal", same).unwrap().is_some());
+    let ignored = used("127.0.0.1:1", "never", clients()).unwrap().unwrap();
+    assert_eq!(ignored.tables[0].source_table_name, "own");
+    assert!(used("0.0.0.0:1", "always", clients()).is_ok());
+    let elsewhere = used("127.0.0.1:1", "loopback", json!({"connection_string": "host=other"}));
+    assert_eq!(
+        elsewhere.unwrap(),
+        None,
+        "the server's tables are those of its database"
+    );
+    let wrong = used("127.0.0.1:1", "always", json!({"pgvector_config": {"tables": []}})).unwrap_err();
+    assert!(wrong.contains("pgvector_config"), "{wrong}");
+}
+
+#[test]
 fn the_schema_is_closed_and_requires_what_the_server_does_not_have() {
     let schema: Value = serde_json::from_str(&policy(json!({})).json_schema()).unwrap();
     assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
