@@ -12,10 +12,10 @@ KEPT = $(if $(KEEP),--keep)
 V ?= 18
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-pg test-peers lint fmt bench deny
+.PHONY: help build demo test test-pg test-peers lint fmt bench bench-embeddings deny
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## Build the release binary, target/release/pgflight
 	$(CARGO) build --release --locked --bin pgflight
@@ -42,6 +42,9 @@ fmt: ## Format the code
 
 bench: ## Measure; the numbers of one run are comparable with each other only
 	$(CARGO) bench --locked
+
+bench-embeddings: ## What embeddings cost a load of 100,000 TPC-H comments; the machine should do nothing else
+	PGFLIGHT_EMBED_ROWS=100000 $(CARGO) test --release --locked --test it embed::cost -- --nocapture
 
 deny: ## Advisories, licences and sources of the dependencies (needs cargo-deny)
 	@command -v cargo-deny >/dev/null || { echo "cargo-deny is not installed: cargo install --locked cargo-deny"; exit 1; }

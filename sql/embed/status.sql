@@ -1,8 +1,9 @@
 -- How a table stands: $1 integer table.
--- Result: journal_keys, pending, leased, done, empty, chunks bigint, oldest double precision, dead text (JSON).
+-- Result: journal_keys, pending, leased, done, empty, chunks bigint, oldest double precision, dead text (JSON),
+-- rate double precision: rows per second of the last minute.
 select j.keys as journal_keys, s.pending, s.leased, s.done, s.empty, s.chunks,
     pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - least(j.oldest, s.oldest)) as oldest,
-    coalesce(d.dead, '{}')::text as dead
+    coalesce(d.dead, '{}')::text as dead, s.lately / 60.0::double precision as rate
 from (
     select coalesce(pg_catalog.sum(case kind when 0 then row_count else 1 end), 0)::bigint as keys,
         pg_catalog.min(created_at) as oldest
@@ -12,6 +13,7 @@ from (
         pg_catalog.count(*) filter (where state = 1) as leased,
         pg_catalog.count(*) filter (where state = 2) as done,
         pg_catalog.count(*) filter (where state = 4) as empty,
+        pg_catalog.count(*) filter (where embedded_at > pg_catalog.now() - interval '60 seconds') as lately,
         coalesce(pg_catalog.sum(chunks) filter (where state in (0, 1, 2, 3)), 0)::bigint as chunks,
         pg_catalog.min(not_before) filter (where state in (0, 1)) as oldest
     from pgflight.embed_state where table_id = $1

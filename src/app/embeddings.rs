@@ -1,12 +1,14 @@
 //! `pgflight embeddings ...`: runs one command over the ledger and shows what it did.
 
+mod migrate;
+
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
 use super::commands::{fail, print};
-use crate::cli::{EXIT_FAILURE, EXIT_USAGE, EmbeddingsCommand};
+use crate::cli::{EXIT_FAILURE, EXIT_USAGE, EmbeddingsAdopt, EmbeddingsBackfill, EmbeddingsCommand};
 use crate::config::{Config, ProcessSource};
 use crate::embed::provider::Provider;
 use crate::embed::{Until, Workers};
@@ -15,11 +17,11 @@ use crate::postgres::embed::PgEmbedStore;
 use crate::telemetry;
 
 /// Exit code of `work --drain` when rows still wait or were given up.
-const EXIT_NOT_DRAINED: u8 = 3;
+pub(super) const EXIT_NOT_DRAINED: u8 = 3;
 
 /// Runs a command: 0 done, 1 failed, 2 wrong configuration, 3 `work --drain` could not embed everything.
 pub(super) fn run(command: &EmbeddingsCommand, config: &Config) -> ExitCode {
-    let store: Arc<dyn EmbedStore> = match PgEmbedStore::new(config, &ProcessSource) {
+    let store = match PgEmbedStore::new(config, &ProcessSource) {
         Ok(Some(store)) => Arc::new(store),
         Ok(None) => return fail(EXIT_USAGE, &"pgvector_config is not set, so no table is embedded"),
         Err(error) => return fail(EXIT_USAGE, &error),
@@ -32,9 +34,9 @@ pub(super) fn run(command: &EmbeddingsCommand, config: &Config) -> ExitCode {
         match command {
             EmbeddingsCommand::Status(status) => show(store.as_ref(), status.json).await,
             EmbeddingsCommand::Work(work) => self::work(config, store, work.drain).await,
-            EmbeddingsCommand::Backfill(table) => {
-                sweep(config, store.as_ref(), table.table.as_deref(), Sweep::Backfill).await
-            }
+            EmbeddingsCommand::Backfill(wanted) => backfill(config, &store, wanted).await,
+            EmbeddingsCommand::Migrate(wanted) => migrate::run(config, &store, wanted).await,
+            EmbeddingsCommand::Adopt(wanted) => adopt(config, &store, wanted).await,
             EmbeddingsCommand::Reconcile(table) => {
                 sweep(config, store.as_ref(), table.table.as_deref(), Sweep::Reconcile).await
             }
@@ -76,6 +78,12 @@ fn paragraph(status: &TableStatus) -> String {
     for (code, rows) in &status.dead {
         text.push_str(&format!("  {:<16} {rows} ({code})\n", "given up"));
     }
+    if status.rows_per_second > 0.0 {
+        text.push_str(&format!("  {:<16} {:.1}\n", "rows per second", status.rows_per_second));
+    }
+    if let Some(seconds) = status.seconds_left() {
+        text.push_str(&format!("  {:<16} {seconds:.0} s\n", "done in about"));
+    }
     if let Some(age) = status.oldest_pending_seconds {
         text.push_str(&format!("  {:<16} {age:.0} s\n", "oldest waits"));
     }
@@ -113,19 +121,92 @@ async fn work(config: &Config, store: Arc<dyn EmbedStore>, drain: bool) -> ExitC
 
 /// The tables that a command is about, made ready.
 async fn chosen(config: &Config, store: &dyn EmbedStore, name: Option<&str>) -> Result<Vec<usize>, String> {
-    let tables = config.embed_tables().iter().enumerate();
-    let tables = tables.filter(|(_, table)| name.is_none_or(|name| table.source.to_string() == name));
     let mut ready = Vec::new();
-    for (index, table) in tables {
+    for index in named(config, name)? {
         match store.prepare(index).await {
             Ok(true) => ready.push(index),
-            Ok(false) => return Err(format!("{} does not exist", table.source)),
+            Ok(false) => return Err(format!("{} does not exist", config.embed_tables()[index].source)),
             Err(error) => return Err(error.to_string()),
         }
     }
-    match (ready.is_empty(), name) {
+    Ok(ready)
+}
+
+async fn backfill(config: &Config, store: &PgEmbedStore, wanted: &EmbeddingsBackfill) -> ExitCode {
+    let name = wanted.table.as_deref();
+    if wanted.condition.is_none() && wanted.limit.is_none() && !wanted.dry_run {
+        return sweep(config, store, name, Sweep::Backfill).await;
+    }
+    let condition = wanted.condition.as_deref().unwrap_or("true");
+    let found: Result<(i64, i64), String> = async {
+        let (mut rows, mut tokens) = (0, 0);
+        for table in chosen(config, store, name).await? {
+            let found = store
+                .backfill_some(table, condition, wanted.limit, wanted.dry_run)
+                .await;
+            let (more_rows, more_tokens) = found.map_err(|error| error.to_string())?;
+            rows += more_rows;
+            tokens += more_tokens;
+        }
+        Ok((rows, tokens))
+    }
+    .await;
+    match found {
+        Ok((rows, tokens)) if wanted.dry_run => {
+            print(&format!("{rows} row(s) would be embedded, about {tokens} tokens\n"))
+        }
+        Ok((rows, tokens)) => print(&format!("{rows} row(s) wait for workers, about {tokens} tokens\n")),
+        Err(error) => fail(EXIT_FAILURE, &error),
+    }
+}
+
+async fn adopt(config: &Config, store: &PgEmbedStore, wanted: &EmbeddingsAdopt) -> ExitCode {
+    let adopted: Result<String, String> = async {
+        let mut text = String::new();
+        for table in named(config, wanted.table.as_deref())? {
+            let adoption = store.adopt(table, wanted.trust, wanted.confirm).await;
+            text.push_str(&match adoption.map_err(|error| error.to_string())? {
+                None => format!("{} is followed already\n", config.embed_tables()[table].target),
+                Some(adoption) => format!(
+                    "{}: {} chunk(s) of {} row(s) of {}, {} chunk(s) without a row{}\n",
+                    adoption.target,
+                    adoption.chunks,
+                    adoption.rows,
+                    adoption.source,
+                    adoption.orphans,
+                    if wanted.confirm {
+                        "; taken over"
+                    } else {
+                        ", which would be removed"
+                    }
+                ),
+            });
+        }
+        text.push_str(match (wanted.confirm, wanted.trust) {
+            (false, true) => "nothing was changed; --confirm takes over\n",
+            (false, false) => {
+                "nothing was changed; --confirm takes over and embeds every row again, --trust --confirm keeps vectors \
+                 whose chunks are those of the present texts\n"
+            }
+            (true, _) => "workers do the rest, `pgflight embeddings status` shows how far they are\n",
+        });
+        Ok(text)
+    }
+    .await;
+    match adopted {
+        Ok(text) => print(&text),
+        Err(error) => fail(EXIT_FAILURE, &error),
+    }
+}
+
+/// Positions of the tables that a command is about.
+fn named(config: &Config, name: Option<&str>) -> Result<Vec<usize>, String> {
+    let tables = config.embed_tables().iter().enumerate();
+    let tables = tables.filter(|(_, table)| name.is_none_or(|name| table.source.to_string() == name));
+    let tables: Vec<usize> = tables.map(|(index, _)| index).collect();
+    match (tables.is_empty(), name) {
         (true, Some(name)) => Err(format!("{name} is not in pgvector_config.tables")),
-        _ => Ok(ready),
+        _ => Ok(tables),
     }
 }
 

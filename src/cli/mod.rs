@@ -20,7 +20,8 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use config_flags::{ConfigFile, ConfigFlags};
 pub use embeddings::{
-    EmbeddingsCommand, EmbeddingsProbe, EmbeddingsRetryDead, EmbeddingsStatus, EmbeddingsTable, EmbeddingsWork,
+    EmbeddingsAdopt, EmbeddingsBackfill, EmbeddingsCommand, EmbeddingsMigrate, EmbeddingsProbe, EmbeddingsRetryDead,
+    EmbeddingsStatus, EmbeddingsTable, EmbeddingsWork,
 };
 pub use load::LoadCommand;
 pub use plan::PlanCommand;

@@ -48,6 +48,7 @@ pub const STATE_MIGRATIONS: &str = include_str!("../../sql/state/0000_migrations
 pub const STATE_STEPS: &[&str] = &[
     include_str!("../../sql/state/0001_streams.sql"),
     include_str!("../../sql/state/0002_embeddings.sql"),
+    include_str!("../../sql/state/0003_embedding_migrations.sql"),
 ];
 
 /// Opens a stream.
@@ -142,3 +143,33 @@ pub const EMBED_STATUS: &str = include_str!("../../sql/embed/status.sql");
 pub fn in_schema(statement: &str, schema: &Ident) -> String {
     statement.replace("pgflight.", &format!("{}.", schema.quoted()))
 }
+
+/// Embeddings: removes deleted rows from the ledger.
+pub const EMBED_FORGET_DELETED: &str = include_str!("../../sql/embed/forget_deleted.sql");
+
+/// Embeddings: what the ledger knows of a table.
+pub const EMBED_KNOWN_TABLE: &str = include_str!("../../sql/embed/known_table.sql");
+
+/// Embeddings: views that read a table.
+pub const EMBED_DEPENDENTS: &str = include_str!("../../sql/embed/dependents.sql");
+
+/// Embeddings: what was granted on a table.
+pub const EMBED_GRANTS: &str = include_str!("../../sql/embed/grants.sql");
+
+/// Embeddings: names a table's successor.
+pub const EMBED_SUCCEED: &str = include_str!("../../sql/embed/succeed.sql");
+
+/// Embeddings: whether older transactions have ended.
+pub const EMBED_ALL_NEWER: &str = include_str!("../../sql/embed/all_newer.sql");
+
+/// Embeddings: names a vector table anew.
+pub const EMBED_RETIRE: &str = include_str!("../../sql/embed/retire.sql");
+
+/// Embeddings: ends a configuration.
+pub const EMBED_DEACTIVATE: &str = include_str!("../../sql/embed/deactivate.sql");
+
+/// Embeddings: forgets the rows of retired tables.
+pub const EMBED_CLEAR_RETIRED: &str = include_str!("../../sql/embed/clear_retired.sql");
+
+/// Embeddings: forgets a table.
+pub const EMBED_ABANDON: &str = include_str!("../../sql/embed/abandon.sql");

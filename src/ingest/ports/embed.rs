@@ -137,11 +137,19 @@ pub struct TableStatus {
     pub chunks: i64,
     /// Age of the oldest waiting row or journal entry.
     pub oldest_pending_seconds: Option<f64>,
+    /// Rows that were embedded per second, over the last minute.
+    pub rows_per_second: f64,
     /// Why this table is not worked on.
     pub problem: Option<String>,
 }
 
 impl TableStatus {
+    /// When everything that waits is embedded, at the speed of the last minute.
+    pub fn seconds_left(&self) -> Option<f64> {
+        let rows = (self.pending + self.leased + self.journal_keys) as f64;
+        (rows > 0.0 && self.rows_per_second > 0.0).then(|| rows / self.rows_per_second)
+    }
+
     /// Whether nothing waits and nobody works on it.
     pub fn is_drained(&self) -> bool {
         self.journal_keys == 0 && self.pending == 0 && self.leased == 0

@@ -68,16 +68,7 @@ impl PgEmbedStore {
         }
         // Asked after the entries were read: a change of the configuration commits together with its sweep, so whoever saw
         // the sweep sees the change, too. From here on a change waits for us.
-        let active = transaction
-            .query_typed(&self.sql(queries::EMBED_IS_ACTIVE), &[(&ready.config, Type::INT4)])
-            .await
-            .map_err(doing)?;
-        if !active.first().is_some_and(|row| row.get(0)) {
-            return Err(Error::Embed(format!(
-                "another process has changed how {} is embedded; start this one with the same configuration",
-                ready.shape.source
-            )));
-        }
+        self.must_be_active(&transaction, &ready).await?;
         let expanded = self.expand_in(&transaction, &ready, entries).await.map_err(doing)?;
         transaction.commit().await.map_err(doing)?;
         connection.mark_clean();
@@ -211,9 +202,7 @@ impl PgEmbedStore {
             expanded.removed += tx
                 .execute_typed(&shape.delete_orphans(), &[(&ready.id, Type::INT4)])
                 .await?;
-            expanded.pending += tx
-                .execute_typed(&shape.redo_incomplete(), &[(&ready.id, Type::INT4)])
-                .await?;
+            expanded.pending += redo_incomplete(tx, ready).await?;
         }
         tx.query_typed(
             &self.sql(queries::EMBED_JOURNAL_DONE),
@@ -222,6 +211,21 @@ impl PgEmbedStore {
         .await?;
         Ok(expanded)
     }
+}
+
+/// Looks, locks and looks again: a statement that waits for a worker's commit sees the row that it left, but counts the chunks
+/// that were there before, and a row that is complete would be paid for twice.
+async fn redo_incomplete(tx: &Transaction<'_>, ready: &Ready) -> Result<u64, tokio_postgres::Error> {
+    let shape = &ready.shape;
+    let suspects = tx.query_typed(&shape.incomplete(), &[(&ready.id, Type::INT4)]).await?;
+    let keys: Vec<Vec<u8>> = suspects.iter().map(|row| row.get(0)).collect();
+    if keys.is_empty() {
+        return Ok(0);
+    }
+    let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
+        [(&ready.id, Type::INT4), (&keys, Type::BYTEA_ARRAY)];
+    tx.query_typed(&shape.lock_rows(), &parameters).await?;
+    tx.execute_typed(&shape.redo_incomplete(), &parameters).await
 }
 
 /// Removes ledger rows first and their chunks then: a worker that is committing one of them holds its ledger row, and

@@ -71,7 +71,7 @@ impl PgEmbedStore {
         }
         Ok(Followed {
             tables: followed,
-            forget: self.sql(queries::EMBED_FORGET),
+            forget: self.sql(queries::EMBED_FORGET_DELETED),
         })
     }
 

@@ -4,9 +4,11 @@
 //! small pool of its own, so that loads never wait for embeddings. Texts are read, chunks written; what a vector is, is
 //! none of this module's business.
 
+mod adopt;
 mod copy_rows;
 mod expand;
 pub(crate) mod followed;
+mod migrate;
 pub(crate) mod note;
 mod overview;
 mod prepare;
@@ -19,6 +21,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::Notify;
 
+pub use self::adopt::Adoption;
+pub use self::migrate::Migration;
 use self::prepare::Ready;
 use super::connect::{ConnectPlan, Connector};
 use super::error::Error;
@@ -124,10 +128,13 @@ impl PgEmbedStore {
             .ok_or_else(|| Error::Internal(format!("embedded table {table} was not prepared")))
     }
 
-    /// Runs a step; what it found out about the table is forgotten when it fails, because the table may have changed.
+    /// Runs a step; what it found out about the table is forgotten when Postgres refuses it, because the table may have
+    /// changed. A refusal of ours (another process has changed the configuration) leaves it, so that loads go on noting.
     async fn step<T>(&self, table: usize, step: impl Future<Output = Result<T, Error>>) -> Result<T, StoreError> {
         step.await.map_err(|error| {
-            self.cache(table, None);
+            if !matches!(error, Error::Embed(_)) {
+                self.cache(table, None);
+            }
             store_error(&error)
         })
     }

@@ -156,7 +156,7 @@ impl NotePlan {
         );
         let row = client.query_one(&sql, parameters).await?;
         if let Some(keys) = row.get::<_, Option<Vec<Vec<u8>>>>(1) {
-            let forget = self.store.sql(queries::EMBED_FORGET);
+            let forget = self.store.sql(queries::EMBED_FORGET_DELETED);
             client
                 .execute_typed(&forget, &[(&self.ready.id, Type::INT4), (&keys, Type::BYTEA_ARRAY)])
                 .await?;

@@ -14,6 +14,8 @@ use crate::postgres::queries;
 /// Kinds of journal entries that are sweeps.
 pub(super) const BACKFILL: i16 = 1;
 pub(super) const RECONCILE: i16 = 2;
+/// pgvector 0.8.3 and 0.8.4 mended VACUUM of HNSW indexes.
+const HNSW_SOUND: (u32, u32, u32) = (0, 8, 4);
 /// Sweeps come after live rows.
 pub(super) const SWEEP_PRIO: i16 = 5;
 
@@ -61,6 +63,7 @@ impl PgEmbedStore {
         status.oldest_pending_seconds = row.get::<_, Option<f64>>(6).map(|age| age.max(0.0));
         let dead: BTreeMap<String, i64> = serde_json::from_str(row.get(7)).unwrap_or_default();
         status.dead = dead;
+        status.rows_per_second = row.get(8);
         Ok(())
     }
 
@@ -80,6 +83,47 @@ impl PgEmbedStore {
         noted.map_err(|error| Error::statement("noting a sweep", error))?;
         self.wake();
         Ok(())
+    }
+
+    /// Makes rows pending that a condition is true for, at most `limit` of those that need it, at once and not through the
+    /// journal; with `dry` only counts them. Rows and the tokens of their texts, estimated.
+    ///
+    /// The condition is SQL on the source table `t` and runs with the rights of the configured role.
+    ///
+    /// # Errors
+    /// A condition that Postgres does not understand, or another refusal of it.
+    pub async fn backfill_some(
+        &self,
+        table: usize,
+        condition: &str,
+        limit: Option<u64>,
+        dry: bool,
+    ) -> Result<(i64, i64), Error> {
+        let ready = self.ready(table)?;
+        let doing = |error| Error::statement(format!("looking for rows of {}", ready.shape.source), error);
+        let mut connection = self.connection().await?;
+        connection.mark_dirty();
+        let tx = connection.client_mut().transaction().await.map_err(doing)?;
+        self.must_be_active(&tx, &ready).await?;
+        let numbers: [(&(dyn ToSql + Sync), Type); 3] = [
+            (&ready.id, Type::INT4),
+            (&ready.config, Type::INT4),
+            (&SWEEP_PRIO, Type::INT2),
+        ];
+        let [id, config, prio] = numbers;
+        let counted = tx
+            .query_typed(&ready.shape.count_some(condition, limit), &[id.clone(), config.clone()])
+            .await;
+        let counted = counted.map_err(doing)?;
+        let found = counted.first().map_or((0, 0), |row| (row.get(0), row.get(1)));
+        if !dry {
+            tx.execute_typed(&ready.shape.expand_some(condition, limit), &[id, config, prio])
+                .await
+                .map_err(doing)?;
+            tx.commit().await.map_err(doing)?;
+            connection.mark_clean();
+        }
+        Ok(found)
     }
 
     pub(super) async fn retry_dead_rows(&self, table: usize, code: Option<&str>) -> Result<u64, Error> {
@@ -129,6 +173,12 @@ impl PgEmbedStore {
                 .map(|schema| format!("{}.", schema.quoted()));
             let drop = format!("drop index {}{}", schema.unwrap_or_default(), name.quoted());
             client.batch_execute(&drop).await.map_err(doing)?;
+        }
+        if ready.vector_version < HNSW_SOUND {
+            tracing::warn!(
+                table = %shape.target,
+                "pgvector before 0.8.4 can damage HNSW indexes when it cleans up; update the extension"
+            );
         }
         tracing::info!(table = %shape.target, index = %name, "building the vector index");
         client

@@ -20,7 +20,7 @@ use crate::postgres::queries;
 use crate::postgres::state;
 
 /// Key of the advisory lock: the first eight bytes of SHA-256 of `pgflight embed`, positive.
-const LOCK_KEY: i64 = 0x1e84_e0a2_ac18_c5da;
+pub(super) const LOCK_KEY: i64 = 0x1e84_e0a2_ac18_c5da;
 /// What CloudQuery's rows are known by.
 const CQ_ID: &str = "_cq_id";
 
@@ -33,6 +33,7 @@ pub(super) struct Ready {
     /// Number of the configuration that rows are embedded by.
     pub(super) config: i32,
     pub(super) vector_schema: Ident,
+    pub(super) vector_version: (u32, u32, u32),
 }
 
 impl PgEmbedStore {
@@ -67,7 +68,7 @@ impl PgEmbedStore {
             .query_typed(queries::STATE_TAKE_TURN, &[(&LOCK_KEY, Type::INT8)])
             .await;
         turn.map_err(|error| Error::statement("waiting for the turn to prepare an embedded table", error))?;
-        let vector_schema = extension(&transaction, &found.server.database, spec.storage).await?;
+        let (vector_schema, vector_version) = extension(&transaction, &found.server.database, spec.storage).await?;
         let id = self.register(&transaction, &shape).await?;
         let config = self.configure(&transaction, &shape, id).await?;
         create_target(&transaction, &shape, &vector_schema).await?;
@@ -79,12 +80,13 @@ impl PgEmbedStore {
             id,
             config,
             vector_schema,
+            vector_version,
         });
         self.cache(table, Some(Arc::clone(&ready)));
         Ok(ready)
     }
 
-    async fn register(&self, client: &impl GenericClient, shape: &Shape) -> Result<i32, Error> {
+    pub(super) async fn register(&self, client: &impl GenericClient, shape: &Shape) -> Result<i32, Error> {
         let schema = |table: &TableName| table.schema.as_ref().map(|schema| schema.as_str().to_owned());
         let (source_schema, target_schema) = (schema(&shape.source), schema(&shape.target));
         let rows = client
@@ -105,7 +107,7 @@ impl PgEmbedStore {
     }
 
     /// The active configuration, which is ours or becomes ours, or a refusal.
-    async fn configure(&self, client: &impl GenericClient, shape: &Shape, id: i32) -> Result<i32, Error> {
+    pub(super) async fn configure(&self, client: &impl GenericClient, shape: &Shape, id: i32) -> Result<i32, Error> {
         let doing = |error| Error::statement("reading the embedding configuration", error);
         let fingerprint = shape.spec.fingerprint().to_vec();
         let active = client
@@ -152,8 +154,8 @@ impl PgEmbedStore {
         if old.get("model") != Some(&new) {
             return Err(Error::Embed(format!(
                 "{} holds vectors of {}, and the configuration now says {new}; vectors of two models never share a column, \
-                 so set another target_table_name and run `pgflight embeddings backfill` ({rows} rows, about {tokens} \
-                 tokens), or put the configuration back",
+                 so run `pgflight embeddings migrate` with the new configuration ({rows} rows, about {tokens} tokens), \
+                 or put the configuration back",
                 shape.target,
                 old.get("model").unwrap_or(&serde_json::Value::Null)
             )));
@@ -170,12 +172,12 @@ impl PgEmbedStore {
     }
 }
 
-fn name(text: &str) -> Ident {
+pub(super) fn name(text: &str) -> Ident {
     Ident::new(text).unwrap_or_else(|_| unreachable!("a fixed name"))
 }
 
 /// What is embedded, from the configuration and the table as it is.
-fn shape(spec: &EmbedTable, found: &Found, ledger: TableName) -> Result<Shape, String> {
+pub(super) fn shape(spec: &EmbedTable, found: &Found, ledger: TableName) -> Result<Shape, String> {
     let table = found
         .table
         .as_ref()
@@ -242,8 +244,12 @@ fn typed(table: &FoundTable, names: &[Ident], of: &TableName) -> Result<Vec<Type
     names.iter().map(column).collect()
 }
 
-/// Schema of pgvector's types; the extension is created where that is allowed.
-async fn extension(client: &impl GenericClient, database: &str, storage: VectorStorage) -> Result<Ident, Error> {
+/// Schema of pgvector's types and its version; the extension is created where that is allowed.
+pub(super) async fn extension(
+    client: &impl GenericClient,
+    database: &str,
+    storage: VectorStorage,
+) -> Result<(Ident, (u32, u32, u32)), Error> {
     let look = || client.query_typed(queries::EMBED_EXTENSION, &[]);
     let doing = |error| Error::statement("looking for pgvector", error);
     let mut rows = look().await.map_err(doing)?;
@@ -265,14 +271,16 @@ async fn extension(client: &impl GenericClient, database: &str, storage: VectorS
         .ok_or_else(|| Error::Internal("pgvector was created and is not there".to_owned()))?;
     let (version, schema): (String, String) = (row.get(0), row.get(1));
     let mut numbers = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
-    let number = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    if storage == VectorStorage::Halfvec && number < (0, 7) {
+    let mut next = || numbers.next().unwrap_or(0);
+    let number = (next(), next(), next());
+    if storage == VectorStorage::Halfvec && number < (0, 7, 0) {
         return Err(Error::Embed(format!(
             "database {database} has pgvector {version}, and embeddings.storage: halfvec needs 0.7; after the server's \
              package was updated, the extension's owner must run: ALTER EXTENSION vector UPDATE;"
         )));
     }
-    Ident::new(schema).map_err(|error| Error::Internal(error.to_string()))
+    let schema = Ident::new(schema).map_err(|error| Error::Internal(error.to_string()))?;
+    Ok((schema, number))
 }
 
 async fn create_target(client: &impl GenericClient, shape: &Shape, vector_schema: &Ident) -> Result<(), Error> {
@@ -315,7 +323,8 @@ async fn create_target(client: &impl GenericClient, shape: &Shape, vector_schema
     let missing: Vec<String> = own.chain(metadata).filter(|name| has(name).is_none()).collect();
     if !missing.is_empty() {
         return Err(Error::Embed(format!(
-            "{} has no column {}; it was made by another program or for other columns: set another target_table_name, or drop it",
+            "{} has no column {}; it was made by another program or for other columns: run `pgflight embeddings adopt`, set \
+             another target_table_name, or drop it",
             shape.target,
             missing.join(", ")
         )));

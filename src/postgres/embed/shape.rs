@@ -128,20 +128,65 @@ impl Shape {
         self.expand("true")
     }
 
+    /// The same for at most `rows` of the rows that need it and that an operator's condition on `t` is true for.
+    pub(super) fn expand_some(&self, condition: &str, rows: Option<u64>) -> String {
+        self.expand_rows(&self.needy_rows(condition, rows))
+    }
+
+    /// `$1` table, `$2` configuration: how many rows [`Shape::expand_some`] makes pending, and their tokens by estimate.
+    pub(super) fn count_some(&self, condition: &str, rows: Option<u64>) -> String {
+        format!(
+            "select pg_catalog.count(*), coalesce(pg_catalog.sum((r.bytes + 3) / 4), 0)::bigint from ({}) r",
+            self.needy_rows(condition, rows)
+        )
+    }
+
+    fn needy_rows(&self, condition: &str, rows: Option<u64>) -> String {
+        format!(
+            "select r.* from ({rows}) r left join {ledger} s on s.table_id = $1 and s.row_key = r.row_key \
+             where s.row_key is null or s.want_hash <> r.hash or s.want_cfg <> $2{limit}",
+            rows = self.wanted_rows(&format!("({condition})")),
+            ledger = self.ledger.quoted(),
+            limit = rows.map(|rows| format!(" limit {rows}")).unwrap_or_default(),
+        )
+    }
+
     fn expand(&self, condition: &str) -> String {
+        self.expand_rows(&self.wanted_rows(condition))
+    }
+
+    fn expand_rows(&self, rows: &str) -> String {
         format!(
             "insert into {ledger} as s (table_id, row_key, pk, want_hash, want_cfg, prio) \
-             select $1, r.row_key, r.pk, r.hash, $2, $3 from (\
-             select {row_key} as row_key, {pk} as pk, {text_hash} as hash from {source} t where {condition}) r \
-             order by r.row_key \
+             select $1, r.row_key, r.pk, r.hash, $2, $3 from ({rows}) r order by r.row_key \
              on conflict (table_id, row_key) do update set want_hash = excluded.want_hash, want_cfg = excluded.want_cfg, \
              gen = s.gen + 1, state = 0, attempts = 0, not_before = pg_catalog.clock_timestamp(), prio = excluded.prio, \
              lease_owner = null, lease_until = null, err_code = null, err_msg = null, err_at = null \
              where s.want_hash <> excluded.want_hash or s.want_cfg <> excluded.want_cfg",
+            ledger = self.ledger.quoted(),
+        )
+    }
+
+    /// Key, key columns, hash and size of the text of rows of `t`.
+    fn wanted_rows(&self, condition: &str) -> String {
+        format!(
+            "select {row_key} as row_key, {pk} as pk, {hash} as hash, pg_catalog.octet_length({text}) as bytes \
+             from {source} t where {condition}",
             row_key = self.row_key("t"),
             pk = self.pk("t"),
-            text_hash = hash(&self.text()),
+            hash = hash(&self.text()),
+            text = self.text(),
             source = self.source.quoted(),
+        )
+    }
+
+    /// `$1` table, `$2` configuration, `$3` prio: rows that wait for being split, and whose stored chunks may be kept.
+    pub(super) fn know(&self, condition: &str) -> String {
+        format!(
+            "insert into {ledger} as s (table_id, row_key, pk, want_hash, want_cfg, prio, have_hash, have_cfg) \
+             select $1, r.row_key, r.pk, r.hash, $2, $3, ''::bytea, $2 from ({rows}) r order by r.row_key \
+             on conflict (table_id, row_key) do nothing",
+            rows = self.wanted_rows(condition),
             ledger = self.ledger.quoted(),
         )
     }
@@ -178,11 +223,30 @@ impl Shape {
         )
     }
 
-    /// `$1` table: makes rows pending whose chunks are not all there.
+    /// `$1` table: keys of rows whose chunks do not seem to be all there.
+    pub(super) fn incomplete(&self) -> String {
+        format!(
+            "select s.row_key from {} s where s.table_id = $1 and s.state = 2 \
+             and s.chunks <> (select pg_catalog.count(*) from {} v where v._row_key = s.row_key)",
+            self.ledger.quoted(),
+            self.target.quoted()
+        )
+    }
+
+    /// `$1` table, `$2` keys: locks these rows of the ledger.
+    pub(super) fn lock_rows(&self) -> String {
+        format!(
+            "select from {} where table_id = $1 and row_key = any ($2) order by row_key for update",
+            self.ledger.quoted()
+        )
+    }
+
+    /// `$1` table, `$2` keys, locked by an earlier statement: makes those pending whose chunks are not all there. What is there
+    /// is kept.
     pub(super) fn redo_incomplete(&self) -> String {
         format!(
-            "update {} s set state = 0, have_hash = null, gen = s.gen + 1, prio = 5, \
-             not_before = pg_catalog.clock_timestamp() where s.table_id = $1 and s.state = 2 \
+            "update {} s set state = 0, have_hash = ''::bytea, gen = s.gen + 1, prio = 5, \
+             not_before = pg_catalog.clock_timestamp() where s.table_id = $1 and s.row_key = any ($2) and s.state = 2 \
              and s.chunks <> (select pg_catalog.count(*) from {} v where v._row_key = s.row_key)",
             self.ledger.quoted(),
             self.target.quoted()

@@ -115,10 +115,27 @@ impl PgEmbedStore {
         connection.mark_dirty();
         let doing = |error| Error::statement(format!("storing chunks of {}", ready.shape.target), error);
         let tx = connection.client_mut().transaction().await.map_err(doing)?;
+        // Vectors of two models never meet in one table: a migration that swaps tables waits for us, or we hear of it.
+        self.must_be_active(&tx, &ready).await?;
         let committed = self.commit_in(&tx, &ready, owner, rows).await?;
         tx.commit().await.map_err(doing)?;
         connection.mark_clean();
         Ok(committed)
+    }
+
+    /// Fails unless rows are still embedded as we do it; that stays so to the end of the transaction.
+    pub(super) async fn must_be_active(&self, tx: &Transaction<'_>, ready: &Ready) -> Result<(), Error> {
+        let active = tx
+            .query_typed(&self.sql(queries::EMBED_IS_ACTIVE), &[(&ready.config, Type::INT4)])
+            .await;
+        let active = active.map_err(|error| Error::statement("asking for the embedding configuration", error))?;
+        match active.first().is_some_and(|row| row.get(0)) {
+            true => Ok(()),
+            false => Err(Error::Embed(format!(
+                "another process has changed how {} is embedded; start this one with the same configuration",
+                ready.shape.source
+            ))),
+        }
     }
 
     async fn commit_in(

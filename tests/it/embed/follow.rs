@@ -111,6 +111,36 @@ async fn chunks_that_stay_keep_their_vectors_and_equal_texts_are_asked_for_once(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn each_table_can_be_split_its_own_way() {
+    let mut bench = Bench::start_with(|settings| {
+        let tables = settings["pgvector_config"]["tables"].as_array_mut().unwrap();
+        let mut tokens = tables[0].clone();
+        tables[0]["text_splitter"] = json!({"markdown": {"chunk_size": 30, "chunk_overlap": 0}});
+        tokens["source_table_name"] = json!("notes");
+        tokens["target_table_name"] = json!("notes_vectors");
+        tokens["text_splitter"] = json!({"tokens": {"chunk_size": 4, "chunk_overlap": 0}});
+        tables.push(tokens);
+    })
+    .await;
+    bench
+        .put(&[(1, "k", Some("# One\n\nFirst words.\n\n# Two\n\nOther words."))])
+        .await;
+    let notes = command(json!({"table": "notes", "write_mode": "overwrite", "primary_key": ["id"]}));
+    let rows = docs(&[(1, "k", Some("one two three four five six"))]);
+    bench.flight.put(notes, &[rows]).await.unwrap();
+    drained(&bench.database).await;
+    assert_eq!(
+        bench.chunks().await[&1],
+        ["# One\n\nFirst words.", "# Two\n\nOther words."]
+    );
+    let chunks = bench
+        .database
+        .lines("select chunk from notes_vectors order by _chunk_seq")
+        .await;
+    assert_eq!(chunks, ["one two three four", "five six"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn appended_rows_follow_too_atomic_and_chunk_by_chunk() {
     let mut bench = Bench::start().await;
     bench
@@ -231,6 +261,34 @@ async fn without_pgvector_the_refusal_says_who_must_run_what() {
             "reassign owned by {role} to current_user; drop owned by {role}; drop role {role}"
         ))
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pgvector_that_is_too_old_is_named_with_the_command_and_rows_land_when_it_is_not_required() {
+    let database = Database::create().await;
+    // The catalog says so; no server of the tests has a version this old.
+    database
+        .execute("create extension vector; update pg_extension set extversion = '0.6.2' where extname = 'vector'")
+        .await;
+    let stub = Stub::start(DIMENSIONS).await;
+    let mut half = settings(&stub, DIMENSIONS as u32);
+    half["embeddings"]["storage"] = json!("halfvec");
+    let server = Server::start_with(database.uri(), half.clone()).await;
+    let row = || docs(&[(1, "a", Some("x"))]);
+    let refused = Flight::connect(&server)
+        .await
+        .put(upsert(), &[row()])
+        .await
+        .unwrap_err();
+    for part in ["pgvector 0.6.2", "needs 0.7", "ALTER EXTENSION vector UPDATE;"] {
+        assert!(refused.message().contains(part), "{part}: {refused}");
+    }
+    server.stop().await;
+    half["embeddings"]["required"] = json!(false);
+    let server = Server::start_with(database.uri(), half).await;
+    Flight::connect(&server).await.put(upsert(), &[row()]).await.unwrap();
+    assert_eq!(database.value("select count(*) from docs").await, "1");
+    assert_eq!(stub.requests(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,12 +1,19 @@
 //! Embeddings through the Flight door, a stub service and a real Postgres: chunks follow the rows, whatever goes wrong.
 
+mod cloudquery;
 mod concurrency;
 mod cost;
 mod deletes;
 mod faults;
 mod follow;
+mod killed;
+mod logs;
+mod metrics;
+mod migrate;
 mod operate;
 mod page;
+mod process;
+mod race;
 mod statements;
 
 use std::collections::BTreeMap;

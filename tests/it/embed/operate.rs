@@ -1,40 +1,15 @@
-//! What an operator does: backfill, reconcile, another configuration, an index, processes that die.
+//! What an operator does: backfill, reconcile, another configuration, an index.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::process::run;
 use super::{Bench, DIMENSIONS, docs, upsert, wanted};
 use crate::support::database::Database;
 use crate::support::embeddings::{Stub, drained, settings};
 use crate::support::flight::Flight;
 use crate::support::server::Server;
-
-/// `pgflight embeddings <arguments>` with these settings, as a process.
-fn command(database: &Database, mut settings: Value, arguments: &[&str]) -> tokio::process::Command {
-    settings["connection_string"] = json!(database.uri());
-    let file = std::env::temp_dir().join(format!("{}-{}.yaml", database.name(), fastrand::u64(..)));
-    std::fs::write(&file, settings.to_string()).expect("the temporary directory can be written to");
-    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_pgflight"));
-    command
-        .arg("embeddings")
-        .args(arguments)
-        .arg("--config")
-        .arg(&file)
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
-    command
-}
-
-async fn run(database: &Database, settings: &Value, arguments: &[&str]) -> (Option<i32>, String) {
-    let output = command(database, settings.clone(), arguments)
-        .output()
-        .await
-        .expect("the program starts");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    (output.status.code(), text)
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn backfill_embeds_rows_of_before_and_reconcile_repairs_what_was_done_by_hand() {
@@ -82,32 +57,50 @@ async fn backfill_embeds_rows_of_before_and_reconcile_repairs_what_was_done_by_h
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_is_killed_loses_nothing_and_leaves_no_half() {
-    let mut bench = Bench::start_with(|settings| settings["embeddings"]["workers"] = json!(false)).await;
-    let bodies: Vec<String> = (0..60)
-        .map(|id| format!("text {id} {}", "word ".repeat(id % 20)))
-        .collect();
-    let rows: Vec<(i64, &str, Option<&str>)> = bodies
-        .iter()
-        .enumerate()
-        .map(|(id, body)| (id as i64, "k", Some(body.as_str())))
-        .collect();
-    bench.put(&rows).await;
-    let settings = settings(&bench.stub, DIMENSIONS as u32);
-    for delay in [5, 20, 60, 120, 250, 400] {
-        bench.stub.set_delay(Duration::from_millis(delay % 100));
-        let mut worker = command(&bench.database, settings.clone(), &["work"]).spawn().unwrap();
-        tokio::time::sleep(Duration::from_millis(delay + 150)).await;
-        worker.kill().await.unwrap();
-        let half = "select count(*) from pgflight.embed_state s where state = 2 \
-                    and chunks <> (select count(*) from docs_vectors v where v._row_key = s.row_key)";
-        assert_eq!(bench.database.value(half).await, "0");
+async fn a_backfill_can_be_counted_first_and_done_in_parts() {
+    let database = Database::create().await;
+    let stub = Stub::start(DIMENSIONS).await;
+    database
+        .execute(
+            "create table docs (id bigint primary key, kind text, body text); \
+             insert into docs select n, 'k', 'text ' || lpad(n::text, 3, '0') from generate_series(1, 100) n",
+        )
+        .await;
+    let settings = settings(&stub, DIMENSIONS as u32);
+    let (code, text) = run(&database, &settings, &["backfill", "--dry-run"]).await;
+    assert_eq!(code, Some(0), "{text}");
+    assert!(
+        text.contains("100 row(s) would be embedded, about 200 tokens"),
+        "{text}"
+    );
+    assert_eq!(database.value("select count(*) from pgflight.embed_state").await, "0");
+    let some = ["backfill", "--table", "docs", "--where", "t.id > 50", "--limit", "20"];
+    for waiting in ["20", "40", "50", "50"] {
+        let (code, text) = run(&database, &settings, &some).await;
+        assert_eq!(code, Some(0), "{text}");
+        assert_eq!(
+            database.value("select count(*) from pgflight.embed_state").await,
+            waiting
+        );
     }
-    bench.stub.set_delay(Duration::ZERO);
-    let mut worker = command(&bench.database, settings, &["work"]).spawn().unwrap();
-    drained(&bench.database).await;
-    worker.kill().await.unwrap();
-    assert_eq!(bench.chunks().await, wanted(&bench.database).await);
+    let (code, text) = run(
+        &database,
+        &settings,
+        &["backfill", "--table", "docs", "--where", "nonsense"],
+    )
+    .await;
+    assert_eq!((code, text.contains("nonsense")), (Some(1), true), "{text}");
+    let (code, text) = run(&database, &settings, &["work", "--drain"]).await;
+    assert_eq!(code, Some(0), "{text}");
+    assert_eq!(
+        database
+            .value("select min(id) || '-' || max(id) from docs_vectors")
+            .await,
+        "51-100"
+    );
+    assert_eq!(stub.take_texts().len(), 50);
+    let (_, text) = run(&database, &settings, &["status"]).await;
+    assert!(text.contains("rows per second"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -189,6 +182,14 @@ async fn large_vectors_are_indexed_once_everything_is_embedded() {
             .value("select indexdef from pg_indexes where indexname = 'docs_vectors_embedding_idx'")
             .await;
         assert!(found.ends_with(index), "{found}");
+        // The page's query for this kind of column finds the nearest chunk, by the index.
+        let query = super::page::blocks("sql")[if kind == "vector(3072)" { 2 } else { 1 }].clone();
+        let two = format!("'{:?}'", pgflight::embed::hash_test::vector("two", dimensions as usize));
+        let query = query.replace("$1", &two);
+        assert!(database.lines(&query).await[0].starts_with("2|two"), "{query}");
+        let plan = format!("set enable_seqscan = off; explain {query}");
+        let plan = database.lines(&plan).await.join("\n");
+        assert!(plan.contains("docs_vectors_embedding_idx"), "{plan}");
         server.stop().await;
     }
 }
