@@ -94,7 +94,7 @@ impl Failure {
 /// The headers that matter, lower case.
 #[derive(Debug, Clone, Default)]
 pub struct PauseHeaders {
-    /// `retry-after`: seconds (a date is not read; the default pause applies).
+    /// `retry-after` in seconds.
     pub retry_after: Option<String>,
     /// `retry-after-ms`.
     pub retry_after_ms: Option<String>,

@@ -190,9 +190,42 @@ fn pause_headers(headers: &HeaderMap) -> PauseHeaders {
             .map(str::to_owned)
     };
     PauseHeaders {
-        retry_after: text("retry-after"),
+        retry_after: text("retry-after").map(|when| seconds_until(&when, text("date")).unwrap_or(when)),
         retry_after_ms: text("retry-after-ms"),
         reset_requests: text("x-ratelimit-reset-requests"),
         reset_tokens: text("x-ratelimit-reset-tokens"),
+    }
+}
+
+/// Seconds until a date in HTTP's form, by the answer's own date where it has one; `None` where it is no date.
+fn seconds_until(when: &str, date: Option<String>) -> Option<String> {
+    let when = httpdate::parse_http_date(when).ok()?;
+    let date = date.and_then(|date| httpdate::parse_http_date(&date).ok());
+    let now = date.unwrap_or_else(std::time::SystemTime::now);
+    Some(when.duration_since(now).unwrap_or_default().as_secs().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_is_read_as_seconds_and_as_a_date() {
+        let headers = |pairs: &[(&'static str, &str)]| -> HeaderMap {
+            let pairs = pairs.iter().map(|(name, value)| {
+                let name = http::HeaderName::from_static(name);
+                (name, HeaderValue::from_str(value).unwrap())
+            });
+            pairs.collect()
+        };
+        let retry_after = |pairs: &[(&'static str, &str)]| pause_headers(&headers(pairs)).retry_after;
+        let (date, later) = ("Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:51:07 GMT");
+        assert_eq!(retry_after(&[("retry-after", "1.5")]).as_deref(), Some("1.5"));
+        assert_eq!(
+            retry_after(&[("retry-after", later), ("date", date)]).as_deref(),
+            Some("90")
+        );
+        assert_eq!(retry_after(&[("retry-after", later)]).as_deref(), Some("0"), "long ago");
+        assert_eq!(retry_after(&[]), None);
     }
 }

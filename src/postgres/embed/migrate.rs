@@ -22,6 +22,8 @@ use crate::postgres::state;
 
 /// How often it is asked whether older transactions have ended.
 const LOOK: Duration = Duration::from_millis(100);
+/// So many looks without a result are worth a word.
+const LOOKS_BEFORE_WORDS: u32 = 50;
 /// Indexes of ours, by the end of their names.
 const INDEXES: [&str; 2] = ["_cqid_idx", "_embedding_idx"];
 
@@ -158,6 +160,7 @@ impl PgEmbedStore {
         let named = named.map_err(doing)?;
         let xid: String = named.first().map(|row| row.get(0)).unwrap_or_default();
         tx.commit().await.map_err(doing)?;
+        let mut looks = 0u32;
         loop {
             let newer = connection
                 .client()
@@ -167,6 +170,10 @@ impl PgEmbedStore {
             if newer.first().is_some_and(|row| row.get(0)) {
                 connection.mark_clean();
                 return Ok(());
+            }
+            looks += 1;
+            if looks == LOOKS_BEFORE_WORDS {
+                tracing::warn!("waiting for transactions that began before this; pg_stat_activity shows them");
             }
             tokio::time::sleep(LOOK).await;
         }

@@ -98,6 +98,11 @@ impl Stub {
         self.script(|script| script.faults.extend(faults));
     }
 
+    /// Whether the last fault was met.
+    pub(crate) fn is_well(&self) -> bool {
+        self.script(|script| script.faults.is_empty())
+    }
+
     pub(crate) fn poison(&self, word: Option<&'static str>) {
         self.script(|script| script.poison = word);
     }
