@@ -173,3 +173,6 @@ pub const EMBED_CLEAR_RETIRED: &str = include_str!("../../sql/embed/clear_retire
 
 /// Embeddings: forgets a table.
 pub const EMBED_ABANDON: &str = include_str!("../../sql/embed/abandon.sql");
+
+/// Embeddings: takes the journal of a table.
+pub const EMBED_TAKE_JOURNAL: &str = include_str!("../../sql/embed/take_journal.sql");

@@ -1,7 +1,7 @@
 //! Brings the ledger up to date with the journal: which rows have another text than they were embedded with, which are gone.
 //!
-//! Texts are hashed where they are, in Postgres; none travels. Two processes may work on two entries at once in any order:
-//! an entry says only "look at these rows again", and what is looked at is always the present.
+//! Texts are hashed where they are, in Postgres; none travels. An entry says only "look at these rows again", and what is looked at
+//! is always the present; one process at a time does it.
 
 use bytes::{Bytes, BytesMut};
 use futures::SinkExt;
@@ -60,7 +60,16 @@ impl PgEmbedStore {
             )
         };
         let transaction = connection.client_mut().transaction().await.map_err(doing)?;
-        let entries = self.next_entries(&transaction, &ready).await.map_err(doing)?;
+        // One at a time: who read a row's text before another one did must not write after it, or a text that is being
+        // embedded is taken for an old one, and is paid for twice.
+        let taken = transaction
+            .query_typed(queries::EMBED_TAKE_JOURNAL, &[(&ready.id, Type::INT4)])
+            .await
+            .map_err(doing)?;
+        let entries = match taken.first().is_some_and(|row| row.get(0)) {
+            true => self.next_entries(&transaction, &ready).await.map_err(doing)?,
+            false => Vec::new(),
+        };
         if entries.is_empty() {
             transaction.commit().await.map_err(doing)?;
             connection.mark_clean();
