@@ -2,7 +2,8 @@
 //!
 //! Seeded inputs: TPC-H lineitem, 100 narrow columns, long strings, decimals, lists, and integers and texts with 0, 1, 50
 //! and 100 % NULLs. Throughput is in rows. `lineitem/by_row` is the same output made row by row into a growing buffer, the
-//! design that the two passes replaced; both are checked to give the same bytes before anything is timed.
+//! design that the two passes replaced; both are checked to give the same bytes before anything is timed. With
+//! `PGFLIGHT_BENCH_INPUTS` the inputs and what they become are also written to that directory, for `benches/peers`.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -110,6 +111,54 @@ fn table(name: &str, columns: Vec<ArrayRef>) -> (String, Vec<RecordBatch>) {
     )
 }
 
+/// Lists of lists of structs, which become documents.
+fn nested_lists(random: &mut fastrand::Rng) -> ArrayRef {
+    let leaves = StructBuilder::from_fields(
+        vec![
+            Field::new("n", DataType::Int64, true),
+            Field::new("t", DataType::Utf8, true),
+        ],
+        0,
+    );
+    let mut lists = ListBuilder::new(ListBuilder::new(leaves));
+    for _ in 0..ROWS {
+        for _ in 0..random.usize(..4) {
+            let inner = lists.values();
+            for _ in 0..random.usize(..4) {
+                let leaf = inner.values();
+                leaf.field_builder::<Int64Builder>(0)
+                    .expect("the first field")
+                    .append_value(random.i64(..));
+                leaf.field_builder::<StringBuilder>(1)
+                    .expect("the second field")
+                    .append_value("some \"text\"");
+                leaf.append(true);
+            }
+            inner.append(true);
+        }
+        lists.append(true);
+    }
+    Arc::new(lists.finish())
+}
+
+/// Writes an input as an Arrow stream, and the rows that it becomes without the COPY's header and trailer.
+fn write_input(name: &str, batches: &[RecordBatch], plan: &CopyPlan) {
+    let Some(directory) = std::env::var_os("PGFLIGHT_BENCH_INPUTS").map(std::path::PathBuf::from) else {
+        return;
+    };
+    std::fs::create_dir_all(&directory).expect("the directory can be made");
+    let file = std::fs::File::create(directory.join(format!("{name}.arrows"))).expect("a file can be made");
+    let mut writer =
+        arrow::ipc::writer::StreamWriter::try_new(file, &batches[0].schema()).expect("a stream can be begun");
+    for batch in batches {
+        writer.write(batch).expect("a batch can be written");
+    }
+    writer.finish().expect("a stream can be ended");
+    let (mut rows, mut out) = (Vec::new(), BytesMut::new());
+    encode(plan, batches, &mut out, |bytes| rows.extend_from_slice(bytes));
+    std::fs::write(directory.join(format!("{name}.copy")), rows).expect("a file can be written");
+}
+
 fn inputs() -> Vec<(String, Vec<RecordBatch>)> {
     let mut random = fastrand::Rng::with_seed(42);
     let mut inputs = vec![(
@@ -148,6 +197,7 @@ fn inputs() -> Vec<(String, Vec<RecordBatch>)> {
     };
     let lists = ListArray::from_iter_primitive::<Int64Type, _, _>((0..ROWS).map(|_| list(&mut random)));
     inputs.push(table("lists", vec![Arc::new(lists)]));
+    inputs.push(table("nested_lists", vec![nested_lists(&mut random)]));
     for percent in [0, 1, 50, 100] {
         let integers = Int64Array::from_iter((0..ROWS).map(|_| (random.u8(..100) >= percent).then(|| random.i64(..))));
         let texts = StringArray::from_iter((0..ROWS).map(|_| (random.u8(..100) >= percent).then_some("some text")));
@@ -162,6 +212,7 @@ fn inputs() -> Vec<(String, Vec<RecordBatch>)> {
 fn encoding(criterion: &mut Criterion) {
     for (name, batches) in inputs() {
         let plan = plan(&batches[0].schema());
+        write_input(&name, &batches, &plan);
         let mut out = BytesMut::with_capacity(2 * CALL_BYTES);
         let mut group = criterion.benchmark_group(&name);
         group.throughput(Throughput::Elements(
