@@ -45,6 +45,7 @@ bench: ## Measure; the numbers of one run are comparable with each other only
 
 bench-embeddings: ## What embeddings cost a load of 100,000 TPC-H comments; the machine should do nothing else
 	PGFLIGHT_EMBED_ROWS=100000 $(CARGO) test --release --locked --test it embed::cost -- --nocapture
+
 bench-peers: ## The encoder beside the pgpq crate, on the same inputs
 	PGFLIGHT_BENCH_INPUTS=$(CURDIR)/target/encode-inputs $(CARGO) bench --locked --bench encode
 	PGFLIGHT_BENCH_INPUTS=$(CURDIR)/target/encode-inputs $(CARGO) bench --locked --manifest-path benches/peers/Cargo.toml

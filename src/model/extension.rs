@@ -10,6 +10,10 @@ pub const NAME: &str = "ARROW:extension:name";
 /// Field metadata key of an extension type's parameters.
 pub const METADATA: &str = "ARROW:extension:metadata";
 
+/// Field metadata keys under which readers of Postgres (ours, the ADBC driver, and the driver before) note the type of the
+/// column that a field was read from.
+pub const PG_TYPE_KEYS: [&str; 2] = ["POSTGRESQL:type", "ADBC:postgresql:typname"];
+
 /// A meaning of a field that its storage type does not tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Extension {

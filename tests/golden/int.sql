@@ -34,4 +34,7 @@ select
   '18446744073709551615'::xid8 as xid8_max,
   '1'::xid8 as xid8_one,
   '1234.56'::money as money_cents,
+  '7'::xid as xid_some,
+  '4294967295'::xid as xid_max,
+  '7'::cid as cid_some,
   '16/B374D848'::pg_lsn as pg_lsn_some

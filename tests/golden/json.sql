@@ -18,4 +18,6 @@ select
   to_json(array[true,false,null]) as bools,
   '{"a":1,"b":null}'::json as map_object,
   '5'::json as number,
-  '"x"'::json as string
+  '"x"'::json as string,
+  (select to_json(r) from (select array[1.5,-2]::float8[] as data, array[1,2]::int4[] as shape) r) as tensor,
+  (select to_json(r) from (select 1.5::float8 as x, -2::float8 as y) r) as point_xy

@@ -62,7 +62,7 @@ pub enum CellReason {
         found: usize,
         /// Length needed.
         expected: usize,
-        /// `characters`, `bytes`, `bits`, `elements`.
+        /// `characters`, `bytes`, `bits`, `elements`, `fields`.
         unit: &'static str,
     },
     /// A single field over Postgres' limit.

@@ -60,6 +60,7 @@ pub(crate) fn plan(source: &Source<'_>, target: &PgType, options: &EncodeOptions
             types::geometric::plan(source, target)
         }
         PgType::Range(range) => types::range::plan(source, range, options),
+        PgType::Multirange(range) => types::multirange::plan(source, range, options),
         PgType::Composite(composite) => types::composite::plan(source, composite, options),
         PgType::Array(element) => types::array::plan(source, element, options),
         PgType::Domain(domain) => plan(source, &domain.base, options),

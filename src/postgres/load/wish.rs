@@ -4,11 +4,13 @@ use arrow::datatypes::{Field, Schema};
 
 use crate::ingest::request::LoadRequest;
 use crate::model::command::MigrateCommand;
+use crate::model::extension::PG_TYPE_KEYS;
 use crate::model::ident::Ident;
 use crate::model::options::{NulBytes, TypeProfile};
+use crate::model::pg_name;
 use crate::model::pg_type::PgType;
 use crate::model::table::{TableShape, TargetColumn};
-use crate::model::type_map::default_type;
+use crate::model::type_map::{UnmappedType, default_type};
 use crate::model::wanted::{WantedOptions, wanted_table};
 use crate::postgres::copy::{CopyPlan, EncodeOptions, PlanError};
 use crate::postgres::error::Error;
@@ -44,12 +46,13 @@ impl<'a> Wish<'a> {
         policy: Policy,
     ) -> Result<Self, Error> {
         let wanted = WantedOptions { profile, primary_key };
+        let encode = EncodeOptions {
+            nul_bytes,
+            type_profile: profile,
+        };
         Ok(Self {
-            wanted: wanted_table(schema, &wanted, &|field| default_type(field, profile))?,
-            encode: EncodeOptions {
-                nul_bytes,
-                type_profile: profile,
-            },
+            wanted: wanted_table(schema, &wanted, &|field| column_type(field, &encode))?,
+            encode,
             policy,
             schema,
         })
@@ -61,6 +64,20 @@ impl<'a> Wish<'a> {
             let field = self.schema.fields().get(column).ok_or("no such column")?;
             can_encode(field, ty, &self.encode)
         }
+    }
+}
+
+/// The type of the column that is created for a field: the one that it was read from, where its metadata name one that
+/// takes it, else the type map's. The Go plugin knows no such names.
+fn column_type(field: &Field, options: &EncodeOptions) -> Result<PgType, UnmappedType> {
+    let default = || default_type(field, options.type_profile);
+    let named = PG_TYPE_KEYS.iter().find_map(|key| field.metadata().get(key));
+    let Some(named) = named.filter(|_| options.type_profile == TypeProfile::Native) else {
+        return default();
+    };
+    match pg_name::parse(named) {
+        Some(ty) if can_encode(field, &ty, options).is_ok() => Ok(ty),
+        _ => default(),
     }
 }
 

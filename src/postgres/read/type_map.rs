@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Fields, IntervalUnit, TimeUnit};
 
-use crate::model::extension::{METADATA, NAME};
+use crate::model::extension::{METADATA, NAME, PG_TYPE_KEYS};
 use crate::model::options::TypeProfile;
 use crate::model::pg_type::{CompositeType, NumericMod, PgType};
 use crate::model::type_map::default_type;
 
 /// Field metadata key of the Postgres type's name, as the ADBC driver for PostgreSQL writes it.
-pub const PG_TYPE: &str = "POSTGRESQL:type";
+pub const PG_TYPE: &str = PG_TYPE_KEYS[0];
 /// Name of the system in `arrow.opaque` fields, as the ADBC driver writes it.
 pub const VENDOR: &str = "PostgreSQL";
 

@@ -1,5 +1,6 @@
 //! Tables read back: what DoGet gives is what Postgres holds.
 
+mod every_type;
 mod flight;
 mod requested;
 mod roundtrip;

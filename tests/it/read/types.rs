@@ -10,7 +10,7 @@ use crate::support::database::Database;
 use crate::support::server::Server;
 
 /// Type and literals; every column gets a NULL as well.
-const COLUMNS: &[(&str, &[&str])] = &[
+pub(super) const COLUMNS: &[(&str, &[&str])] = &[
     ("bool", &["t", "f"]),
     ("\"char\"", &["a", "~"]),
     ("int2", &["-32768", "32767"]),
@@ -142,32 +142,43 @@ const TYPES: &str = "create extension if not exists vector;
     create type pair as (a int4, b text);
     create type nested as (p pair, l int4[])";
 
+/// Makes the table `t` with all columns and literals, and returns the number of its rows.
+pub(super) async fn fill(database: &Database) -> usize {
+    database.execute(TYPES).await;
+    let rows = COLUMNS
+        .iter()
+        .map(|(_, literals)| literals.len())
+        .max()
+        .expect("there are columns")
+        + 1;
+    let columns: Vec<_> = COLUMNS
+        .iter()
+        .enumerate()
+        .map(|(n, (ty, _))| format!("c{n} {ty}"))
+        .collect();
+    database
+        .execute(&format!("create table t (row int4, {})", columns.join(", ")))
+        .await;
+    for row in 0..rows {
+        let values: Vec<_> = COLUMNS
+            .iter()
+            .map(|(ty, literals)| match literals.get(row) {
+                Some(literal) => format!("'{}'::{ty}", literal.replace('\'', "''")),
+                None => "null".to_owned(),
+            })
+            .collect();
+        database
+            .execute(&format!("insert into t values ({row}, {})", values.join(", ")))
+            .await;
+    }
+    rows
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_type_is_read_as_what_the_table_holds() {
     for version in cluster::versions() {
         let database = Database::create_in(Cluster::shared(*version)).await;
-        database.execute(TYPES).await;
-        let rows = COLUMNS.iter().map(|(_, literals)| literals.len()).max().unwrap() + 1;
-        let columns: Vec<_> = COLUMNS
-            .iter()
-            .enumerate()
-            .map(|(n, (ty, _))| format!("c{n} {ty}"))
-            .collect();
-        database
-            .execute(&format!("create table t (row int4, {})", columns.join(", ")))
-            .await;
-        for row in 0..rows {
-            let values: Vec<_> = COLUMNS
-                .iter()
-                .map(|(ty, literals)| match literals.get(row) {
-                    Some(literal) => format!("'{}'::{ty}", literal.replace('\'', "''")),
-                    None => "null".to_owned(),
-                })
-                .collect();
-            database
-                .execute(&format!("insert into t values ({row}, {})", values.join(", ")))
-                .await;
-        }
+        let rows = fill(&database).await;
         let server = Server::start(&database).await;
         let read = get(&server, json!({"table": "t"})).await.unwrap();
         assert_eq!(read.num_rows(), rows);

@@ -3,6 +3,7 @@
 //! Postgres itself reads many more; those that depend on `DateStyle`, a locale or a table of names are refused here
 //! rather than guessed.
 
+pub(crate) mod container;
 mod datetime;
 mod interval;
 mod network;

@@ -27,7 +27,7 @@ fn members(members: &[(&str, DataType)]) -> DataType {
 
 /// One Arrow type of each kind, under the name that the page uses.
 #[expect(clippy::too_many_lines, reason = "a list, one line per type")]
-fn sources() -> Vec<(&'static str, Field)> {
+pub(super) fn sources() -> Vec<(&'static str, Field)> {
     let fixed16 = || DataType::FixedSizeBinary(16);
     let strings = DataType::Struct(Fields::from(vec![
         Field::new("keys", DataType::Utf8, false),
@@ -92,6 +92,13 @@ fn sources() -> Vec<(&'static str, Field)> {
             field(members(&[("lower", DataType::Int32), ("upper", DataType::Int32)])),
         ),
         (
+            "list of {lower, upper}",
+            field(DataType::List(item(members(&[
+                ("lower", DataType::Int32),
+                ("upper", DataType::Int32),
+            ])))),
+        ),
+        (
             "map of strings",
             field(DataType::Map(Arc::new(Field::new("entries", strings, false)), false)),
         ),
@@ -115,7 +122,7 @@ fn sources() -> Vec<(&'static str, Field)> {
 
 /// One column type of each kind; also those that take nothing.
 #[expect(clippy::too_many_lines, reason = "a list, one line per type")]
-fn targets() -> Vec<PgType> {
+pub(super) fn targets() -> Vec<PgType> {
     let home = TypeHome::default;
     let name = |name: &str| Ident::new(name).unwrap();
     let range = Arc::new(RangeType {
@@ -208,7 +215,7 @@ fn targets() -> Vec<PgType> {
     ]
 }
 
-fn takes(source: &Field, target: &PgType, type_profile: TypeProfile) -> bool {
+pub(super) fn takes(source: &Field, target: &PgType, type_profile: TypeProfile) -> bool {
     plan_with(
         source,
         target,

@@ -6,10 +6,16 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, LargeStringArray, StringArray, StringViewArray};
 use arrow::datatypes::DataType;
 
-use super::{batch, encode, field, golden, hex, plan_with};
+use super::{batch, coverage, encode, field, golden, hex, plan_with};
 use crate::model::pg_name;
 use crate::model::pg_type::{NumericMod, PgType};
 use crate::postgres::copy::EncodeOptions;
+
+/// Every test here, for `coverage`.
+pub(super) const CHECKS: &[fn()] = &[
+    every_literal_of_the_golden_files_is_read_from_text,
+    a_text_that_is_no_value_of_the_type_is_a_bad_cell,
+];
 
 /// `(case, text, type)` of every line of the form `'text'::type as case`.
 fn literals(file: &str) -> Vec<(String, String, String)> {
@@ -52,6 +58,7 @@ fn misread(file: &str, name: &str, text: &str, ty: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     for (data_type, array) in layouts {
         let source = field(data_type);
+        coverage::note(&source, &target);
         let plan = plan_with(&source, &target, &EncodeOptions::default()).unwrap();
         let found = encode(&plan, &batch(&source, &array), 1 << 20).map_or_else(|error| error.to_string(), |b| hex(&b));
         if found != expected {

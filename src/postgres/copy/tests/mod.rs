@@ -3,9 +3,12 @@
 //! [`check`] encodes an array in every form that must not matter (NULLs between, all NULL, sliced, empty, several
 //! batches, dictionary and run-end encoded, one row per call) and compares whole rows. No expected byte is made here.
 
+mod containers;
+mod coverage;
 mod decimal_patterns;
 mod docs;
 mod documents;
+mod extensions;
 mod literals;
 mod nested;
 mod numeric;
@@ -106,6 +109,7 @@ pub(super) fn check_with(
     names: &[&str],
     options: &EncodeOptions,
 ) {
+    coverage::note(field, target);
     let cases = golden(file);
     assert_eq!(array.len(), names.len(), "one golden case per row");
     let fields: Vec<&[u8]> = names

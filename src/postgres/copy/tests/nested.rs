@@ -11,6 +11,14 @@ use super::{batch, check, check_with, encode, field, golden, hex, plan_with};
 use crate::model::pg_type::PgType;
 use crate::postgres::copy::EncodeOptions;
 
+/// Every test here, for `coverage`.
+pub(super) const CHECKS: &[fn()] = &[
+    lists_of_integers_are_arrays_in_every_layout,
+    list_views_may_overlap_and_be_out_of_order,
+    elements_behind_a_null_list_do_not_count,
+    every_element_type_keeps_its_own_payload,
+];
+
 fn array_of(element: PgType) -> PgType {
     PgType::Array(Box::new(element))
 }

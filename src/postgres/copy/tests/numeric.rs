@@ -9,6 +9,14 @@ use super::{check, check_with, encode, field, plan_with};
 use crate::model::pg_type::{NumericMod, PgType};
 use crate::postgres::copy::EncodeOptions;
 
+/// Every test here, for `coverage`.
+pub(super) const CHECKS: &[fn()] = &[
+    decimals_of_every_width_become_the_numeric_that_postgres_makes,
+    integers_become_numeric,
+    a_precision_and_scale_are_met_exactly,
+    a_digit_that_does_not_fit_is_refused_and_never_rounded,
+];
+
 /// Unscaled digits, scale and golden case.
 const VALUES: &[(&str, i8, &str)] = &[
     ("0", 0, "zero"),

@@ -13,6 +13,21 @@ use crate::model::options::NulBytes;
 use crate::model::pg_type::{EnumType, PgType, TypeHome};
 use crate::postgres::copy::EncodeOptions;
 
+/// Every test here, for `coverage`.
+pub(super) const CHECKS: &[fn()] = &[
+    booleans_and_bool8_are_one_byte,
+    integers_keep_their_value_in_every_wider_and_narrower_target,
+    integers_reach_both_ends_of_their_type,
+    system_types_take_unsigned_integers,
+    floats_keep_every_bit_that_the_target_has,
+    integers_that_a_float_holds_exactly_become_floats,
+    texts_are_copied_from_every_layout_into_every_text_type,
+    json_goes_into_json_and_jsonb,
+    a_nul_byte_is_left_out_or_replaced_when_the_option_says_so,
+    binaries_are_copied_from_every_layout,
+    uuids_come_from_sixteen_bytes_or_text,
+];
+
 #[test]
 fn booleans_and_bool8_are_one_byte() {
     let names = &["bool_true", "bool_false", "null"];
@@ -118,6 +133,21 @@ fn system_types_take_unsigned_integers() {
         &field(DataType::UInt64),
         UInt64Array::from(vec![1, u64::MAX]),
         &["xid8_one", "xid8_max"],
+    );
+    let xids = UInt32Array::from(vec![7, u32::MAX]);
+    check(
+        "int",
+        &PgType::Xid,
+        &field(DataType::UInt32),
+        xids,
+        &["xid_some", "xid_max"],
+    );
+    check(
+        "int",
+        &PgType::Cid,
+        &field(DataType::UInt32),
+        UInt32Array::from(vec![7]),
+        &["cid_some"],
     );
     let lsn = Int64Array::from(vec![0x16_B374_D848]);
     check("int", &PgType::PgLsn, &field(DataType::Int64), lsn, &["pg_lsn_some"]);

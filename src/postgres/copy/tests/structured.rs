@@ -10,7 +10,20 @@ use arrow::datatypes::{DataType, Field, FieldRef, Fields, Float64Type, Int32Type
 use super::{batch, check, check_with, encode, extended, field, plan_with};
 use crate::model::ident::Ident;
 use crate::model::pg_type::{CompositeType, PgType, RangeType, TypeHome};
-use crate::postgres::copy::EncodeOptions;
+use crate::postgres::copy::{CellReason, EncodeOptions};
+
+/// Every test here, for `coverage`.
+pub(super) const CHECKS: &[fn()] = &[
+    rectangular_lists_of_lists_are_arrays_of_more_dimensions,
+    a_tensor_of_fixed_shape_is_an_array_of_that_shape,
+    ragged_and_null_inner_lists_are_refused_by_row,
+    float_lists_are_vectors,
+    bit_strings_come_from_booleans_and_text,
+    structs_are_row_types_by_name,
+    structs_of_bounds_are_ranges,
+    lists_of_ranges_are_multiranges,
+    maps_of_texts_are_hstore,
+];
 
 fn item(data_type: DataType) -> FieldRef {
     Arc::new(Field::new("item", data_type, true))
@@ -180,7 +193,7 @@ fn bit_strings_come_from_booleans_and_text() {
     );
 }
 
-fn golden_row() -> PgType {
+pub(super) fn golden_row() -> PgType {
     let attribute = |name: &str, ty| (Ident::new(name).unwrap(), ty);
     PgType::Composite(Arc::new(CompositeType {
         name: Ident::new("golden_row").unwrap(),
@@ -238,7 +251,7 @@ fn structs_are_row_types_by_name() {
     );
 }
 
-fn range_of(subtype: PgType) -> PgType {
+pub(super) fn range_of(subtype: PgType) -> PgType {
     let name = Ident::new("some_range").unwrap();
     PgType::Range(Arc::new(RangeType {
         name,
@@ -303,6 +316,38 @@ fn structs_of_bounds_are_ranges() {
         ranges,
         &["int8_half_open"],
     );
+}
+
+#[test]
+fn lists_of_ranges_are_multiranges() {
+    let numbers = |values: Vec<Option<i32>>| -> ArrayRef { Arc::new(Int32Array::from(values)) };
+    let bounds = ["lower", "upper"];
+    let fields: Fields = bounds
+        .iter()
+        .map(|name| Field::new(*name, DataType::Int32, true))
+        .collect();
+    let lower = numbers(vec![Some(1), Some(1), Some(7), None, Some(7), None]);
+    let upper = numbers(vec![Some(5), Some(5), Some(9), Some(1), None, None]);
+    let ranges = StructArray::new(fields.clone(), vec![lower, upper], None);
+    let offsets = OffsetBuffer::from_lengths([0, 1, 2, 2, 1]);
+    let lists = ListArray::new(item(ranges.data_type().clone()), offsets, Arc::new(ranges), None);
+    let PgType::Range(range) = range_of(PgType::Int4) else {
+        unreachable!("it is one")
+    };
+    let names = &["int4_none", "int4_one", "int4_two", "int4_open", "int4_all"];
+    let source = field(lists.data_type().clone());
+    check("multirange", &PgType::Multirange(range.clone()), &source, lists, names);
+
+    let inside = StructArray::new_null(fields, 1);
+    let null = ListArray::new(
+        item(inside.data_type().clone()),
+        OffsetBuffer::from_lengths([1]),
+        Arc::new(inside),
+        None,
+    );
+    let plan = plan_with(&source, &PgType::Multirange(range), &EncodeOptions::default()).unwrap();
+    let error = encode(&plan, &batch(&source, &(Arc::new(null) as ArrayRef)), 1 << 20).unwrap_err();
+    assert_eq!(error.reason, CellReason::NullInside("a multirange holds no NULL"));
 }
 
 #[test]

@@ -11,6 +11,17 @@ use crate::model::options::TypeProfile;
 use crate::model::pg_type::PgType;
 use crate::postgres::copy::EncodeOptions;
 
+/// Every test here, for `coverage`.
+pub(super) const CHECKS: &[fn()] = &[
+    dates_count_days_in_both_widths,
+    times_of_day_come_in_every_unit,
+    timestamps_come_in_every_unit_with_and_without_a_zone,
+    timestamps_reach_the_first_and_the_last_instant_of_postgres,
+    nanoseconds_are_floored_only_under_the_cloudquery_profile,
+    durations_are_intervals_of_microseconds,
+    intervals_keep_months_days_and_time_apart,
+];
+
 const UNITS: [(TimeUnit, &str, i64); 4] = [
     (TimeUnit::Second, "second", 1),
     (TimeUnit::Millisecond, "milli", 1_000),

@@ -24,11 +24,19 @@ const EMPTY_HEADER: usize = 12;
 const HEADER: usize = 20;
 
 pub(in crate::postgres::copy) fn plan(source: &Source<'_>, element: &PgType, options: &EncodeOptions) -> Planned {
+    if source.is_text() {
+        return super::literal::array(element, options);
+    }
     let Some(field) = element_field(source.data_type) else {
         return Err(Refused::NoRule);
     };
+    // A list that is one value of the element's type is no further dimension.
+    let is_value = matches!(
+        element,
+        PgType::Vector(_, _) | PgType::HalfVec(_, _) | PgType::SparseVec(_, _) | PgType::Multirange(_)
+    );
     let deep_tensor = matches!(&source.extension, Some(Extension::FixedShapeTensor { shape }) if shape.len() != 1);
-    if deep_tensor || element_field(field.data_type()).is_some() {
+    if !is_value && (deep_tensor || element_field(field.data_type()).is_some()) {
         return super::matrix::plan(source, element, options);
     }
     let bind_elements = registry::plan(&Source::of(field), element, options)?;

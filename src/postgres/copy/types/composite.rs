@@ -23,6 +23,9 @@ pub(in crate::postgres::copy) fn plan(
     composite: &CompositeType,
     options: &EncodeOptions,
 ) -> Planned {
+    if source.is_text() {
+        return super::literal::composite(composite, options);
+    }
     let DataType::Struct(fields) = source.data_type else {
         return Err(Refused::NoRule);
     };

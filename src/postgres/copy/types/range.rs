@@ -16,13 +16,16 @@ use crate::postgres::copy::error::{CellReason, Refused, WrongArray};
 use crate::postgres::copy::registry;
 use crate::postgres::copy::source::Source;
 
-const EMPTY: u8 = 0x01;
+pub(super) const EMPTY: u8 = 0x01;
 const LOWER_INCLUSIVE: u8 = 0x02;
 const UPPER_INCLUSIVE: u8 = 0x04;
-const LOWER_INFINITE: u8 = 0x08;
-const UPPER_INFINITE: u8 = 0x10;
+pub(super) const LOWER_INFINITE: u8 = 0x08;
+pub(super) const UPPER_INFINITE: u8 = 0x10;
 
 pub(in crate::postgres::copy) fn plan(source: &Source<'_>, range: &RangeType, options: &EncodeOptions) -> Planned {
+    if source.is_text() {
+        return super::literal::range(range, options);
+    }
     let DataType::Struct(fields) = source.data_type else {
         return Err(Refused::NoRule);
     };
@@ -73,22 +76,23 @@ fn position(fields: &Fields, name: &str) -> Result<usize, Refused> {
         .ok_or_else(|| Refused::Because(format!("a range is a struct with a field {name:?}")))
 }
 
-struct Bound {
+/// Values that are put one by one, as fields.
+pub(super) struct Bound {
     nulls: Option<NullBuffer>,
     encoder: Encoder,
 }
 
 impl Bound {
-    fn of(nulls: Option<NullBuffer>, encoder: Encoder) -> Self {
+    pub(super) fn of(nulls: Option<NullBuffer>, encoder: Encoder) -> Self {
         Self { nulls, encoder }
     }
 
-    fn is_infinite(&self, row: usize) -> bool {
+    pub(super) fn is_null(&self, row: usize) -> bool {
         self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row))
     }
 
-    /// Appends the bound as a field.
-    fn put(&self, row: usize, out: &mut Vec<u8>) -> Result<(), CellReason> {
+    /// Appends the value as a field.
+    pub(super) fn put(&self, row: usize, out: &mut Vec<u8>) -> Result<(), CellReason> {
         let mut scratch = Scratch::default();
         let mut faults = Faults::new(1);
         let mut length = [0];
@@ -102,6 +106,25 @@ impl Bound {
         self.encoder.write(row..row + 1, &mut cursor, &mut scratch, out);
         Ok(())
     }
+}
+
+/// The flags of a range that is not empty.
+pub(super) fn flags(bounds: &str, no_lower: bool, no_upper: bool) -> Result<u8, CellReason> {
+    let mut flags = match bounds {
+        "[)" => LOWER_INCLUSIVE,
+        "[]" => LOWER_INCLUSIVE | UPPER_INCLUSIVE,
+        "(]" => UPPER_INCLUSIVE,
+        "()" => 0,
+        _ => return Err(CellReason::NotA("one of [) [] (] () for the bounds of a range")),
+    };
+    // An infinite bound includes nothing.
+    if no_lower {
+        flags = flags & !LOWER_INCLUSIVE | LOWER_INFINITE;
+    }
+    if no_upper {
+        flags = flags & !UPPER_INCLUSIVE | UPPER_INFINITE;
+    }
+    Ok(flags)
 }
 
 struct Ranges {
@@ -127,20 +150,7 @@ impl Ranges {
             out.push(EMPTY);
             return Ok(());
         }
-        let mut flags = match bounds {
-            "[)" => LOWER_INCLUSIVE,
-            "[]" => LOWER_INCLUSIVE | UPPER_INCLUSIVE,
-            "(]" => UPPER_INCLUSIVE,
-            "()" => 0,
-            _ => return Err(CellReason::NotA("one of [) [] (] () for the bounds of a range")),
-        };
-        // An infinite bound includes nothing.
-        if self.lower.is_infinite(row) {
-            flags = flags & !LOWER_INCLUSIVE | LOWER_INFINITE;
-        }
-        if self.upper.is_infinite(row) {
-            flags = flags & !UPPER_INCLUSIVE | UPPER_INFINITE;
-        }
+        let flags = flags(bounds, self.lower.is_null(row), self.upper.is_null(row))?;
         out.push(flags);
         if flags & LOWER_INFINITE == 0 {
             self.lower.put(row, out)?;

@@ -10,9 +10,11 @@ use arrow::datatypes::{DataType, Float64Type};
 use half::f16;
 
 use crate::model::pg_type::PgType;
+use crate::postgres::copy::cells::from_text;
 use crate::postgres::copy::column::{Planned, rendered};
 use crate::postgres::copy::error::{CellReason, Refused, WrongArray};
 use crate::postgres::copy::lists::{Lists, element_field};
+use crate::postgres::copy::parse::float;
 use crate::postgres::copy::source::Source;
 
 /// Most dimensions of the dense types, and most elements of the sparse one.
@@ -33,6 +35,10 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, target: &PgType) -> P
         PgType::SparseVec(dimensions, _) => (Kind::Sparse, *dimensions),
         _ => return Err(Refused::NoRule),
     };
+    if source.is_text() {
+        let dimensions = dimensions.map(|dimensions| dimensions as usize);
+        return from_text(move |text, out| read(text, kind, dimensions, out));
+    }
     let Some(element) = element_field(source.data_type) else {
         return Err(Refused::NoRule);
     };
@@ -70,7 +76,15 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, target: &PgType) -> P
 }
 
 fn check(values: &[f64], kind: Kind, dimensions: Option<usize>) -> Result<(), CellReason> {
-    let found = values.len();
+    check_length(values.len(), kind, dimensions)?;
+    if values.iter().any(|value| !value.is_finite()) {
+        Err(CellReason::NotFinite)
+    } else {
+        Ok(())
+    }
+}
+
+fn check_length(found: usize, kind: Kind, dimensions: Option<usize>) -> Result<(), CellReason> {
     if let Some(expected) = dimensions.filter(|expected| *expected != found) {
         return Err(CellReason::WrongLength {
             found,
@@ -93,11 +107,7 @@ fn check(values: &[f64], kind: Kind, dimensions: Option<usize>) -> Result<(), Ce
     if found == 0 {
         return Err(CellReason::NotA("a vector: it has no elements"));
     }
-    if values.iter().any(|value| !value.is_finite()) {
-        Err(CellReason::NotFinite)
-    } else {
-        Ok(())
-    }
+    Ok(())
 }
 
 fn put(values: &[f64], kind: Kind, out: &mut Vec<u8>) -> Result<(), CellReason> {
@@ -114,26 +124,80 @@ fn put(values: &[f64], kind: Kind, out: &mut Vec<u8>) -> Result<(), CellReason> 
             }
         }
         Kind::Sparse => {
-            let kept: Vec<(usize, f64)> = values.iter().copied().enumerate().filter(|(_, v)| *v != 0.0).collect();
-            if kept.len() > MAX_DIMENSIONS {
-                return Err(CellReason::TooLong {
-                    found: kept.len(),
-                    limit: MAX_DIMENSIONS,
-                    unit: "elements",
-                });
-            }
-            out.extend_from_slice(&(values.len() as i32).to_be_bytes());
-            out.extend_from_slice(&(kept.len() as i32).to_be_bytes());
-            out.extend_from_slice(&[0; 4]);
-            for (position, _) in &kept {
-                out.extend_from_slice(&(*position as i32).to_be_bytes());
-            }
-            for (_, value) in &kept {
-                out.extend_from_slice(&single(*value)?.to_be_bytes());
-            }
+            return put_sparse(values.len(), values.iter().copied().enumerate().collect(), out);
         }
     }
     Ok(())
+}
+
+/// The elements that are not 0, of so many dimensions in all.
+fn put_sparse(dimensions: usize, elements: Vec<(usize, f64)>, out: &mut Vec<u8>) -> Result<(), CellReason> {
+    let kept: Vec<(usize, f64)> = elements.into_iter().filter(|(_, value)| *value != 0.0).collect();
+    if kept.iter().any(|(_, value)| !value.is_finite()) {
+        return Err(CellReason::NotFinite);
+    }
+    if kept.len() > MAX_DIMENSIONS {
+        return Err(CellReason::TooLong {
+            found: kept.len(),
+            limit: MAX_DIMENSIONS,
+            unit: "elements",
+        });
+    }
+    out.extend_from_slice(&(dimensions as i32).to_be_bytes());
+    out.extend_from_slice(&(kept.len() as i32).to_be_bytes());
+    out.extend_from_slice(&[0; 4]);
+    for (position, _) in &kept {
+        out.extend_from_slice(&(*position as i32).to_be_bytes());
+    }
+    for (_, value) in &kept {
+        out.extend_from_slice(&single(*value)?.to_be_bytes());
+    }
+    Ok(())
+}
+
+/// A vector as pgvector prints it: `[1,2]`, or `{1:1.5,4:-2}/5` (positions from 1) where it is sparse. A number is read as the
+/// nearest one of its type, as in a `real` column.
+fn read(text: &str, kind: Kind, dimensions: Option<usize>, out: &mut Vec<u8>) -> Result<(), CellReason> {
+    let wrong = || CellReason::NotA("a vector in the form in which pgvector prints it");
+    let number = |text: &str| float::<f32>(text).map(f64::from).ok_or_else(wrong);
+    let text = text.trim();
+    if matches!(kind, Kind::Sparse) {
+        let (entries, length) = text.split_once('/').ok_or_else(wrong)?;
+        let inner = entries
+            .trim()
+            .strip_prefix('{')
+            .and_then(|rest| rest.strip_suffix('}'))
+            .ok_or_else(wrong)?;
+        let length: usize = length.trim().parse().map_err(|_| wrong())?;
+        let mut entries = Vec::new();
+        for entry in inner.split(',').filter(|_| !inner.trim().is_empty()) {
+            let (position, value) = entry.split_once(':').ok_or_else(wrong)?;
+            let position: usize = position.trim().parse().map_err(|_| wrong())?;
+            let position = position
+                .checked_sub(1)
+                .filter(|position| *position < length)
+                .ok_or_else(wrong)?;
+            entries.push((position, number(value)?));
+        }
+        // Its own input function sorts, and takes no position twice.
+        entries.sort_by_key(|(position, _)| *position);
+        if entries.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+            return Err(wrong());
+        }
+        check_length(length, kind, dimensions)?;
+        return put_sparse(length, entries, out);
+    }
+    let inner = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .ok_or_else(wrong)?;
+    let values: Result<Vec<f64>, CellReason> = inner.split(',').map(number).collect();
+    let values: Vec<f64> = match kind {
+        Kind::Half => values?.into_iter().map(|value| f16::from_f64(value).to_f64()).collect(),
+        _ => values?,
+    };
+    check(&values, kind, dimensions)?;
+    put(&values, kind, out)
 }
 
 fn single(value: f64) -> Result<f32, CellReason> {
