@@ -44,6 +44,12 @@ pub struct LoadCommand {
     /// fail or reject
     #[arg(long, env = "PGFLIGHT_ON_BAD_ROW")]
     pub on_bad_row: Option<String>,
+    /// How many rows may be rejected before the load fails
+    #[arg(long, env = "PGFLIGHT_MAX_REJECTS", value_name = "ROWS")]
+    pub max_rejects: Option<u64>,
+    /// Keep the values of rejected rows, too
+    #[arg(long, env = "PGFLIGHT_REJECT_VALUES")]
+    pub reject_values: bool,
     /// Key columns, in order, separated by commas
     #[arg(long, env = "PGFLIGHT_PRIMARY_KEY", value_delimiter = ',', value_name = "COLUMNS")]
     pub primary_key: Vec<String>,
@@ -86,6 +92,8 @@ impl LoadCommand {
                 commit: self.commit,
                 migrate_mode: self.migrate_mode,
                 on_bad_row: self.on_bad_row,
+                max_rejects: self.max_rejects,
+                reject_values: self.reject_values,
                 primary_key: self.primary_key,
             },
             display: if self.quiet {

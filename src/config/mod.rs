@@ -228,6 +228,7 @@ impl Config {
             commit: raw.commit,
             on_bad_row: Some(raw.on_bad_row),
             max_rejects: Some(raw.max_rejects),
+            reject_values: Some(raw.reject_values),
             nul_bytes: Some(raw.nul_bytes),
             type_profile: Some(raw.type_profile),
             acks: Some(raw.acks),

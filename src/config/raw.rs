@@ -85,6 +85,8 @@ pub struct RawConfig {
     pub on_bad_row: BadRowPolicy,
     /// Rows that may go to the reject table before the stream fails.
     pub max_rejects: u64,
+    /// Whether the reject table also gets the values of the rows; without it only their places and reasons.
+    pub reject_values: bool,
     /// Leave rows untouched that an `overwrite` would not change.
     pub skip_unchanged: bool,
     /// Connections that one stream may load through at once.
@@ -150,6 +152,7 @@ impl Default for RawConfig {
             nul_bytes: NulBytes::default(),
             on_bad_row: BadRowPolicy::default(),
             max_rejects: 1000,
+            reject_values: false,
             skip_unchanged: true,
             lanes: NonZeroU16::MIN,
             // Larger than CloudQuery's 10000 rows and far below its 100 MB: one COPY of 16 MiB keeps the connection

@@ -207,7 +207,7 @@ pub struct StreamState {
     pub next_seq: u64,
     /// The token of the batch before it.
     pub token: Option<String>,
-    /// Rows committed in all.
+    /// Rows dealt with in all: committed, or rejected.
     pub rows: u64,
     /// Whether all that survives a crash of the Postgres server. A commit that waits for the disk (`synchronous_commit` is
     /// not off) takes everything before it along, so the last one decides.
@@ -262,4 +262,10 @@ pub struct Finished {
     /// Rows of the stream that are in the table.
     #[serde(default)]
     pub rows: u64,
+    /// Rows of the stream that went to the reject table.
+    #[serde(default)]
+    pub rejected: u64,
+    /// The load's name in the reject table, where some went there.
+    #[serde(default)]
+    pub load_id: Option<String>,
 }

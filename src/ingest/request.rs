@@ -7,6 +7,7 @@ use arrow::compute::kernels::cast_utils::string_to_timestamp_nanos;
 use arrow::datatypes::SchemaRef;
 
 use super::error::RequestError;
+use crate::model::caller::Caller;
 use crate::model::ident::TableName;
 use crate::model::options::{
     Acks, BadRowPolicy, CommitMode, MigrateMode, MigrateRules, NulBytes, StreamOptions, TypeProfile, WriteMode,
@@ -26,12 +27,29 @@ const MAX_STREAM_ID_BYTES: usize = 512;
 /// A load to open.
 #[derive(Clone, Debug)]
 pub struct LoadRequest {
+    /// Names this load among all others, e.g. in the reject table.
+    pub load_id: String,
+    /// The caller's namespace: its principal's name, empty without authentication.
+    pub owner: String,
     /// Target table.
     pub table: TableName,
     /// Schema of the stream with all its metadata.
     pub schema: SchemaRef,
     /// Options with defaults filled in.
     pub options: LoadOptions,
+}
+
+impl LoadRequest {
+    /// A load under a name of its own.
+    pub fn new(caller: &Caller, table: TableName, schema: SchemaRef, options: LoadOptions) -> Self {
+        Self {
+            load_id: format!("{:032x}", fastrand::u128(..)),
+            owner: caller.principal.namespace().to_owned(),
+            table,
+            schema,
+            options,
+        }
+    }
 }
 
 /// [`StreamOptions`] with every default decided and every contradiction refused.
@@ -63,6 +81,8 @@ pub struct LoadOptions {
     pub on_bad_row: BadRowPolicy,
     /// Bad rows that are taken before the load fails.
     pub max_rejects: u64,
+    /// Whether the values of bad rows are kept.
+    pub reject_values: bool,
     /// What happens to NUL in text.
     pub nul_bytes: NulBytes,
     /// Arrow to Postgres type map.
@@ -116,6 +136,7 @@ impl LoadOptions {
             version_column: options.version_column,
             on_bad_row: options.on_bad_row.unwrap_or(BadRowPolicy::Fail),
             max_rejects: options.max_rejects.unwrap_or(0),
+            reject_values: options.reject_values.unwrap_or(false),
             nul_bytes: options.nul_bytes.unwrap_or(NulBytes::Error),
             type_profile: options.type_profile.unwrap_or(TypeProfile::Native),
             acks: options.acks.unwrap_or(Acks::Final),
@@ -142,7 +163,6 @@ impl LoadOptions {
 
     fn check(&self) -> Result<(), RequestError> {
         let conflict = |text: &str| Err(RequestError::Conflict(text.to_owned()));
-        let unsupported = |text: &str| Err(RequestError::Unsupported(text.to_owned()));
         if self.write_mode == WriteMode::Append && self.commit == CommitMode::Atomic && self.lanes.get() > 1 {
             return conflict("lanes above 1 need commit: batch, because one transaction lives on one connection");
         }
@@ -187,9 +207,6 @@ impl LoadOptions {
             return conflict(
                 "overwrite-delete-stale with a stream_id needs source_name and sync_time, because a call that resumes the stream does not see the rows of the calls before it",
             );
-        }
-        if self.on_bad_row == BadRowPolicy::Reject {
-            return unsupported("on_bad_row offers fail so far; reject is not offered yet");
         }
         Ok(())
     }

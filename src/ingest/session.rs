@@ -167,7 +167,11 @@ impl Session {
         let written = async {
             match holds_connection {
                 // The sender lives as long as this session.
-                true => drop(report.wait_for(|progress| progress.rows >= received).await),
+                true => drop(
+                    report
+                        .wait_for(|progress| progress.rows + progress.rejected >= received)
+                        .await,
+                ),
                 false => std::future::pending().await,
             }
         };
@@ -192,10 +196,17 @@ impl Session {
         self.chunks = None;
         let finished = self.outcome().await?;
         let progress = self.report.borrow().clone();
-        // After the load finished, everything written is committed.
+        // After the load finished, everything written is committed, or was found bad when it was merged.
+        let rejected = match self.options.commit {
+            CommitMode::Atomic => finished.rejected,
+            CommitMode::Batch => progress.rejected,
+        };
+        let rows = progress.rows + progress.rejected - rejected;
         Ok(Summary {
             progress: Progress {
-                committed: progress.rows,
+                rows,
+                committed: rows,
+                rejected,
                 ..progress
             },
             finished,
@@ -209,6 +220,7 @@ impl Session {
             progress: Progress {
                 rows: finished.rows,
                 committed: finished.rows,
+                rejected: finished.rejected,
                 ..progress
             },
             finished,

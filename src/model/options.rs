@@ -173,6 +173,8 @@ stream_options! {
     on_bad_row: BadRowPolicy,
     /// How many rows may go to the reject table before the stream fails.
     max_rejects: u64,
+    /// Whether the reject table also gets the values of the rows.
+    reject_values: bool,
     /// What happens to the byte 0 in text, which Postgres cannot store.
     nul_bytes: NulBytes,
     /// Which Postgres type a new column gets for an Arrow type.

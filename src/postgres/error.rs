@@ -4,6 +4,7 @@
 //! constraint, SQLSTATE and the row's place in the stream are.
 
 mod place;
+mod row;
 
 use tokio_postgres::error::DbError;
 
@@ -18,6 +19,9 @@ use super::sqlstate::{Remedy, betrays_pooler, poisons_pool, verdict};
 use crate::ingest::error::{DestinationError, Error as IngestError, Facts, StreamError};
 use crate::model::class::Class;
 use crate::model::wanted::SchemaProblems;
+
+pub use row::BadRow;
+use row::more_words;
 
 /// Something failed on the Postgres side.
 #[derive(Debug, thiserror::Error)]
@@ -65,14 +69,28 @@ pub enum Error {
         source: tokio_postgres::Error,
     },
     /// A value cannot be stored.
-    #[error("row {row} of the stream (counted from 0), table {table}, column {:?}: {} cannot be stored in {}: {}", .cell.column.as_str(), .cell.arrow, .cell.pg, .cell.reason)]
+    #[error("row {row} of the stream (counted from 0), table {table}, column {:?}: {} cannot be stored in {}: {}{}", .cell.column.as_str(), .cell.arrow, .cell.pg, .cell.reason, more_words(*.more))]
     Cell {
         /// The table.
         table: String,
         /// Row in the stream, from 0.
         row: u64,
+        /// Rows behind it, as far as they were looked at, that cannot be stored either.
+        more: u64,
         /// Where and why.
         cell: Box<CellError>,
+    },
+    /// More rows are bad than the load may reject.
+    #[error(
+        "more than {max} rows of the stream cannot be stored in table {table} (max_rejects), so the load was ended; the last one seen is {bad}"
+    )]
+    TooManyRejects {
+        /// The table.
+        table: String,
+        /// Most rows that may be rejected.
+        max: u64,
+        /// The row that was one too many.
+        bad: Box<BadRow>,
     },
     /// Columns of the stream do not go into those of the table.
     #[error("the stream does not fit table {table}: {source}")]
@@ -193,6 +211,7 @@ impl Error {
             Error::Statement { source, .. } => source.code().map_or(Class::Unavailable, |code| verdict(code.code()).0),
             Error::Cell { cell, .. } => cell.class(),
             Error::Plan { .. } | Error::Schema(_) | Error::NoKey(_) | Error::Reserved { .. } => Class::BadRequest,
+            Error::TooManyRejects { .. } => Class::BadData,
             Error::NotFound(_) => Class::NotFound,
             Error::Delete(_) => Class::BadRequest,
             Error::Migrate(error) => error.class(),
@@ -230,6 +249,7 @@ impl Error {
         match self {
             Error::Statement { source, .. } | Error::State { source, .. } => source.code().map(|code| code.code()),
             Error::Migrate(error) => error.postgres()?.code().map(|code| code.code()),
+            Error::TooManyRejects { bad, .. } => Some(&bad.sqlstate),
             _ => None,
         }
     }
@@ -264,7 +284,8 @@ impl Error {
     fn facts(&self) -> Facts {
         let owned = |text: Option<&str>| text.map(str::to_owned);
         match self {
-            Error::Cell { table, row, cell } => Facts {
+            Error::TooManyRejects { table, bad, .. } => bad.facts(table),
+            Error::Cell { table, row, cell, .. } => Facts {
                 table: Some(table.clone()),
                 column: Some(cell.column.to_string()),
                 row: Some(*row),

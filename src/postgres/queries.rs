@@ -49,7 +49,14 @@ pub const STATE_STEPS: &[&str] = &[
     include_str!("../../sql/state/0001_streams.sql"),
     include_str!("../../sql/state/0002_embeddings.sql"),
     include_str!("../../sql/state/0003_embedding_migrations.sql"),
+    include_str!("../../sql/state/0003_rejects.sql"),
 ];
+
+/// Rejected rows of a stream.
+pub const REJECT_COUNT: &str = include_str!("../../sql/reject/count.sql");
+
+/// Notes rejected rows.
+pub const REJECT_ADD: &str = include_str!("../../sql/reject/add.sql");
 
 /// Opens a stream.
 pub const STREAM_OPEN: &str = include_str!("../../sql/stream/open.sql");

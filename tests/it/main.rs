@@ -21,6 +21,7 @@ mod plan;
 mod promises;
 mod python_clients;
 mod read;
+mod rejects;
 mod roundtrip;
 mod sql_files;
 mod streams;

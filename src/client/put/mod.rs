@@ -41,6 +41,10 @@ pub struct PutRequest {
     pub migrate_mode: Option<String>,
     /// What to do with rows that Postgres cannot take.
     pub on_bad_row: Option<String>,
+    /// How many such rows may be rejected.
+    pub max_rejects: Option<u64>,
+    /// Whether their values are kept.
+    pub reject_values: bool,
     /// Key columns, in order; empty means not stated.
     pub primary_key: Vec<String>,
 }
@@ -61,6 +65,12 @@ impl PutRequest {
             if let Some(value) = value {
                 options.insert(name.to_owned(), json!(value));
             }
+        }
+        if let Some(most) = self.max_rejects {
+            options.insert("max_rejects".to_owned(), json!(most));
+        }
+        if self.reject_values {
+            options.insert("reject_values".to_owned(), json!(true));
         }
         if !self.primary_key.is_empty() {
             options.insert("primary_key".to_owned(), json!(self.primary_key));

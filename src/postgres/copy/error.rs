@@ -96,6 +96,24 @@ pub enum CellReason {
     },
 }
 
+impl CellReason {
+    /// What Postgres would call it (Appendix A of its manual).
+    pub fn sqlstate(&self) -> &'static str {
+        match self {
+            Self::Null => "23502",
+            Self::OutOfRange | Self::NotFinite => "22003",
+            Self::NulByte => "22021",
+            Self::TooLong { .. } => "22001",
+            Self::NotA(_) | Self::UnknownLabel => "22P02",
+            Self::NullInside(_) => "22004",
+            Self::Ragged => "2202E",
+            Self::FieldTooLarge(_) => "54000",
+            Self::Inexact(_) | Self::WrongLength { .. } => "22000",
+            Self::WrongArray(_) | Self::WrongColumnCount { .. } => "42804",
+        }
+    }
+}
+
 /// A column whose Arrow type cannot go into its Postgres type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("column {column:?}: {arrow} cannot be stored exactly in {pg}{why}")]

@@ -63,6 +63,13 @@ enum Put {
     Disordered,
 }
 
+impl Running {
+    /// Rows that are not in the table and never will be.
+    fn rejected(&self) -> u64 {
+        self.tx.rejected()
+    }
+}
+
 impl AtomicLoad {
     pub(super) fn new(shared: Shared, stream: Option<Writer>, migration: Vec<String>, opened: Opened) -> Self {
         let state = State {
@@ -154,39 +161,44 @@ impl AtomicLoad {
     async fn write_chunk(&self, chunk: Chunk) -> Result<Written, Error> {
         let mut state = self.state.lock().await;
         let mut tries = self.shared.tries();
-        loop {
+        let rejected = loop {
             let started = Instant::now();
             match self.put_next(&mut state, &chunk).await {
-                Ok(Put::Done) => break,
-                Ok(Put::Disordered) => {}
+                Ok(Some(rejected)) => break rejected,
+                Ok(None) => {}
                 Err(error) => self.recover(&mut state, &mut tries, error, started).await?,
             }
-        }
+        };
         self.shared.went_through(&tries);
         let rows = chunk.rows;
         state.rows += rows;
         state.retained.keep(chunk);
         Ok(Written {
-            rows,
+            rows: rows - rejected,
+            rejected,
             ..Written::default()
         })
     }
 
     /// Writes a chunk that comes after all before. Rows that went straight in hold their keys in the stream's order, and
     /// other writers in that of the keys: where they meet, the transaction begins anew and sorts, before they deadlock.
-    async fn put_next(&self, state: &mut State, chunk: &Chunk) -> Result<Put, Error> {
-        let put = self.put(self.running(state).await?, chunk).await?;
-        if put == Put::Done {
-            return Ok(put);
+    ///
+    /// Returns how many rows of the chunk were rejected; `None` when all begins anew.
+    async fn put_next(&self, state: &mut State, chunk: &Chunk) -> Result<Option<u64>, Error> {
+        let running = self.running(state).await?;
+        let before = running.rejected();
+        if self.put(running, chunk).await? == Put::Done {
+            return Ok(Some(running.rejected() - before));
         }
         if state.retained.all().is_some() {
             state.ordered = true;
             state.running = None;
-            return Ok(put);
+            return Ok(None);
         }
         // Too much was sent to send it again; a deadlock, if it comes to one, is one.
-        self.put_ordered(self.running(state).await?, chunk).await?;
-        Ok(Put::Done)
+        let running = self.running(state).await?;
+        self.put_ordered(running, chunk).await?;
+        Ok(Some(running.rejected() - before))
     }
 
     /// After a failure: waits and lets the transaction run again, or gives up.
@@ -293,18 +305,21 @@ impl AtomicLoad {
         let plan = self.shared.plan();
         if plan.stage.is_some() {
             running.affected += match plan.replaces {
-                true => running.tx.swap().await?,
-                false => running.tx.merge().await?,
+                true => running.tx.swap(0..rows).await?,
+                false => running.tx.merge(0..rows, None).await?,
             };
         }
+        let rejected = running.rejected();
         let mut finished = Finished {
             table: plan.table.to_string(),
             migration: self.migration.clone(),
             affected: running.affected,
             deleted: 0,
-            rows,
+            rows: rows - rejected,
+            rejected,
+            load_id: self.shared.load_id(rejected),
         };
-        if complete {
+        if complete && self.shared.may_delete_stale(&stale, rejected) {
             let deleting = delete_in(&running.tx, &plan.table, &stale);
             finished.deleted = running.tx.answered(deleting).await?;
         }
@@ -317,6 +332,7 @@ impl AtomicLoad {
 
     fn ended(&self, finished: Finished) -> Finished {
         metrics::counter!(names::ROWS_COMMITTED).increment(finished.rows);
+        metrics::counter!(names::ROWS_REJECTED).increment(finished.rejected);
         finished
     }
 }

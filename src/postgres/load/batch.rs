@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 use super::halve::halves;
 use super::outcome::{Outcome, outcome};
 use super::plan::Plan;
+use super::reject::RejectCount;
 use super::retry::Next;
 use super::shared::Shared;
 use super::stale::{Sources, Stale};
@@ -32,6 +33,8 @@ pub(super) struct BatchLoad {
     /// Whether chunks of an overwrite go straight into the table, for as long as they meet no key.
     direct: AtomicBool,
     affected: AtomicU64,
+    rejected: AtomicU64,
+    rejects: RejectCount,
     sources: Mutex<Sources>,
 }
 
@@ -46,6 +49,8 @@ impl BatchLoad {
             lanes,
             migration,
             affected: AtomicU64::new(0),
+            rejected: AtomicU64::new(0),
+            rejects: RejectCount::default(),
         }
     }
 
@@ -54,9 +59,11 @@ impl BatchLoad {
         Box::pin(async move {
             let mut tries = self.shared.tries();
             let mut in_doubt = None;
+            // What the last try rejected, for when it turns out that it was committed.
+            let mut rejected = 0;
             loop {
                 let started = Instant::now();
-                let error = match self.attempt(&chunk).await {
+                let error = match self.attempt(&chunk, &mut rejected).await {
                     Ok(written) => {
                         self.shared.went_through(&tries);
                         return Ok(written);
@@ -71,7 +78,10 @@ impl BatchLoad {
                         // The next try locks the stream's row, and that tells.
                         (Some(_), _) => in_doubt = Some(table.clone()),
                         (None, Some(mark)) => match outcome(&self.shared.destination.connections, mark).await {
-                            Outcome::Committed => return Ok(self.written(&chunk, chunk.rows, true)),
+                            Outcome::Committed => {
+                                let affected = chunk.rows - rejected;
+                                return Ok(self.written(&chunk, affected, rejected, true));
+                            }
                             Outcome::Aborted => {}
                             // An overwrite of the same rows changes nothing the second time.
                             Outcome::Unknown if self.shared.plan().stage.is_some() => {}
@@ -102,6 +112,7 @@ impl BatchLoad {
         let second = self.write_chunk(second).await?;
         Ok(Written {
             rows: first.rows + second.rows,
+            rejected: first.rejected + second.rejected,
             ..second
         })
     }
@@ -112,16 +123,17 @@ impl BatchLoad {
     }
 
     /// One try: its rows and the stream's progress in one transaction.
-    async fn attempt(&self, chunk: &Chunk) -> Result<Written, Error> {
+    async fn attempt(&self, chunk: &Chunk, rejected: &mut u64) -> Result<Written, Error> {
         let plan = self.shared.plan();
         let connection = self.shared.destination.connections.get().await?;
-        let mut tx = Transaction::open(connection, plan.clone()).await?;
+        let tx = Transaction::open(connection, plan.clone()).await?;
+        let mut tx = tx.counting_in(&self.rejects);
         let mut durable = true;
         if let Some(stream) = &self.stream {
             let locked = tx.answered(stream.lock(tx.client(), Some(chunk))).await?;
             durable = locked.durable;
             if locked.done {
-                return Ok(self.written(chunk, chunk.rows, durable));
+                return Ok(self.written(chunk, chunk.rows - *rejected, *rejected, durable));
             }
         }
         let affected = self.copy(&mut tx, &plan, chunk).await?;
@@ -129,11 +141,12 @@ impl BatchLoad {
             Some(stream) => Some(tx.answered(stream.advance(tx.client(), chunk)).await?),
             None => None,
         };
+        *rejected = tx.rejected();
         tx.commit().await?;
         if let (Some(stream), Some(next)) = (&self.stream, next) {
             stream.committed(next);
         }
-        Ok(self.written(chunk, affected, durable))
+        Ok(self.written(chunk, affected, *rejected, durable))
     }
 
     async fn copy(&self, tx: &mut Transaction, plan: &Plan, chunk: &Chunk) -> Result<u64, Error> {
@@ -147,16 +160,20 @@ impl BatchLoad {
             return tx.copy_direct_unless_waiting(chunk).await;
         }
         tx.copy_staged(chunk).await?;
-        tx.merge().await
+        tx.merge(chunk.first_row..chunk.first_row + chunk.rows, Some(chunk))
+            .await
     }
 
-    fn written(&self, chunk: &Chunk, affected: u64, durable: bool) -> Written {
+    fn written(&self, chunk: &Chunk, affected: u64, rejected: u64, durable: bool) -> Written {
+        let rows = chunk.rows - rejected;
         self.affected.fetch_add(affected, Ordering::Relaxed);
-        metrics::counter!(names::ROWS_COMMITTED).increment(chunk.rows);
+        self.rejected.fetch_add(rejected, Ordering::Relaxed);
+        metrics::counter!(names::ROWS_COMMITTED).increment(rows);
+        metrics::counter!(names::ROWS_REJECTED).increment(rejected);
         let last = chunk.labels.last();
         Written {
-            rows: chunk.rows,
-            rejected: 0,
+            rows,
+            rejected,
             committed: true,
             durable,
             next_seq: last.map(|label| label.seq + 1),
@@ -178,6 +195,22 @@ impl BatchLoad {
                 _ => return Err(error),
             }
         }
+    }
+
+    /// Rows of the stream that are in the table, and those that were rejected, in all calls; without a stream only the
+    /// latter.
+    async fn stream_rows(&self, plan: &Plan, rejected: u64) -> Result<(u64, u64), Error> {
+        let Some(stream) = &self.stream else {
+            return Ok((0, rejected));
+        };
+        let of_stream = match &plan.rejects {
+            None => 0,
+            Some(rejects) => {
+                let connection = self.shared.destination.connections.get().await?;
+                rejects.of_stream(connection.client()).await?
+            }
+        };
+        Ok((stream.state().rows.saturating_sub(of_stream), of_stream))
     }
 
     /// Ends the stream's row, where the client said that it is complete.
@@ -215,15 +248,19 @@ impl Load for BatchLoad {
 
     async fn finish(&self, complete: bool) -> Result<Finished, IngestError> {
         let plan = self.shared.plan();
+        let rejected = self.rejected.load(Ordering::Relaxed);
+        let (rows, of_stream) = self.stream_rows(&plan, rejected).await?;
         let mut finished = Finished {
             table: plan.table.to_string(),
             migration: self.migration.clone(),
             affected: self.affected.load(Ordering::Relaxed),
             deleted: 0,
-            rows: self.stream.as_ref().map_or(0, |stream| stream.state().rows),
+            rows,
+            rejected: of_stream,
+            load_id: self.shared.load_id(rejected),
         };
-        if complete {
-            let stale = self.sources.lock().await.stale();
+        let stale = self.sources.lock().await.stale();
+        if complete && self.shared.may_delete_stale(&stale, rejected) {
             finished.deleted = self.delete_stale(&plan, &stale).await?;
         }
         if let (true, Some(stream)) = (complete, &self.stream) {

@@ -192,6 +192,7 @@ fn value(table: &TableName, found: &FoundTable, predicate: &Predicate) -> Result
         source,
     })?;
     encode(&plan, &predicate.value).map_err(|cell| Error::Cell {
+        more: 0,
         table: table.to_string(),
         row: 0,
         cell: Box::new(cell),

@@ -1,11 +1,11 @@
-//! Pumps the bytes of one chunk into one COPY statement. Encoding happens between two sends, while the driver's task
+//! Pumps the bytes of rows into one COPY statement. Encoding happens between two sends, while the driver's task
 //! writes the piece before to the socket.
 
 use bytes::{Bytes, BytesMut};
 use futures::SinkExt;
 use tokio_postgres::Client;
 
-use crate::ingest::ports::Chunk;
+use super::rows::Rows;
 use crate::postgres::copy::{CellError, CopyPlan, HEADER, TRAILER};
 
 /// Bytes per CopyData message. The driver passes anything above 4 KiB through as its own message; 256 KiB keeps the
@@ -14,9 +14,9 @@ const PIECE_BYTES: usize = 256 << 10;
 /// Room for the row that crosses the limit.
 const SLACK_BYTES: usize = 16 << 10;
 
-/// Why a chunk could not be copied.
+/// Why rows could not be copied.
 #[derive(Debug)]
-pub(crate) enum CopyFailure {
+pub(super) enum CopyFailure {
     /// A cell that cannot be encoded; `row` is its place in the stream.
     Cell { row: u64, cell: CellError },
     /// The server or the connection.
@@ -29,20 +29,20 @@ impl From<tokio_postgres::Error> for CopyFailure {
     }
 }
 
-/// Sends the chunk's rows and returns how many Postgres counted. On failure the connection must be thrown away.
-pub(crate) async fn copy_chunk(client: &Client, sql: &str, plan: &CopyPlan, chunk: &Chunk) -> Result<u64, CopyFailure> {
+/// Sends the rows and returns how many Postgres counted. After a cell's failure the connection must be thrown away; after
+/// the server's, the transaction can go on from a savepoint.
+pub(super) async fn copy_rows(client: &Client, sql: &str, plan: &CopyPlan, rows: &Rows) -> Result<u64, CopyFailure> {
     let sink = client.copy_in::<_, Bytes>(sql).await?;
     let mut sink = std::pin::pin!(sink);
     let mut out = BytesMut::with_capacity(PIECE_BYTES + SLACK_BYTES);
     out.extend_from_slice(&HEADER);
-    let mut stream_row = chunk.first_row;
-    for batch in &chunk.batches {
+    for piece in rows.pieces() {
         let at = |cell: CellError| CopyFailure::Cell {
-            row: stream_row + cell.row as u64,
+            row: piece.place + cell.row as u64,
             cell,
         };
-        let bound = plan.bind(batch).map_err(at)?;
-        let base = i64::try_from(stream_row).unwrap_or(i64::MAX);
+        let bound = plan.bind(&piece.batch).map_err(at)?;
+        let base = i64::try_from(piece.place).unwrap_or(i64::MAX);
         let mut row = 0;
         while row < bound.rows() {
             row = bound
@@ -53,7 +53,6 @@ pub(crate) async fn copy_chunk(client: &Client, sql: &str, plan: &CopyPlan, chun
                 out.reserve(PIECE_BYTES + SLACK_BYTES);
             }
         }
-        stream_row += batch.num_rows() as u64;
     }
     out.extend_from_slice(&TRAILER);
     sink.send(out.freeze()).await?;

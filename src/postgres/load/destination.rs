@@ -7,6 +7,7 @@ use super::atomic::{AtomicLoad, FinishedLoad};
 use super::batch::BatchLoad;
 use super::patience::Patience;
 use super::plan::{LockLimits, Plan, Target, plan};
+use super::reject::RejectPlan;
 use super::retain::RetainBudget;
 use super::retry::{Policy, Tries};
 use super::room::Room;
@@ -21,7 +22,7 @@ use crate::ingest::request::{LoadOptions, LoadRequest};
 use crate::model::caller::Caller;
 use crate::model::ident::{Ident, TableName};
 use crate::model::migration::MigrationReport;
-use crate::model::options::{CommitMode, WriteMode};
+use crate::model::options::{BadRowPolicy, CommitMode, WriteMode};
 use crate::postgres::catalog::read_table;
 use crate::postgres::connect::{ConnectPlan, Connector};
 use crate::postgres::copy::CopyPlan;
@@ -34,6 +35,7 @@ use crate::postgres::migrate::policy::Policy as MigratePolicy;
 use crate::postgres::migrate::{LockWaits, VerifiedTable};
 use crate::postgres::pool::{Connection, Connections, PoolSettings};
 use crate::postgres::sql::Sql;
+use crate::postgres::state;
 
 /// The part of `limits.max_inflight_bytes` that keeps chunks of open transactions, as its divisor; doors get the rest.
 pub const RETAINED_SHARE: u64 = 4;
@@ -123,6 +125,10 @@ impl PgDestination {
             if let Some(state) = found.filter(|state| state.finished.is_some()) {
                 return Ok(Arc::new(FinishedLoad(state)));
             }
+        }
+        if request.options.on_bad_row == BadRowPolicy::Reject {
+            let connection = self.connections.get().await?;
+            state::ensure(connection.client(), &self.state_schema).await?;
         }
         let opened = self.open_table(&request).await?;
         let writer = match name {
@@ -238,6 +244,9 @@ impl PgDestination {
                 source,
             })
         })?;
+        plan.rejects = RejectPlan::new(request, table.name(), &self.state_schema, &wish.encode)?;
+        // A key that is there already says nothing about a row of an overwrite, so bad rows are looked for in the merge.
+        plan.starts_empty &= plan.rejects.is_none();
         if let Some(store) = &self.embed {
             plan.notes = NotePlan::new(store, connection.client(), table, &request.schema, &wish.encode).await?;
         }

@@ -20,6 +20,24 @@ pub fn copy_into(table: &TableName, columns: &[TargetColumn]) -> String {
     )
 }
 
+/// Which staged rows a statement takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Staged {
+    /// All of them.
+    All,
+    /// Those whose position is from `$1` to below `$2`.
+    Between,
+}
+
+impl Staged {
+    fn condition(self) -> String {
+        match self {
+            Self::All => String::new(),
+            Self::Between => format!(" where {ORDINAL} >= $1 and {ORDINAL} < $2"),
+        }
+    }
+}
+
 /// An upsert of one stream into one table.
 #[derive(Clone, Debug)]
 pub struct Merge {
@@ -65,18 +83,19 @@ impl Merge {
     }
 
     /// Fills the emptied target with the staged rows, in stream order.
-    pub fn refill(&self) -> String {
+    pub fn refill(&self, staged: Staged) -> String {
         let columns = names(&self.columns);
         format!(
-            "insert into {} ({columns}){} select {columns} from {} order by {ORDINAL}",
+            "insert into {} ({columns}){} select {columns} from {}{} order by {ORDINAL}",
             self.table.quoted(),
             self.overriding_words(),
-            self.stage()
+            self.stage(),
+            staged.condition()
         )
     }
 
     /// Moves the staged rows into the target.
-    pub fn merge(&self) -> String {
+    pub fn merge(&self, staged: Staged) -> String {
         let columns = names(&self.columns);
         let key: Vec<String> = self.key.iter().map(Ident::quoted).collect();
         let key = key.join(", ");
@@ -87,12 +106,37 @@ impl Merge {
         };
         format!(
             "insert into {} as pgflight_target ({columns}){overriding} \
-             select {columns} from (select distinct on ({key}) * from {} order by {key}{newest}, {ORDINAL} desc) as pgflight_staged \
+             select {columns} from (select distinct on ({key}) * from {}{} order by {key}{newest}, {ORDINAL} desc) as pgflight_staged \
              on conflict ({key}) {}",
             self.table.quoted(),
             self.stage(),
+            staged.condition(),
             self.on_conflict()
         )
+    }
+
+    /// Makes single rows of the staging table cheap to find, for as long as bad ones are looked for.
+    pub fn index_stage(&self) -> String {
+        format!("create index {} on {} ({ORDINAL})", self.index().quoted(), self.stage())
+    }
+
+    /// Undoes [`Self::index_stage`].
+    pub fn drop_stage_index(&self) -> String {
+        format!("drop index pg_temp.{}", self.index().quoted())
+    }
+
+    /// Position and values, as JSON, of the staged rows with the positions `$1`.
+    pub fn staged_values(&self) -> String {
+        format!(
+            "select {ORDINAL}, (select pg_catalog.row_to_json(r)::text from (select {}) as r) from {} where {ORDINAL} = any ($1)",
+            names(&self.columns),
+            self.stage()
+        )
+    }
+
+    fn index(&self) -> Ident {
+        // The staging table's name is ours and far below the limit.
+        Ident::new(format!("{}_at", self.stage.as_str())).unwrap_or_else(|_| self.stage.clone())
     }
 
     fn overriding_words(&self) -> &'static str {
@@ -228,7 +272,7 @@ mod tests {
             &[("id", PgType::Int8), ("v", PgType::Text), ("j", PgType::Json)],
         );
         assert_eq!(
-            merge.merge(),
+            merge.merge(Staged::All),
             "insert into \"S\".\"t\"\"x\" as pgflight_target (\"id\", \"v\", \"j\") \
              select \"id\", \"v\", \"j\" from (select distinct on (\"id\") * from pg_temp.\"pgflight_stage_1\" \
              order by \"id\", \"_pgflight_ordinal\" desc) as pgflight_staged \
@@ -243,7 +287,7 @@ mod tests {
         let mut merge = merge(&["id"], &[("id", PgType::Int8), ("v", PgType::Int8)]);
         merge.version = Some(Ident::new("v").unwrap());
         merge.skip_unchanged = false;
-        let sql = merge.merge();
+        let sql = merge.merge(Staged::All);
         assert!(
             sql.contains("order by \"id\", \"v\" desc nulls last, \"_pgflight_ordinal\" desc"),
             "{sql}"
@@ -259,7 +303,7 @@ mod tests {
         let mut merge = merge(&[], &[("a", PgType::Int4)]);
         merge.overriding = true;
         assert_eq!(
-            merge.refill(),
+            merge.refill(Staged::All),
             "insert into \"S\".\"t\"\"x\" (\"a\") overriding system value select \"a\" \
              from pg_temp.\"pgflight_stage_1\" order by \"_pgflight_ordinal\""
         );
@@ -269,9 +313,11 @@ mod tests {
     fn a_table_of_key_columns_only_has_nothing_to_update() {
         let merge = merge(&["a", "b"], &[("a", PgType::Int4), ("b", PgType::Int4)]);
         assert!(
-            merge.merge().ends_with("on conflict (\"a\", \"b\") do nothing"),
+            merge
+                .merge(Staged::All)
+                .ends_with("on conflict (\"a\", \"b\") do nothing"),
             "{}",
-            merge.merge()
+            merge.merge(Staged::All)
         );
     }
 

@@ -6,8 +6,9 @@
 //! Rows are appended straight by COPY; an overwrite goes through a staging table, except into an empty table for as long
 //! as no key comes twice; a replace is loaded beside and swapped in at the end. A chunk is one COPY statement, because the
 //! driver shows a server error only at the end of a COPY. A connection whose COPY failed is closed: the driver and the
-//! server may disagree about what comes next on it. `retry` decides what is run again, `outcome` and `stream` find out
-//! what became of a COMMIT that was not answered.
+//! server may disagree about what comes next on it. With `on_bad_row: reject` cells are checked first, and a COPY that the
+//! server refused is undone to a savepoint (`sifted`, `sieve`). `retry` decides what is run again, `outcome` and `stream`
+//! find out what became of a COMMIT that was not answered.
 
 mod atomic;
 mod batch;
@@ -23,11 +24,15 @@ mod patience;
 mod plan;
 mod port;
 mod probe;
+mod reject;
 mod retain;
 mod retry;
 mod room;
+mod rows;
 mod session;
 mod shared;
+mod sieve;
+mod sifted;
 mod stale;
 mod stream;
 mod transaction;

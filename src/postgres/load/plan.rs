@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::merge::{Merge, copy_into};
 use super::patience::Patience;
+use super::reject::RejectPlan;
 use super::unchanged;
 use crate::ingest::request::LoadOptions;
 use crate::model::ident::{Ident, TableName};
@@ -43,6 +44,8 @@ pub(super) struct Plan {
     pub(super) patience: Patience,
     /// What is noted about rows whose texts are embedded.
     pub(super) notes: Option<NotePlan>,
+    /// What is done with bad rows, where they do not fail the load.
+    pub(super) rejects: Option<RejectPlan>,
 }
 
 impl Plan {
@@ -172,6 +175,7 @@ pub(super) fn plan(
         lock_waits: target.lock_waits,
         patience: target.patience,
         notes: None,
+        rejects: None,
     })
 }
 

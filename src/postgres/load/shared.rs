@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::destination::PgDestination;
 use super::plan::Plan;
 use super::retry::{Next, Policy, Tries};
+use super::stale::Stale;
 use super::transaction::is_changed;
 use crate::ingest::request::LoadRequest;
 use crate::postgres::error::Error;
@@ -37,6 +38,21 @@ impl Shared {
 
     pub(super) fn set_plan(&self, plan: Arc<Plan>) {
         *self.plan.write().unwrap_or_else(PoisonError::into_inner) = plan;
+    }
+
+    /// The load's name in the reject table, where it has rows there.
+    pub(super) fn load_id(&self, rejected: u64) -> Option<String> {
+        (rejected > 0).then(|| self.request.load_id.clone())
+    }
+
+    /// Whether what looks stale may go. After a rejected row it may not: the row of an earlier sync could be the only one
+    /// that is left of it.
+    pub(super) fn may_delete_stale(&self, stale: &[Stale], rejected: u64) -> bool {
+        if rejected > 0 && !stale.is_empty() {
+            let table = &self.request.table;
+            tracing::warn!(table = %table, rejected, "rows were rejected, so no stale rows are deleted");
+        }
+        rejected == 0
     }
 
     pub(super) fn tries(&self) -> Tries {

@@ -2,15 +2,19 @@
 //!
 //! Says what happened and never tries again. Dropped before its COMMIT, it closes the connection, and Postgres rolls back.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio_postgres::{Client, SimpleQueryMessage};
 
-use super::copy_in::{CopyFailure, copy_chunk};
+use super::copy_in::{CopyFailure, copy_rows};
+use super::merge::{Merge, Staged};
 use super::patience::Patience;
 use super::plan::{CopyInto, Plan, Stage};
+use super::reject::{RejectCount, RejectShare};
+use super::rows::Rows;
 use super::unchanged::is_mark;
 use crate::ingest::ports::Chunk;
 use crate::postgres::embed::note::NotePlan;
@@ -48,6 +52,7 @@ pub(super) struct Transaction {
     staged: bool,
     /// Whether rows went into the table, so that it must be the one that was planned for.
     wrote: AtomicBool,
+    rejected: RejectShare,
 }
 
 impl Transaction {
@@ -65,7 +70,28 @@ impl Transaction {
             mark,
             staged: false,
             wrote: AtomicBool::new(false),
+            rejected: RejectCount::default().share(),
         }
+    }
+
+    /// One of several transactions of a load, which count their rejects together.
+    pub(super) fn counting_in(mut self, count: &RejectCount) -> Self {
+        self.rejected = count.share();
+        self
+    }
+
+    /// Rows that this transaction rejected.
+    pub(super) fn rejected(&self) -> u64 {
+        self.rejected.here()
+    }
+
+    /// The count of rejects.
+    pub(super) fn rejects(&mut self) -> &mut RejectShare {
+        &mut self.rejected
+    }
+
+    pub(super) fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     pub(super) fn client(&self) -> &Client {
@@ -78,19 +104,20 @@ impl Transaction {
     }
 
     /// Copies a chunk straight into the table.
-    pub(super) async fn copy_direct(&self, chunk: &Chunk) -> Result<u64, Error> {
-        self.copy(chunk, &self.plan.direct).await
+    pub(super) async fn copy_direct(&mut self, chunk: &Chunk) -> Result<u64, Error> {
+        let plan = Arc::clone(&self.plan);
+        self.copy(chunk, &plan.direct).await
     }
 
     /// Copies a chunk of an overwrite straight into the table, which must be the transaction's last wait for a lock.
-    pub(super) async fn copy_direct_unless_waiting(&self, chunk: &Chunk) -> Result<u64, Error> {
+    pub(super) async fn copy_direct_unless_waiting(&mut self, chunk: &Chunk) -> Result<u64, Error> {
         let shorten = self.plan.lock_waits.shorten();
         self.execute(&shorten, "limiting the wait for a lock of").await?;
         self.copy_direct(chunk).await
     }
 
     /// Copies a chunk straight into the table and undoes it when a row of one of its keys is there; `None` then.
-    pub(super) async fn try_direct(&self, chunk: &Chunk) -> Result<Option<u64>, Error> {
+    pub(super) async fn try_direct(&mut self, chunk: &Chunk) -> Result<Option<u64>, Error> {
         let waits = self.plan.lock_waits;
         let guard = format!("savepoint pgflight_direct; {}", waits.shorten());
         self.execute(&guard, "opening a savepoint for").await?;
@@ -123,20 +150,19 @@ impl Transaction {
         self.copy(chunk, &stage.copy).await
     }
 
-    /// Moves what is staged into the table; the number of rows inserted or changed.
-    pub(super) async fn merge(&self) -> Result<u64, Error> {
-        if !self.staged {
-            return Ok(0);
-        }
-        let merge = stage_of(&self.plan)?.merge.merge();
-        self.count(&merge, "merging rows into").await
+    /// Moves what is staged into the table; the number of rows inserted or changed. `places` are those of the staged rows
+    /// in the stream, `chunk` is what they came in where that is one chunk.
+    pub(super) async fn merge(&mut self, places: Range<u64>, chunk: Option<&Chunk>) -> Result<u64, Error> {
+        let plan = Arc::clone(&self.plan);
+        self.move_staged(stage_of(&plan)?, Move::Merge, places, chunk).await
     }
 
     /// Empties the table and fills it from the staging table.
     ///
     /// Until it has the lock, whoever comes later waits behind it, so it waits in short holds and gives its place up between.
-    pub(super) async fn swap(&self) -> Result<u64, Error> {
-        let stage = stage_of(&self.plan)?;
+    pub(super) async fn swap(&mut self, places: Range<u64>) -> Result<u64, Error> {
+        let plan = Arc::clone(&self.plan);
+        let stage = stage_of(&plan)?;
         let table = self.plan.table.quoted();
         let mut rungs = LockWaits::default().ladder().into_iter().peekable();
         while let Some(hold) = rungs.next() {
@@ -158,10 +184,28 @@ impl Transaction {
         if let Some(notes) = &self.plan.notes {
             notes.note_emptied(self.client()).await?;
         }
+        self.move_staged(stage, Move::Refill, places, None).await
+    }
+
+    /// Runs the statement that takes rows out of the staging table; in parts, where bad ones are rejected.
+    async fn move_staged(
+        &mut self,
+        stage: &Stage,
+        how: Move,
+        places: Range<u64>,
+        chunk: Option<&Chunk>,
+    ) -> Result<u64, Error> {
         if !self.staged {
             return Ok(0);
         }
-        self.count(&stage.merge.refill(), "filling").await
+        let plan = Arc::clone(&self.plan);
+        if let Some(rejects) = &plan.rejects {
+            let sql = how.sql(&stage.merge, Staged::Between);
+            let doing = (sql.as_str(), how.doing(), stage);
+            return self.move_sifted(doing, places, chunk, rejects).await;
+        }
+        let sql = how.sql(&stage.merge, Staged::All);
+        self.count(&sql, how.doing()).await
     }
 
     /// Commits, if the rows went into the table that was planned for, and gives the connection back.
@@ -201,38 +245,49 @@ impl Transaction {
         {
             self.connection.note_stage(&stage.merge.stage);
         }
+        self.rejected.keep();
         self.connection.mark_clean();
         if let Some(notes) = &self.plan.notes {
             notes.committed();
         }
     }
 
-    async fn copy(&self, chunk: &Chunk, into: &CopyInto) -> Result<u64, Error> {
-        self.wrote.store(true, Ordering::Relaxed);
-        self.answered(self.copy_and_note(chunk, into)).await
+    async fn copy(&mut self, chunk: &Chunk, into: &CopyInto) -> Result<u64, Error> {
+        let plan = Arc::clone(&self.plan);
+        if let Some(rejects) = &plan.rejects {
+            return self.copy_sifted(chunk, into, rejects).await;
+        }
+        let stored = self.copy_rows(&Rows::of(chunk), into).await?;
+        if let Some(notes) = &plan.notes {
+            self.answered(notes.note(self.client(), chunk)).await?;
+        }
+        Ok(stored)
     }
 
-    async fn copy_and_note(&self, chunk: &Chunk, into: &CopyInto) -> Result<u64, Error> {
-        match copy_chunk(self.client(), &into.sql, &into.plan, chunk).await {
-            Ok(stored) if stored == chunk.rows => {
-                if let Some(notes) = &self.plan.notes {
-                    notes.note(self.client(), chunk).await?;
-                }
-                Ok(stored)
-            }
+    /// One COPY.
+    pub(super) async fn copy_rows(&self, rows: &Rows, into: &CopyInto) -> Result<u64, Error> {
+        self.wrote.store(true, Ordering::Relaxed);
+        self.answered(self.copy_bare(rows, into)).await
+    }
+
+    async fn copy_bare(&self, rows: &Rows, into: &CopyInto) -> Result<u64, Error> {
+        let table = || self.plan.table.to_string();
+        match copy_rows(self.client(), &into.sql, &into.plan, rows).await {
+            Ok(stored) if stored == rows.count() => Ok(stored),
             Ok(stored) => Err(Error::RowsLost {
-                table: self.plan.table.to_string(),
-                sent: chunk.rows,
+                table: table(),
+                sent: rows.count(),
                 stored,
             }),
             Err(CopyFailure::Cell { row, cell }) => Err(Error::Cell {
-                table: self.plan.table.to_string(),
+                table: table(),
                 row,
+                more: rows.bad_behind(row, &into.plan),
                 cell: Box::new(cell),
             }),
             Err(CopyFailure::Server(source)) => {
                 let place = source.as_db_error().and_then(place);
-                let row = place.map(|place| chunk.first_row + place.line.saturating_sub(1));
+                let row = place.map(|place| rows.place(place.line.saturating_sub(1)));
                 let at = row.map_or_else(String::new, |row| format!(" (row {row} of the stream, counted from 0)"));
                 Err(Error::Statement {
                     doing: self.doing("loading rows into") + &at,
@@ -265,8 +320,31 @@ impl Transaction {
         self.answered(running).await
     }
 
-    fn doing(&self, what: &str) -> String {
+    pub(super) fn doing(&self, what: &str) -> String {
         format!("{what} {}", self.plan.table)
+    }
+}
+
+/// How rows leave the staging table.
+#[derive(Clone, Copy)]
+enum Move {
+    Merge,
+    Refill,
+}
+
+impl Move {
+    fn sql(self, merge: &Merge, staged: Staged) -> String {
+        match self {
+            Self::Merge => merge.merge(staged),
+            Self::Refill => merge.refill(staged),
+        }
+    }
+
+    fn doing(self) -> &'static str {
+        match self {
+            Self::Merge => "merging rows into",
+            Self::Refill => "filling",
+        }
     }
 }
 

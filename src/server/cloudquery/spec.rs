@@ -32,9 +32,12 @@ const PLUGIN_KEYS: [&str; 10] = [
     "aws_iam_auth",
 ];
 /// Keys of ours that a client may set for itself.
-const OUR_KEYS: [&str; 6] = [
+const OUR_KEYS: [&str; 9] = [
     "schema",
     "nul_bytes",
+    "on_bad_row",
+    "max_rejects",
+    "reject_values",
     "skip_unchanged",
     "lock_timeout",
     "statement_timeout",

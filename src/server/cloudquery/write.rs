@@ -215,6 +215,11 @@ impl Writer {
             tracing::warn!(table = %command.table, source = command.source_name, "no row came for this table, so its stale rows stay");
             return Ok(());
         }
+        if self.tables.rejects(&command.table) {
+            // The row of an earlier sync could be all that is left of a rejected one.
+            tracing::warn!(table = %command.table, source = command.source_name, "rows of this table were rejected, so its stale rows stay");
+            return Ok(());
+        }
         self.finish_deletions_of(&command.table).await?;
         self.make_room().await?;
         while self.deletions.len() >= self.width.lanes {

@@ -88,11 +88,8 @@ impl PutContext {
             kept: Default::default(),
         })?;
         let options = self.resolve(&call, &decoder)?;
-        let request = LoadRequest {
-            table: call.target.table.clone(),
-            schema: Arc::clone(decoder.schema()),
-            options: options.clone(),
-        };
+        let (name, schema) = (call.target.table.clone(), Arc::clone(decoder.schema()));
+        let request = LoadRequest::new(&call.caller, name, schema, options.clone());
         let table = call.target.table.to_string();
         let session = Session::open(&*self.destination, &call.caller, request).await?;
         let progress = (options.acks == Acks::Progress).then(|| session.watch());

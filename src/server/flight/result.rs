@@ -56,6 +56,9 @@ pub struct PutAnswer {
 pub struct PutEnd {
     /// Rows inserted or changed.
     pub affected: u64,
+    /// The load's name in the reject table, where rows went there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load_id: Option<String>,
     /// Stale rows that were deleted.
     #[serde(skip_serializing_if = "is_zero")]
     pub deleted: u64,
@@ -84,6 +87,7 @@ impl PutAnswer {
     pub fn finished(summary: Summary, commit: CommitMode, duration_ms: u64) -> Self {
         let end = PutEnd {
             affected: summary.finished.affected,
+            load_id: summary.finished.load_id,
             deleted: summary.finished.deleted,
             migration: summary.finished.migration,
             duration_ms,

@@ -7,6 +7,7 @@ mod hostile;
 mod parallel;
 mod peers;
 mod real;
+mod rejects;
 mod state;
 mod suite;
 mod suite_migrate;

@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Schema};
 
 use crate::ingest::batcher::IncomingBatch;
 use crate::ingest::error::Error;
-use crate::ingest::session::{Session, StreamEnd};
+use crate::ingest::session::{Progress, Session, StreamEnd};
 use crate::server::cloudquery::table::is_key;
 
 /// Rows for which a further connection is worth its transactions.
@@ -132,14 +132,20 @@ impl Parts {
         self.sessions.iter().map(|session| session.kept().rows).sum()
     }
 
-    /// Commits everything and returns the number of rows.
-    pub(super) async fn finish(self) -> Result<u64, Error> {
+    /// Commits everything and returns how many rows were stored and rejected.
+    pub(super) async fn finish(self) -> Result<Progress, Error> {
         let ends = self
             .sessions
             .into_iter()
             .map(|session| session.finish(StreamEnd::default()));
         let summaries = futures::future::try_join_all(ends).await?;
-        Ok(summaries.iter().map(|summary| summary.progress.committed).sum())
+        let counts = summaries.iter().map(|summary| &summary.progress);
+        Ok(counts.fold(Progress::default(), |all, one| Progress {
+            rows: all.rows + one.rows,
+            committed: all.committed + one.committed,
+            rejected: all.rejected + one.rejected,
+            ..all
+        }))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Rows of one Write call, table by table: held back until a chunk is worth a COPY, then loaded through sessions of the
 //! core, of which only a few are open at once because each holds a connection.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,7 +16,7 @@ use crate::ingest::batcher::IncomingBatch;
 use crate::ingest::budget::BytePermit;
 use crate::ingest::error::Error;
 use crate::ingest::request::{LoadOptions, LoadRequest};
-use crate::ingest::session::Session;
+use crate::ingest::session::{Progress, Session};
 use crate::model::ident::TableName;
 use crate::model::options::{CommitMode, MigrateMode, StreamOptions, TypeProfile, WriteMode};
 use crate::server::cloudquery::table::CqTable;
@@ -45,6 +45,8 @@ pub(super) struct Tables {
     clock: u64,
     waiting_bytes: usize,
     committed: u64,
+    /// Tables that rows were rejected of.
+    rejecting: HashSet<TableName>,
 }
 
 /// One table: rows that wait, and the load that they go to.
@@ -69,6 +71,19 @@ impl Tables {
             clock: 0,
             waiting_bytes: 0,
             committed: 0,
+            rejecting: HashSet::new(),
+        }
+    }
+
+    /// Whether rows of a table went to the reject table, as far as its loads ended.
+    pub(super) fn rejects(&self, name: &TableName) -> bool {
+        self.rejecting.contains(name)
+    }
+
+    fn ended(&mut self, name: TableName, progress: &Progress) {
+        self.committed += progress.committed;
+        if progress.rejected > 0 {
+            self.rejecting.insert(name);
         }
     }
 
@@ -140,9 +155,9 @@ impl Tables {
         if table.load.is_none() && !table.waiting.is_empty() {
             self.make_room().await?;
         }
-        self.committed += table
-            .settle(&self.context, share(self.lanes, self.tables.len() + 1))
-            .await?;
+        let lanes = share(self.lanes, self.tables.len() + 1);
+        let progress = table.settle(&self.context, lanes).await?;
+        self.ended(name.clone(), &progress);
         Ok(())
     }
 
@@ -153,12 +168,17 @@ impl Tables {
         // Those that hold a connection come first, so that the others find one.
         tables.sort_by_key(|table| table.load.is_none());
         let (context, lanes) = (&self.context, share(self.lanes, tables.len()));
-        let rows: Vec<u64> = stream::iter(tables)
-            .map(|mut table| async move { table.settle(context, lanes).await })
+        let ended: Vec<(TableName, Progress)> = stream::iter(tables)
+            .map(|mut table| async move {
+                let progress = table.settle(context, lanes).await?;
+                Ok::<_, Error>((table.cq.name.clone(), progress))
+            })
             .buffer_unordered(self.lanes)
             .try_collect()
             .await?;
-        self.committed += rows.iter().sum::<u64>();
+        for (name, progress) in ended {
+            self.ended(name, &progress);
+        }
         Ok(())
     }
 
@@ -185,8 +205,9 @@ impl Tables {
     /// Ends the load that was used longest ago when no further one may be opened.
     async fn make_room(&mut self) -> Result<(), Error> {
         let oldest = self.load_to_end();
-        if let Some(table) = oldest.and_then(|name| self.tables.get_mut(&name)) {
-            self.committed += table.end_load().await?;
+        if let Some((name, table)) = oldest.and_then(|name| Some((name.clone(), self.tables.get_mut(&name)?))) {
+            let progress = table.end_load().await?;
+            self.ended(name, &progress);
         }
         Ok(())
     }
@@ -281,15 +302,15 @@ impl Table {
         waiting
     }
 
-    async fn settle(&mut self, context: &WriteContext, lanes: usize) -> Result<u64, Error> {
+    async fn settle(&mut self, context: &WriteContext, lanes: usize) -> Result<Progress, Error> {
         self.flush(context, lanes).await?;
         self.end_load().await
     }
 
-    async fn end_load(&mut self) -> Result<u64, Error> {
+    async fn end_load(&mut self) -> Result<Progress, Error> {
         match self.load.take() {
             Some(load) => load.finish().await,
-            None => Ok(0),
+            None => Ok(Progress::default()),
         }
     }
 }
@@ -333,10 +354,6 @@ async fn open_load(context: &WriteContext, cq: &CqTable, lanes: NonZeroU16) -> R
         ..StreamOptions::default()
     };
     let options = LoadOptions::resolve(chosen.merge_over(settings.config.stream_options(&cq.name)))?;
-    let request = LoadRequest {
-        table: cq.name.clone(),
-        schema: Arc::clone(&cq.schema),
-        options,
-    };
+    let request = LoadRequest::new(&context.caller, cq.name.clone(), Arc::clone(&cq.schema), options);
     Session::open(&*context.destination, &context.caller, request).await
 }
