@@ -49,7 +49,7 @@ pub const STATE_STEPS: &[&str] = &[
     include_str!("../../sql/state/0001_streams.sql"),
     include_str!("../../sql/state/0002_embeddings.sql"),
     include_str!("../../sql/state/0003_embedding_migrations.sql"),
-    include_str!("../../sql/state/0003_rejects.sql"),
+    include_str!("../../sql/state/0004_rejects.sql"),
 ];
 
 /// Rejected rows of a stream.
