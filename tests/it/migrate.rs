@@ -8,6 +8,7 @@ mod door;
 mod fixture;
 mod forced;
 mod held;
+mod history;
 mod kept;
 mod laws;
 mod special;

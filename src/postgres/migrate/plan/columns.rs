@@ -102,6 +102,13 @@ impl Planner<'_> {
             self.reasons.push(Reason::column(column, problem, remedy));
             return;
         }
+        if let (Ok(()), Some(stuck)) = (&change.as_it_is, self.stuck(column)) {
+            let problem = stuck.problem;
+            self.note(format!(
+                "column {column} stays {from}, and each value of type {wanted} is checked: {problem}"
+            ));
+            return;
+        }
         let reason = format!("the stream brings {wanted}, the column is {from}; {to} holds both");
         self.set_type(change, to, widening.rewrites, false, &reason);
     }
