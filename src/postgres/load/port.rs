@@ -18,14 +18,16 @@ use crate::model::ident::TableName;
 use crate::model::migration::MigrationReport;
 use crate::postgres::error::Error;
 use crate::postgres::read;
+use crate::postgres::sqlstate::Remedy;
 
 #[async_trait]
 impl Destination for PgDestination {
     async fn open(&self, caller: &Caller, request: LoadRequest) -> Result<Arc<dyn Load>, IngestError> {
-        // A connection from the pool may have died since it was used; that is nobody's business.
+        // A connection from the pool may have died since it was used, and somebody may change the table between two looks at
+        // it; that is nobody's business.
         for _ in 0..2 {
             match self.open_load(caller, request.clone()).await {
-                Err(error) if error.lost_connection() => {
+                Err(error) if error.lost_connection() || error.remedy() == Remedy::Replan => {
                     tracing::debug!(error = %error, "opening a load again");
                     if error.poisons_pool() {
                         self.connections.condemn();
