@@ -5,6 +5,7 @@
 
 mod place;
 mod row;
+mod words;
 
 use tokio_postgres::error::DbError;
 
@@ -15,13 +16,14 @@ use super::copy::{CellError, PlanError};
 use super::load::delete::DeletePlanError;
 use super::migrate::MigrateError;
 use super::read::error::ReadError;
-use super::sqlstate::{Remedy, betrays_pooler, poisons_pool, verdict};
+use super::sqlstate::{Remedy, poisons_pool, verdict};
 use crate::ingest::error::{DestinationError, Error as IngestError, Facts, StreamError};
 use crate::model::class::Class;
 use crate::model::wanted::SchemaProblems;
 
 pub use row::BadRow;
 use row::more_words;
+use words::words;
 
 /// Something failed on the Postgres side.
 #[derive(Debug, thiserror::Error)]
@@ -371,34 +373,4 @@ impl From<Error> for IngestError {
             source: Some(Box::new(error)),
         })
     }
-}
-
-/// Postgres' message with code, table, column and constraint; the driver's own words when the server said nothing.
-fn words(error: &tokio_postgres::Error) -> String {
-    let Some(db) = error.as_db_error() else {
-        return format!("{error}; the connection to Postgres was lost or never worked");
-    };
-    let mut text = format!("{} (SQLSTATE {}", db.message(), db.code().code());
-    let place = place(db);
-    let column = db
-        .column()
-        .map(str::to_owned)
-        .or_else(|| place.as_ref().and_then(|place| place.column.clone()));
-    for (label, value) in [
-        ("table", db.table()),
-        ("column", column.as_deref()),
-        ("constraint", db.constraint()),
-    ] {
-        if let Some(value) = value {
-            text.push_str(&format!(", {label} {value:?}"));
-        }
-    }
-    text.push(')');
-    if betrays_pooler(db.code().code()) {
-        text.push_str("; a connection pooler seems to stand between that changes the server session between transactions without tracking prepared statements: for PgBouncer set max_prepared_statements above 0 (1.21 or newer) and pool.pooler: transaction, or pool_mode = session");
-    }
-    if let Some(hint) = db.hint() {
-        text.push_str(&format!("; {hint}"));
-    }
-    text
 }
