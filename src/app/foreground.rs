@@ -10,7 +10,7 @@ use crate::config::Config;
 
 /// Runs `pgflight load`.
 pub(super) fn load(command: LoadCommand, config: &Config) -> ExitCode {
-    let server = command.server();
+    let server = command.target.server();
     run(async {
         let outcome = load::run(command.into_args(), server, config).await;
         outcome.map_or_else(|error| fail(error.exit_code(), &error), |_| ExitCode::SUCCESS)

@@ -45,7 +45,7 @@ impl PlanCommandError {
 
 /// Exit code 0 with a plan, also with one that has nothing to do; 1 without, e.g. when it is refused; 2 for a wrong command line.
 pub(super) fn run(command: PlanCommand, config: &Config) -> ExitCode {
-    let (json, server) = (command.json, command.server());
+    let (json, server) = (command.json, command.target.server());
     let args = match command.into_args(config) {
         Ok(args) => args,
         Err(error) => return fail(EXIT_USAGE, &error),

@@ -72,15 +72,6 @@ impl InputFlags {
     }
 }
 
-/// `table`, `schema.table`, or a schema given by itself and then a bare name: schema and table.
-pub(super) fn table_name(schema: Option<String>, table: String) -> (Option<String>, String) {
-    match (schema, table.split_once('.')) {
-        (Some(schema), _) => (Some(schema), table),
-        (None, Some((schema, table))) => (Some(schema.to_owned()), table.to_owned()),
-        (None, None) => (None, table),
-    }
-}
-
 fn delimiter(text: &str) -> Result<u8, String> {
     match (text, text.as_bytes()) {
         ("\\t" | "tab", _) => Ok(b'\t'),

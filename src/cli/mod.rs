@@ -10,6 +10,7 @@ mod load;
 mod plan;
 mod serve;
 mod spawned;
+mod target;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,7 @@ pub use embeddings::{
 pub use load::LoadCommand;
 pub use plan::PlanCommand;
 pub use serve::{Network, ServeCommand};
+pub use target::TargetFlags;
 
 use crate::config::Flags;
 

@@ -93,7 +93,7 @@ fn load_arguments_become_the_clients_request() {
     let Command::Load(load) = invocation.unwrap().command else {
         panic!("not load")
     };
-    assert_eq!(load.server().unwrap().uri, "grpc://h:1");
+    assert_eq!(load.target.server().unwrap().uri, "grpc://h:1");
     let args = load.into_args();
     assert_eq!(args.inputs, ["a.csv", "b*.csv"]);
     assert_eq!(

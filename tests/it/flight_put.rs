@@ -3,22 +3,14 @@
 use serde_json::json;
 use tonic::Code;
 
-use crate::support::database::Database;
 use crate::support::flight::{Flight, batch, command, longs, messages, metadata, path, texts};
-use crate::support::server::Server;
+use crate::support::server::{Server, start};
 
 /// Rows 0..n of (id bigint, name text).
 fn people(first: i64, rows: i64) -> arrow::array::RecordBatch {
     let names: Vec<String> = (first..first + rows).map(|id| format!("name {id}")).collect();
     let names: Vec<Option<&str>> = names.iter().map(|name| Some(name.as_str())).collect();
     batch(vec![("id", longs(first..first + rows)), ("name", texts(&names))])
-}
-
-async fn start() -> (Database, Server, Flight) {
-    let database = Database::create().await;
-    let server = Server::start(&database).await;
-    let flight = Flight::connect(&server).await;
-    (database, server, flight)
 }
 
 #[tokio::test(flavor = "multi_thread")]

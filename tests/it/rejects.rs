@@ -9,9 +9,8 @@ use arrow::array::{ArrayRef, Decimal128Array, RecordBatch, StringArray};
 use serde_json::{Value, json};
 use tonic::Code;
 
-use crate::support::database::Database;
-use crate::support::flight::{Flight, batch, command, longs, texts};
-use crate::support::server::Server;
+use crate::support::flight::{batch, command, longs, texts};
+use crate::support::server::start;
 
 const ROWS: u64 = 1000;
 
@@ -86,13 +85,6 @@ fn batches(bad: &[u64]) -> Vec<RecordBatch> {
     let rows = rows(bad);
     let cuts = [0, 1, 301, 602, 1000];
     cuts.windows(2).map(|cut| rows.slice(cut[0], cut[1] - cut[0])).collect()
-}
-
-async fn start() -> (Database, Server, Flight) {
-    let database = Database::create().await;
-    let server = Server::start(&database).await;
-    let flight = Flight::connect(&server).await;
-    (database, server, flight)
 }
 
 const MODES: [(&str, &str); 6] = [

@@ -1,14 +1,13 @@
 //! Resumable streams through the real door: sequence numbers, replays, gaps, fencing, results that are kept.
 
 use arrow::array::RecordBatch;
-use arrow_flight::{Action, FlightData};
-use futures::TryStreamExt;
+use arrow_flight::FlightData;
 use serde_json::{Value, json};
 use tonic::{Code, Status};
 
 use crate::support::database::Database;
-use crate::support::flight::{Flight, batch, command, longs, messages, metadata};
-use crate::support::server::Server;
+use crate::support::flight::{Flight, batch, command, longs, messages, metadata, reason};
+use crate::support::server::{Server, start};
 
 /// Ten rows of batch `seq`.
 fn rows(seq: i64) -> RecordBatch {
@@ -33,32 +32,6 @@ fn labelled(options: Value, seqs: impl IntoIterator<Item = i64>) -> Vec<FlightDa
         message.app_metadata = json!({"seq": seq, "token": format!("t{seq}")}).to_string().into();
     }
     messages
-}
-
-async fn start() -> (Database, Server, Flight) {
-    let database = Database::create().await;
-    let server = Server::start(&database).await;
-    let flight = Flight::connect(&server).await;
-    (database, server, flight)
-}
-
-async fn act(flight: &Flight, name: &str, body: Value) -> Result<Value, Status> {
-    let action = Action {
-        r#type: name.to_owned(),
-        body: body.to_string().into(),
-    };
-    let mut request = tonic::Request::new(action);
-    *request.metadata_mut() = flight.headers.clone();
-    let answers = flight.client.clone().do_action(request).await?.into_inner();
-    let answers: Vec<arrow_flight::Result> = answers.try_collect().await?;
-    Ok(serde_json::from_slice(&answers[0].body).expect("answers are JSON"))
-}
-
-fn reason(status: &Status) -> &str {
-    status
-        .metadata()
-        .get("x-pgflight-reason")
-        .map_or("", |reason| reason.to_str().expect("an ASCII trailer"))
 }
 
 fn next_seq(status: &Status) -> &str {
@@ -105,7 +78,8 @@ async fn a_resumed_stream_doubles_nothing_and_tells_where_it_stands() {
     );
     assert_eq!(last["rows"], 30, "rows of this call");
     assert_eq!(ids(&database).await, "60/60/59");
-    let status = act(&flight, "pgflight.stream.status", json!({"stream_id": "s"}))
+    let status = flight
+        .act("pgflight.stream.status", json!({"stream_id": "s"}))
         .await
         .unwrap();
     // The shared server of the tests commits without waiting for its disk.
@@ -188,14 +162,14 @@ async fn of_two_writers_of_one_stream_the_newer_wins_and_the_older_is_fenced() {
 async fn an_epoch_from_the_open_action_admits_only_its_holder() {
     let (database, _server, mut flight) = start().await;
     let open = json!({"stream_id": "s", "table": "t"});
-    let first = act(&flight, "pgflight.stream.open", open.clone()).await.unwrap();
+    let first = flight.act("pgflight.stream.open", open.clone()).await.unwrap();
     assert_eq!(
         (first["epoch"].clone(), first["next_seq"].clone()),
         (json!(1), json!(0))
     );
     let with = |epoch: u64| json!({"table": "t", "stream_id": "s", "stream_epoch": epoch});
     flight.send(labelled(with(1), 0..1)).await.unwrap();
-    let second = act(&flight, "pgflight.stream.open", open).await.unwrap();
+    let second = flight.act("pgflight.stream.open", open).await.unwrap();
     assert_eq!(
         (second["epoch"].clone(), second["next_seq"].clone()),
         (json!(2), json!(1))
@@ -221,7 +195,8 @@ async fn a_finished_stream_gives_its_result_again_and_writes_nothing() {
     );
     assert_eq!(again["migration"], first["migration"]);
     assert_eq!(ids(&database).await, "30/30/29");
-    let status = act(&flight, "pgflight.stream.status", json!({"stream_id": "s"}))
+    let status = flight
+        .act("pgflight.stream.status", json!({"stream_id": "s"}))
         .await
         .unwrap();
     assert_eq!(status["result"]["rows"], 30);
@@ -288,11 +263,12 @@ async fn stream_ids_are_rules_that_are_told() {
     let other = json!({"table": "other", "stream_id": "s"});
     let error = flight.send(labelled(other, 0..1)).await.unwrap_err();
     assert!(error.message().contains("belongs to table public.t"), "{error}");
-    let error = act(&flight, "pgflight.stream.status", json!({"stream_id": "nope"}))
+    let error = flight
+        .act("pgflight.stream.status", json!({"stream_id": "nope"}))
         .await
         .unwrap_err();
     assert_eq!(error.code(), Code::NotFound);
-    let error = act(&flight, "pgflight.steam.status", json!({})).await.unwrap_err();
+    let error = flight.act("pgflight.steam.status", json!({})).await.unwrap_err();
     assert!(error.message().contains("pgflight.stream.status"), "{error}");
 }
 

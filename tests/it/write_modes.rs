@@ -8,18 +8,11 @@ use tonic::Code;
 
 use crate::support::database::Database;
 use crate::support::flight::{Flight, batch, command, longs, messages, metadata, texts};
-use crate::support::server::Server;
+use crate::support::server::{Server, start};
 
 fn people(ids: &[i64], name: &str) -> RecordBatch {
     let names: Vec<Option<&str>> = ids.iter().map(|_| Some(name)).collect();
     batch(vec![("id", longs(ids.iter().copied())), ("name", texts(&names))])
-}
-
-async fn start() -> (Database, Server, Flight) {
-    let database = Database::create().await;
-    let server = Server::start(&database).await;
-    let flight = Flight::connect(&server).await;
-    (database, server, flight)
 }
 
 async fn names(database: &Database) -> String {

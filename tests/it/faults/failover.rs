@@ -10,7 +10,7 @@ use super::streams::{create_tables, next_seq, part};
 use crate::support::cluster::{Cluster, Options};
 use crate::support::database::Database;
 use crate::support::feed::{Tap, feed};
-use crate::support::flight::Flight;
+use crate::support::flight::{Flight, reason};
 use crate::support::oracle::Oracle;
 use crate::support::process::Process;
 use crate::support::standby::Standby;
@@ -28,13 +28,9 @@ async fn resume(flight: &Flight, from: u64, acked: u64) -> Result<serde_json::Va
 #[track_caller]
 fn regressed(result: Result<serde_json::Value, Status>) {
     let error = result.expect_err("acknowledged chunks are gone");
-    let reason = error
-        .metadata()
-        .get("x-pgflight-reason")
-        .map(|reason| reason.to_str().unwrap_or_default());
     assert_eq!(
-        (error.code(), reason),
-        (Code::DataLoss, Some("OFFSET_REGRESSED")),
+        (error.code(), reason(&error)),
+        (Code::DataLoss, "OFFSET_REGRESSED"),
         "{error:?}"
     );
 }

@@ -45,7 +45,7 @@ fn sending(table: &str, count: usize, pace: Duration) -> impl futures::Stream<It
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sixty_four_slow_clients_and_a_fast_one_stay_under_the_configured_memory() {
+async fn sixty_four_slow_clients_and_a_fast_one_stay_under_twice_the_configured_memory() {
     let database = Database::create().await;
     for n in 0..SLOW {
         database

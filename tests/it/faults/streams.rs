@@ -11,7 +11,7 @@ use crate::support::chaos::{Deed, Fault, Point, Proxy};
 use crate::support::cluster::{Cluster, Options};
 use crate::support::database::Database;
 use crate::support::feed::{Fed, Plan, Tap, feed};
-use crate::support::flight::{Flight, command};
+use crate::support::flight::{Flight, command, reason};
 use crate::support::oracle::{self, Oracle};
 use crate::support::process::{Process, Signal};
 use crate::support::seed::{Dice, Points};
@@ -323,13 +323,9 @@ async fn a_zombie_replica_that_wakes_up_is_fenced() {
         new.tell(&mut oracle);
         assert!(new.result.is_ok(), "{write}: {}", new.ending());
         let error = old.result.as_ref().expect_err("the stream has another writer");
-        let reason = error
-            .metadata()
-            .get("x-pgflight-reason")
-            .map(|reason| reason.to_str().unwrap_or_default());
         assert_eq!(
-            (error.code(), reason),
-            (Code::Aborted, Some("FENCED")),
+            (error.code(), reason(error)),
+            (Code::Aborted, "FENCED"),
             "{write}: {}",
             old.ending()
         );

@@ -10,7 +10,7 @@ use tonic::{Code, Status};
 
 use crate::support::database::Database;
 use crate::support::flight::{Flight, batch, command, longs, messages, texts};
-use crate::support::server::Server;
+use crate::support::server::start;
 
 const TABLE: &str = "drop table if exists t; create table t (id bigint primary key, n bigint, name text)";
 
@@ -91,13 +91,6 @@ async fn between_chunks(
 const BIG: &str = "4607182418800017408";
 
 const MODES: [&str; 2] = ["append", "overwrite"];
-
-async fn start() -> (Database, Server, Flight) {
-    let database = Database::create().await;
-    let server = Server::start(&database).await;
-    let flight = Flight::connect(&server).await;
-    (database, server, flight)
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn between_two_chunks_a_changed_table_is_read_again_and_every_row_lands() {

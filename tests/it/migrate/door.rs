@@ -8,14 +8,7 @@ use tonic::Code;
 use super::fixture::columns;
 use crate::support::database::Database;
 use crate::support::flight::{Flight, batch, command, longs, path, texts};
-use crate::support::server::Server;
-
-async fn start() -> (Database, Server, Flight) {
-    let database = Database::create().await;
-    let server = Server::start(&database).await;
-    let flight = Flight::connect(&server).await;
-    (database, server, flight)
-}
+use crate::support::server::{Server, start};
 
 fn ids() -> arrow::array::RecordBatch {
     batch(vec![("id", longs([7, 8]))])

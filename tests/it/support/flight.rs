@@ -88,6 +88,12 @@ impl Flight {
     }
 }
 
+/// The trailer that names the rule which a resumable stream broke; empty where there is none.
+pub(crate) fn reason(status: &Status) -> &str {
+    let reason = status.metadata().get("x-pgflight-reason");
+    reason.map_or("", |reason| reason.to_str().expect("an ASCII trailer"))
+}
+
 /// `[schema, table]` or `[table]`.
 pub(crate) fn path(parts: &[&str]) -> FlightDescriptor {
     FlightDescriptor::new_path(parts.iter().map(|part| (*part).to_owned()).collect())

@@ -10,6 +10,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::database::Database;
+use super::flight::Flight;
+
+/// A fresh database, a server over it, and a client of that server.
+pub(crate) async fn start() -> (Database, Server, Flight) {
+    let database = Database::create().await;
+    let server = Server::start(&database).await;
+    let flight = Flight::connect(&server).await;
+    (database, server, flight)
+}
 
 /// A running server.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::schemas::{FRONT, every_type, orders};
-use super::tables::{OF_THE_CLI, RANDOM_IDS};
+use super::tables::{OF_THE_CLI, ignored};
 use super::{Plan, Scene};
 
 /// What the source's own keys amount to.
@@ -15,10 +15,6 @@ const KEYS: [&str; 6] = [
     "peers_orders_pkey primary account,number",
     "peers_types__cq_id_key unique _cq_id",
 ];
-
-fn ignored() -> Vec<&'static str> {
-    OF_THE_CLI.into_iter().chain(RANDOM_IDS).collect()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 #[cfg_attr(

@@ -2,12 +2,8 @@
 
 use serde_json::json;
 
-use super::tables::{OF_THE_CLI, RANDOM_IDS, rows_of};
+use super::tables::{ignored, rows_of};
 use super::{Plan, Scene};
-
-fn ignored() -> Vec<&'static str> {
-    OF_THE_CLI.into_iter().chain(RANDOM_IDS).collect()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 #[cfg_attr(

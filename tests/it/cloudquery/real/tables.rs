@@ -13,6 +13,10 @@ use crate::support::database::Database;
 pub(super) const OF_THE_CLI: [&str; 3] = ["_cq_sync_time", "_cq_source_name", "_cq_sync_group_id"];
 pub(super) const RANDOM_IDS: [&str; 2] = ["_cq_id", "_cq_parent_id"];
 
+pub(super) fn ignored() -> Vec<&'static str> {
+    OF_THE_CLI.into_iter().chain(RANDOM_IDS).collect()
+}
+
 /// Rows by table, as JSON arrays for `jsonb_populate_recordset`.
 pub(super) type Rows = BTreeMap<String, Vec<Value>>;
 
