@@ -8,6 +8,7 @@ pub mod cloudquery;
 pub mod connection;
 pub mod flight;
 pub mod status;
+mod upload;
 
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+use tower::util::MapRequestLayer;
 
 use authority::NamedAuthority;
 use cloudquery::CloudQueryFront;
@@ -26,6 +28,7 @@ use cloudquery::discovery_v1::discovery_server::DiscoveryServer as DiscoveryV1Se
 use cloudquery::pb::plugin_server::PluginServer;
 use connection::Tracked;
 use flight::front::FlightFront;
+use upload::Upload;
 
 /// Sizes and times of the gRPC server.
 #[derive(Clone, Copy, Debug)]
@@ -146,6 +149,7 @@ pub async fn serve(
         .max_frame_size(MAX_FRAME_BYTES)
         .max_concurrent_streams(settings.max_streams)
         .http2_keepalive_interval(Some(settings.keepalive))
+        .layer(MapRequestLayer::new(Upload::guard))
         .add_service(health_service)
         .add_service(flight)
         .add_service(plugin)

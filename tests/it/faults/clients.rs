@@ -7,7 +7,7 @@ use prost::Message as _;
 use serde_json::json;
 use tonic::Code;
 
-use super::{MODES, ROWS, Scene, endless, oracle_for, put};
+use super::{MODES, Mode, ROWS, Scene, endless, oracle_for, put};
 use crate::support::chaos::Proxy;
 use crate::support::database::Database;
 use crate::support::feed::{Plan, Tap, feed};
@@ -75,43 +75,50 @@ async fn a_client_that_vanishes_in_the_middle_leaves_whole_chunks_and_nothing_el
     }
 }
 
-/// F20: the call is cancelled, as a client of any other language does it: by a reset of its HTTP/2 stream. (A dropped
-/// tonic call goes on sending, so h2 is used.)
+/// F20: the call is cancelled, or its deadline passes, or its program is stopped: a client of any language resets the HTTP/2
+/// stream then. None of these is the end of the rows. (A dropped tonic call goes on sending, so h2 is used.)
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancelled_call_is_rolled_back_and_leaves_nothing() {
     for mode in MODES {
-        let scene = Scene::set().await;
-        let mut oracle = oracle_for(mode);
-        let batches: Vec<_> = (0..5).map(|seq| mode.rows("cancelled", seq, ROWS)).collect();
-        let socket = tokio::net::TcpStream::connect(scene.server.address()).await.unwrap();
-        let (requests, connection) = h2::client::handshake(socket).await.unwrap();
-        let driving = tokio::spawn(connection);
-        let (_answer, mut body) = requests.ready().await.unwrap().send_request(do_put(), false).unwrap();
-        for (seq, message) in messages(mode.to(ROWS), &batches).into_iter().enumerate() {
-            let message = message.encode_to_vec();
-            let length = u32::try_from(message.len()).unwrap().to_be_bytes();
-            body.send_data([&[0][..], &length, &message].concat().into(), false)
-                .unwrap();
-            if let Some(seq) = seq.checked_sub(1) {
-                oracle.sent("cancelled", seq as u64, ROWS);
-            }
+        for reason in [h2::Reason::CANCEL, h2::Reason::NO_ERROR] {
+            cancel(mode, reason).await;
         }
-        // A table with pages was written to, which stays to be seen however late somebody looks.
-        let written = format!(
-            "select coalesce(pg_relation_size(to_regclass('{}')), 0) > 0",
-            mode.table()
-        );
-        let staged = "exists (select from pg_stat_activity where datname = current_database() and query ilike '%copy%' \
-                      and application_name = 'pgflight')";
-        scene.database.wait_for(&format!("{written} or {staged}")).await;
-        body.send_reset(h2::Reason::CANCEL);
-        oracle.assert_holds(&scene.database, &format!("{mode:?}")).await;
-        if mode.atomic() {
-            let count = format!("select count(*) from {}", mode.table());
-            assert_eq!(scene.database.value(&count).await, "0", "{mode:?}");
-        }
-        driving.abort();
     }
+}
+
+async fn cancel(mode: Mode, reason: h2::Reason) {
+    let scene = Scene::set().await;
+    let mut oracle = oracle_for(mode);
+    let batches: Vec<_> = (0..5).map(|seq| mode.rows("cancelled", seq, ROWS)).collect();
+    let socket = tokio::net::TcpStream::connect(scene.server.address()).await.unwrap();
+    let (requests, connection) = h2::client::handshake(socket).await.unwrap();
+    let driving = tokio::spawn(connection);
+    let (_answer, mut body) = requests.ready().await.unwrap().send_request(do_put(), false).unwrap();
+    for (seq, message) in messages(mode.to(ROWS), &batches).into_iter().enumerate() {
+        let message = message.encode_to_vec();
+        let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+        body.send_data([&[0][..], &length, &message].concat().into(), false)
+            .unwrap();
+        if let Some(seq) = seq.checked_sub(1) {
+            oracle.sent("cancelled", seq as u64, ROWS);
+        }
+    }
+    // A table with pages was written to, which stays to be seen however late somebody looks.
+    let written = format!(
+        "select coalesce(pg_relation_size(to_regclass('{}')), 0) > 0",
+        mode.table()
+    );
+    let staged = "exists (select from pg_stat_activity where datname = current_database() and query ilike '%copy%' \
+                  and application_name = 'pgflight')";
+    scene.database.wait_for(&format!("{written} or {staged}")).await;
+    body.send_reset(reason);
+    let context = format!("{mode:?} {reason:?}");
+    oracle.assert_holds(&scene.database, &context).await;
+    if mode.atomic() {
+        let count = format!("select count(*) from {}", mode.table());
+        assert_eq!(scene.database.value(&count).await, "0", "{context}");
+    }
+    driving.abort();
 }
 
 /// An end of stream that lacks what a strict stream promised commits nothing.
