@@ -90,15 +90,18 @@ async fn cancel(mode: Mode, reason: h2::Reason) {
     let scene = Scene::set().await;
     let mut oracle = oracle_for(mode);
     let batches: Vec<_> = (0..5).map(|seq| mode.rows("cancelled", seq, ROWS)).collect();
-    let socket = tokio::net::TcpStream::connect(scene.server.address()).await.unwrap();
-    let (requests, connection) = h2::client::handshake(socket).await.unwrap();
+    let socket = tokio::net::TcpStream::connect(scene.server.address())
+        .await
+        .expect("it accepts");
+    let (requests, connection) = h2::client::handshake(socket).await.expect("HTTP/2");
     let driving = tokio::spawn(connection);
-    let (_answer, mut body) = requests.ready().await.unwrap().send_request(do_put(), false).unwrap();
+    let mut requests = requests.ready().await.expect("a place for a stream");
+    let (_answer, mut body) = requests.send_request(do_put(), false).expect("a stream");
     for (seq, message) in messages(mode.to(ROWS), &batches).into_iter().enumerate() {
         let message = message.encode_to_vec();
-        let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+        let length = u32::try_from(message.len()).expect("a small message").to_be_bytes();
         body.send_data([&[0][..], &length, &message].concat().into(), false)
-            .unwrap();
+            .expect("the stream is open");
         if let Some(seq) = seq.checked_sub(1) {
             oracle.sent("cancelled", seq as u64, ROWS);
         }
