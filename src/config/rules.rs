@@ -95,6 +95,13 @@ fn limits(raw: &RawConfig, problems: &mut Vec<Problem>) {
         );
         problems.push(Problem::new("limits.max_inflight_bytes", message));
     }
+    if limits.http2_connection_window_bytes / 4 < limits.http2_stream_window_bytes {
+        let message = format!(
+            "is {}, less than four times `limits.http2_stream_window_bytes` ({}): a connection could have too few calls at once",
+            limits.http2_connection_window_bytes, limits.http2_stream_window_bytes
+        );
+        problems.push(Problem::new("limits.http2_connection_window_bytes", message));
+    }
     if u32::from(raw.lanes.get()) > raw.pool.max_size {
         let message = format!(
             "is {}, more than the {} connections of `pool.max_size`",

@@ -45,6 +45,15 @@ pub struct GrpcSettings {
     pub keepalive: Duration,
 }
 
+impl GrpcSettings {
+    /// So many that those that wait for memory, each with a full window, cannot use up the connection's: the rest of a message
+    /// that was given memory has to get through.
+    fn streams_of_a_connection(&self) -> u32 {
+        let fitting = (self.connection_window_bytes / self.stream_window_bytes).max(1);
+        self.max_streams.map_or(fitting, |streams| streams.min(fitting))
+    }
+}
+
 /// Largest HTTP/2 frame that we let clients send: fewer frames per batch than the default of 16 KiB.
 const MAX_FRAME_BYTES: u32 = 1 << 20;
 
@@ -147,9 +156,11 @@ pub async fn serve(
         .initial_stream_window_size(settings.stream_window_bytes)
         .initial_connection_window_size(settings.connection_window_bytes)
         .max_frame_size(MAX_FRAME_BYTES)
-        .max_concurrent_streams(settings.max_streams)
+        .max_concurrent_streams(Some(settings.streams_of_a_connection()))
         .http2_keepalive_interval(Some(settings.keepalive))
-        .layer(MapRequestLayer::new(Upload::guard))
+        .layer(MapRequestLayer::new(move |request| {
+            Upload::guard(request, settings.max_message_bytes)
+        }))
         .add_service(health_service)
         .add_service(flight)
         .add_service(plugin)

@@ -58,10 +58,12 @@ fn compose_names_only_services_volumes_and_images_that_are_there() {
 fn every_variable_that_compose_and_dockerfile_set_is_in_force() {
     let compose = compose();
     let mut environment = dockerfile_variables();
+    let of_the_allocator = environment.remove("MALLOC_ARENA_MAX");
+    assert_eq!(of_the_allocator.as_deref(), Some("2"));
     assert_eq!(
         environment.len(),
         2,
-        "the Dockerfile sets the two addresses: {environment:?}"
+        "beside it the Dockerfile sets the two addresses: {environment:?}"
     );
     for (name, value) in compose["services"]["pgflight"]["environment"]
         .as_mapping()

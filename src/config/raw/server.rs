@@ -47,7 +47,8 @@ pub struct Limits {
     /// Largest gRPC message, in bytes.
     #[schemars(range(min = 65536, max = 2147483647))]
     pub max_message_bytes: u64,
-    /// Bytes of Arrow data that all streams together may hold in memory.
+    /// Bytes of memory that all streams together may take: a third for messages, from their first byte on, a quarter for rows of open
+    /// transactions, the rest for HTTP/2 windows and buffers. A message that is larger than its third is taken alone.
     #[schemars(range(min = 1048576))]
     pub max_inflight_bytes: u64,
     /// Streams at once, of all clients.
@@ -58,7 +59,8 @@ pub struct Limits {
     /// HTTP/2 flow-control window of one stream, in bytes.
     #[schemars(range(min = 65535, max = 2147483647))]
     pub http2_stream_window_bytes: u32,
-    /// HTTP/2 flow-control window of one connection, in bytes: as many streams of it as fit may stand still before the others do.
+    /// HTTP/2 flow-control window of one connection, in bytes. A connection may have as many streams at once as their windows fit
+    /// in here, so that those that stand still cannot stop the others.
     #[schemars(range(min = 65535, max = 2147483647))]
     pub http2_connection_window_bytes: u32,
     /// How often an idle connection is asked whether it is alive.

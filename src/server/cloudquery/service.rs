@@ -23,6 +23,7 @@ use crate::server::auth::Authenticator;
 use crate::server::connection::ConnectionInfo;
 use crate::server::flight::put::Life;
 use crate::server::status::{code, status};
+use crate::server::upload::Gate;
 
 /// The version of the plugin protocol that this service speaks.
 const PROTOCOL: i32 = 3;
@@ -220,6 +221,7 @@ impl Plugin for CloudQueryFront {
         } = self.client(&request, "Write")?;
         let place = self.shared.streams.clone().try_acquire_owned();
         let _place = place.map_err(|_| status(&Error::Busy))?;
+        let gate = Gate::of(&request);
         let writer = Writer::new(WriteContext {
             client,
             destination,
@@ -227,7 +229,7 @@ impl Plugin for CloudQueryFront {
             budget: self.shared.budget.clone(),
         });
         let outcome = tokio::select! {
-            outcome = writer.run(request.into_inner()) => outcome,
+            outcome = writer.run(request.into_inner(), gate) => outcome,
             () = self.shared.life.stopping.cancelled() => Err(Error::Draining),
         };
         match outcome {

@@ -27,6 +27,7 @@ use crate::ingest::ports::Destination;
 use crate::model::caller::Caller;
 use crate::model::command::{DeleteRecords, DeleteStale};
 use crate::model::ident::TableName;
+use crate::server::upload::Gate;
 use migrations::Migrations;
 use tables::{Rows, Tables};
 
@@ -80,6 +81,8 @@ pub(super) struct Writer {
     /// Rows that came for each table.
     received: HashMap<TableName, u64>,
     counts: Counts,
+    /// Memory of the message that is on its way.
+    room: Option<BytePermit>,
     /// After the first deletion of stale rows the client does not look for an error before it has sent all: an early status
     /// would reach it as a bare EOF.
     must_drain: bool,
@@ -98,6 +101,7 @@ impl Writer {
             deleting: HashSet::new(),
             received: HashMap::new(),
             counts: Counts::default(),
+            room: None,
             must_drain: false,
             failure: None,
             context,
@@ -108,10 +112,11 @@ impl Writer {
     ///
     /// # Errors
     /// The first failure; what was committed before stays.
-    pub(super) async fn run<S>(mut self, mut messages: S) -> Result<Counts, Error>
+    pub(super) async fn run<S>(mut self, mut messages: S, gate: Gate) -> Result<Counts, Error>
     where
         S: Stream<Item = Result<pb::write::Request, Status>> + Unpin,
     {
+        gate.close();
         loop {
             let due = [self.tables.due(), self.migrations.due()].into_iter().flatten().min();
             let due_at = due.map(tokio::time::Instant::from_std);
@@ -123,6 +128,14 @@ impl Writer {
                     Some(Ok(_)) if self.failure.is_some() => Ok(()),
                     Some(Ok(request)) => self.take(request.message).await,
                 },
+                bytes = gate.asked() => {
+                    let room = match self.failure {
+                        None => self.permit(bytes).await.map(Some),
+                        Some(_) => Ok(None),
+                    };
+                    gate.grant();
+                    room.map(|room| self.room = room)
+                }
                 () = tokio::time::sleep_until(due_at.unwrap_or_else(tokio::time::Instant::now)), if due.is_some() => {
                     self.write_due().await
                 }
@@ -150,8 +163,14 @@ impl Writer {
         if matches!(message, Some(Message::Delete(_))) {
             self.must_drain = true;
         }
-        let permit = match &message {
-            Some(Message::Insert(insert)) => Some(self.permit(insert.record.len()).await?),
+        let room = self.room.take();
+        let permit = match (&message, room) {
+            (Some(Message::Insert(insert)), Some(room)) if room.bytes() >= insert.record.len() => Some(room),
+            // It unpacks to more than was received.
+            (Some(Message::Insert(insert)), room) => {
+                drop(room);
+                Some(self.permit(insert.record.len()).await?)
+            }
             _ => None,
         };
         let command = self.decoder.read(message).map_err(|error| self.numbered(error))?;

@@ -20,6 +20,7 @@ use crate::ingest::error::{Error, RequestError, StreamError};
 use crate::model::caller::Caller;
 use crate::server::auth::{Authenticator, credentials};
 use crate::server::status::status;
+use crate::server::upload::Gate;
 
 /// Flight service over the ingest core.
 #[derive(Clone, Debug)]
@@ -40,8 +41,10 @@ impl FlightFront {
         if self.put.life.draining.is_cancelled() {
             return Err(Error::Draining);
         }
+        let gate = Gate::of(&request);
         let (headers, _, mut rest) = request.into_parts();
         let first = first_message(&mut rest, self.put.idle_timeout).await?;
+        gate.close();
         let Some(wanted) = &first.flight_descriptor else {
             return Err(RequestError::Malformed(
                 "the first message carries no Flight descriptor; send a PATH [table] or a CMD {\"table\": \"t\"} with the schema"
@@ -50,7 +53,7 @@ impl FlightFront {
             .into());
         };
         match descriptor::read(wanted)? {
-            Command::Plain(target) => self.put.clone().put(PutCall { caller, headers, target, first, rest }).await,
+            Command::Plain(target) => self.put.clone().put(PutCall { caller, headers, target, first, rest, gate }).await,
             Command::FlightSql(command) => Err(RequestError::Unsupported(format!(
                 "the Flight SQL command {command} is not offered yet; use a plain descriptor: PATH [table] or CMD {{\"table\": \"t\"}}"
             ))

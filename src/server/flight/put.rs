@@ -26,6 +26,7 @@ use crate::ingest::session::{Session, StreamEnd};
 use crate::model::caller::Caller;
 use crate::model::options::Acks;
 use crate::server::status::status;
+use crate::server::upload::Gate;
 
 /// What every put shares.
 #[derive(Clone, Debug)]
@@ -69,6 +70,8 @@ pub struct PutCall<S> {
     pub first: FlightData,
     /// The rest of the stream.
     pub rest: S,
+    /// Where its messages ask for memory.
+    pub gate: Gate,
 }
 
 impl PutContext {
@@ -98,6 +101,8 @@ impl PutContext {
             context: self,
             decoder,
             rest: call.rest,
+            gate: call.gate,
+            room: None,
             message: 1,
             has_stream: options.stream_id.is_some(),
             _place: place,
@@ -199,6 +204,9 @@ struct Pump<S> {
     context: PutContext,
     decoder: Decoder,
     rest: S,
+    gate: Gate,
+    /// Memory of the message that is on its way.
+    room: Option<BytePermit>,
     message: u64,
     has_stream: bool,
     /// One of `limits.max_streams`, for as long as the stream lives.
@@ -229,10 +237,14 @@ where
         session.finish(end).await
     }
 
-    /// The next message; waits at most the idle timeout, and writes a part-filled chunk when its time has come.
+    /// The next message; waits while bytes of it come, at most the idle timeout for each, and writes a part-filled chunk
+    /// when its time has come.
     async fn next(&mut self, session: &mut Session) -> Result<Option<FlightData>, Error> {
-        let idle_at = tokio::time::Instant::now() + self.context.idle_timeout;
+        let idle = self.context.idle_timeout;
+        let mut waiting = Instant::now();
         loop {
+            let quiet = self.gate.received().map_or(waiting, |received| received.max(waiting));
+            let idle_at = tokio::time::Instant::from_std(quiet + idle);
             let flush_at = session.flush_at().map(tokio::time::Instant::from_std);
             tokio::select! {
                 biased;
@@ -243,12 +255,18 @@ where
                     Some(Err(status)) => Err(broken(session, &status)),
                     None => Ok(None),
                 },
+                bytes = self.gate.asked() => {
+                    self.room = Some(self.acquire(bytes, session).await?);
+                    self.gate.grant();
+                    waiting = Instant::now();
+                }
                 () = tokio::time::sleep_until(flush_at.unwrap_or(idle_at)), if flush_at.is_some() => session.flush().await?,
                 // Others wait for memory that this stream holds for a chunk that is not full yet.
                 () = self.context.budget.pressed(), if session.holds_rows() => session.flush().await?,
                 () = tokio::time::sleep_until(idle_at) => {
-                    let idle = self.context.idle_timeout;
-                    return Err(StreamError::Idle { idle, kept: session.kept() }.into());
+                    if self.gate.received().is_none_or(|received| received <= quiet) {
+                        return Err(StreamError::Idle { idle, kept: session.kept() }.into());
+                    }
                 }
             }
         }
@@ -264,7 +282,14 @@ where
         let wire_bytes = data.data_body.len();
         let bytes = self.decoder.bytes(&data);
         let bytes = bytes.map_err(|reason| self.undecodable(session, reason))?;
-        let permit = self.acquire(bytes, session).await?;
+        let permit = match self.room.take() {
+            Some(room) if room.bytes() >= bytes => room,
+            // It unpacks to more than was received.
+            room => {
+                drop(room);
+                self.acquire(bytes, session).await?
+            }
+        };
         let label = seq.map(|seq| Label {
             seq,
             token,
