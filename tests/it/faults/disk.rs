@@ -1,34 +1,60 @@
 //! F12: no space left. A small file system holds a tablespace: of the table, or of temporary tables (where an overwrite
-//! stages its rows). Root, or sudo, mounts a tmpfs for it; without either the table's own test gets the same SQLSTATE from
-//! a trigger. No trigger stands on a staging table, so that test cannot run then, and fails unless it is told so.
+//! stages its rows); or it holds the server's write-ahead log. Root, or sudo, mounts a tmpfs for it; without either the
+//! table's own test gets the same SQLSTATE from a trigger. The others cannot run then, and fail unless they are told so.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tonic::Code;
 
-use super::{MODES, Mode, Scene, oracle_for, put};
+use super::postmaster::is_alive;
+use super::{MODES, Mode, Scene, endless, oracle_for, put};
 use crate::support::cluster::{Cluster, Options};
 use crate::support::database::Database;
+use crate::support::feed::{Tap, feed};
+use crate::support::flight::Flight;
 use crate::support::seed::Points;
 
-/// A file system of a few MiB; unmounted when dropped, after the cluster that uses it.
+/// A small file system; unmounted when dropped, after the cluster that uses it.
 struct SmallDisk {
     path: PathBuf,
 }
 
 impl SmallDisk {
     /// `None` without the right to mount.
-    fn mount(for_owner_of: &Path, name: &str) -> Option<Self> {
+    fn mount(for_owner_of: &Path, name: &str, mebibytes: u32) -> Option<Self> {
         let path = std::env::temp_dir().join(format!("pgflight-small-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&path).expect("a directory for temporary files");
         let owner = std::fs::metadata(for_owner_of).expect("the cluster's data");
-        let options = format!("size=3m,mode=0755,uid={},gid={}", owner.uid(), owner.gid());
+        let options = format!("size={mebibytes}m,mode=0755,uid={},gid={}", owner.uid(), owner.gid());
         let mounted = as_root(&["mount", "-t", "tmpfs", "-o", &options, "none"], &path);
+        if !mounted {
+            assert!(
+                std::env::var_os(WITHOUT_MOUNT).is_some() || name == "table",
+                "this test mounts a file system of {mebibytes} MiB: run it as root or with a sudo that asks nothing, or set \
+                 {WITHOUT_MOUNT}=1 to leave it out"
+            );
+        }
         mounted.then_some(Self { path })
+    }
+
+    /// Puts the write-ahead log of a cluster here.
+    fn take_log_of(&self, cluster: &mut Cluster) {
+        cluster.stop();
+        let (from, to) = (cluster.address().data_dir.join("pg_wal"), self.path.join("pg_wal"));
+        let text = |path: &Path| path.to_str().expect("paths of tests are texts").to_owned();
+        assert!(as_root(&["cp", "-a", &text(&from)], &to), "its log is copied");
+        assert!(as_root(&["rm", "-r"], &from), "its log has moved");
+        assert!(as_root(&["ln", "-s", &text(&to)], &from), "its log is linked");
+        cluster.start();
+    }
+
+    fn grow(&self, mebibytes: u32) {
+        let size = format!("remount,size={mebibytes}m");
+        assert!(as_root(&["mount", "-o", &size], &self.path), "it grows");
     }
 }
 
@@ -71,7 +97,7 @@ async fn a_full_disk_is_named_loses_nothing_and_heals_without_a_restart() {
     // Declared first, so that it is unmounted last.
     let disk;
     let cluster = cluster();
-    disk = SmallDisk::mount(&cluster.address().data_dir, "table");
+    disk = SmallDisk::mount(&cluster.address().data_dir, "table", 3);
     let disk = disk.as_ref().map(|disk| disk.path.as_path());
     // Each case waits for a retry after seconds, so a short run takes three modes.
     let short = |mode: &Mode| Points::short(1).is_long() || [MODES[0], MODES[3], MODES[6]].contains(mode);
@@ -84,12 +110,8 @@ async fn a_full_disk_is_named_loses_nothing_and_heals_without_a_restart() {
 async fn a_disk_that_is_full_of_staged_rows_heals_without_a_restart() {
     let disk;
     let cluster = cluster();
-    disk = SmallDisk::mount(&cluster.address().data_dir, "staging");
+    disk = SmallDisk::mount(&cluster.address().data_dir, "staging", 3);
     if disk.is_none() {
-        assert!(
-            std::env::var_os(WITHOUT_MOUNT).is_some(),
-            "this test mounts a file system of 3 MiB: run it as root or with a sudo that asks nothing, or set {WITHOUT_MOUNT}=1 to leave it out"
-        );
         return;
     }
     let disk = disk.as_ref().map(|disk| disk.path.as_path());
@@ -99,6 +121,79 @@ async fn a_disk_that_is_full_of_staged_rows_heals_without_a_restart() {
     for mode in staging.filter(short) {
         fill(&cluster, disk, Full::Staging, mode).await;
     }
+}
+
+/// A server whose log is full ends itself, and cannot come back before there is room.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_log_stops_postgres_and_with_room_again_nothing_is_lost_or_doubled() {
+    let short = |mode: &Mode| Points::short(1).is_long() || [MODES[0], MODES[3]].contains(mode);
+    for mode in MODES.into_iter().filter(short) {
+        fill_log(mode).await;
+    }
+}
+
+async fn fill_log(mode: Mode) {
+    let disk;
+    let mut cluster = Cluster::private(&Options {
+        settings: vec!["max_wal_size=4GB".to_owned()],
+        ..Options::default()
+    });
+    disk = SmallDisk::mount(&cluster.address().data_dir, "log", 64);
+    let Some(disk) = &disk else { return };
+    disk.take_log_of(&mut cluster);
+    let scene = Scene::over(Database::create_in(&cluster).await, json!({})).await;
+    let Scene {
+        mut database,
+        server,
+        proxy,
+    } = scene;
+    let (mut oracle, tap) = (oracle_for(mode), Tap::default());
+    let flight = Flight::connect(&server).await;
+    let load = tokio::spawn(feed(flight.clone(), endless(mode, "hit"), tap.clone()));
+    tap.wait_for(5).await;
+    use_up_the_log(&database, &cluster.address().log).await;
+    disk.grow(512);
+    while tokio::net::TcpStream::connect(("127.0.0.1", cluster.address().port))
+        .await
+        .is_ok()
+    {
+        let trial = tokio_postgres::connect(&cluster.address().uri, tokio_postgres::NoTls);
+        if trial.await.is_ok() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    if !is_alive(cluster.address().pid) {
+        cluster.start();
+    }
+    database.reconnect().await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    tap.close();
+    let fed = load.await.expect("the load ended");
+    fed.tell(&mut oracle);
+    let context = format!("{mode:?}: {}", fed.ending());
+    let again = put(&mut flight.clone(), mode, &mut oracle, "after", 2).await;
+    assert!(again.is_ok(), "it heals without a restart of ours: {again:?} {context}");
+    oracle.assert_holds(&database, &context).await;
+    drop((server, proxy));
+}
+
+/// Begins one segment of the log after the other until there is no space for the next.
+async fn use_up_the_log(database: &Database, log: &Path) {
+    let client = database.connect().await;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !client.is_closed() {
+        assert!(Instant::now() < deadline, "A10 the log was never full");
+        drop(
+            client
+                .simple_query("select pg_logical_emit_message(false, '', ''), pg_switch_wal()")
+                .await,
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let log = std::fs::read_to_string(log).expect("the server's log");
+    let panic = log.lines().find(|line| line.contains("PANIC")).unwrap_or_default();
+    assert!(panic.contains("No space left on device"), "A10 {panic:?}");
 }
 
 async fn fill(cluster: &Cluster, disk: Option<&Path>, full: Full, mode: Mode) {

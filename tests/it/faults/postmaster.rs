@@ -97,7 +97,7 @@ fn children_of(pid: u32) -> Vec<u32> {
     text.split_whitespace().filter_map(|word| word.parse().ok()).collect()
 }
 
-fn is_alive(pid: u32) -> bool {
-    // A process that is dead and only waits for its parent has state Z.
+/// Whether a process is there and not only waits for its parent.
+pub(super) fn is_alive(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
