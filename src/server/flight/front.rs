@@ -1,7 +1,5 @@
 //! The FlightService that clients see. Plain descriptors are served here; everything that is not offered says so.
 
-use std::time::Duration;
-
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::{
     Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse,
@@ -21,6 +19,9 @@ use crate::model::caller::Caller;
 use crate::server::auth::{Authenticator, credentials};
 use crate::server::status::status;
 use crate::server::upload::Gate;
+
+/// A first message of so many bytes needs no memory that others have to give back: a schema of some thousand columns.
+const SCHEMA_BYTES: usize = 256 << 10;
 
 /// Flight service over the ingest core.
 #[derive(Clone, Debug)]
@@ -43,8 +44,7 @@ impl FlightFront {
         }
         let gate = Gate::of(&request);
         let (headers, _, mut rest) = request.into_parts();
-        let first = first_message(&mut rest, self.put.idle_timeout).await?;
-        gate.close();
+        let first = self.first_message(&mut rest, &gate).await?;
         let Some(wanted) = &first.flight_descriptor else {
             return Err(RequestError::Malformed(
                 "the first message carries no Flight descriptor; send a PATH [table] or a CMD {\"table\": \"t\"} with the schema"
@@ -60,30 +60,48 @@ impl FlightFront {
             .into()),
         }
     }
-}
 
-async fn first_message(rest: &mut Streaming<FlightData>, idle: Duration) -> Result<FlightData, Error> {
-    let kept = Default::default();
-    match tokio::time::timeout(idle, rest.next()).await {
-        Err(_) => Err(StreamError::Idle { idle, kept }.into()),
-        Ok(Some(Ok(first))) => Ok(first),
-        Ok(Some(Err(status))) if status.code() == tonic::Code::OutOfRange => Err(StreamError::Protocol {
-            message: 1,
-            reason: format!("{} (limits.max_message_bytes); send smaller batches", status.message()),
-            kept,
+    /// The message with the descriptor and the schema; a large one waits for memory like all others.
+    async fn first_message(&self, rest: &mut Streaming<FlightData>, gate: &Gate) -> Result<FlightData, Error> {
+        let idle = self.put.idle_timeout;
+        gate.close();
+        let received = async {
+            let mut _room = None;
+            loop {
+                tokio::select! {
+                    biased;
+                    first = rest.next() => return first,
+                    bytes = gate.asked() => {
+                        if bytes > SCHEMA_BYTES {
+                            _room = Some(self.put.budget.acquire(bytes).await);
+                        }
+                        gate.grant();
+                    }
+                }
+            }
+        };
+        let kept = Default::default();
+        match tokio::time::timeout(idle, received).await {
+            Err(_) => Err(StreamError::Idle { idle, kept }.into()),
+            Ok(Some(Ok(first))) => Ok(first),
+            Ok(Some(Err(status))) if status.code() == tonic::Code::OutOfRange => Err(StreamError::Protocol {
+                message: 1,
+                reason: format!("{} (limits.max_message_bytes); send smaller batches", status.message()),
+                kept,
+            }
+            .into()),
+            Ok(Some(Err(status))) => Err(StreamError::Broken {
+                received: 0,
+                reason: status.message().to_owned(),
+                kept,
+            }
+            .into()),
+            Ok(None) => Err(RequestError::Malformed(
+                "the stream ended before its first message; send a descriptor with the schema, also when there are no rows"
+                    .to_owned(),
+            )
+            .into()),
         }
-        .into()),
-        Ok(Some(Err(status))) => Err(StreamError::Broken {
-            received: 0,
-            reason: status.message().to_owned(),
-            kept,
-        }
-        .into()),
-        Ok(None) => Err(RequestError::Malformed(
-            "the stream ended before its first message; send a descriptor with the schema, also when there are no rows"
-                .to_owned(),
-        )
-        .into()),
     }
 }
 
