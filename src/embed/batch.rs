@@ -65,10 +65,10 @@ pub(super) async fn embed(rows: Vec<Claimed>, splitter: Splitter, provider: &Pro
     let mut places = HashMap::new();
     for (claimed, pieces) in pieces(rows, splitter, provider.limits().input_tokens).await {
         match pieces {
-            Pieces::None => outcome.embedded.push(embedded(&claimed, None)),
+            Pieces::None => outcome.embedded.push(embedded(claimed, None)),
             Pieces::Of(pieces) => open.push(row(claimed, pieces, &mut texts, &mut places)),
             Pieces::Unsplittable => outcome.refused.push(Refused {
-                key: claimed.key,
+                held: claimed.held,
                 code: "unsplittable",
                 message: format!("the splitter {} fails on its text", splitter.name()),
             }),
@@ -149,7 +149,7 @@ fn sort_out(row: Row, texts: &Texts, outcome: &mut Outcome) {
     let asked: HashSet<usize> = asked.collect();
     if let Some(failure) = asked.iter().find_map(|at| texts.refused.get(at)) {
         outcome.refused.push(Refused {
-            key: row.claimed.key,
+            held: row.claimed.held,
             code: failure.code(),
             message: failure.to_string(),
         });
@@ -163,17 +163,15 @@ fn sort_out(row: Row, texts: &Texts, outcome: &mut Outcome) {
         Some(NewChunk { text, hash, vector })
     });
     match chunks.collect::<Option<Vec<NewChunk>>>() {
-        Some(chunks) => outcome.embedded.push(embedded(&row.claimed, Some(chunks))),
-        None => outcome.released.push(row.claimed.key),
+        Some(chunks) => outcome.embedded.push(embedded(row.claimed, Some(chunks))),
+        None => outcome.released.push(row.claimed.held.key),
     }
 }
 
-fn embedded(row: &Claimed, chunks: Option<Vec<NewChunk>>) -> Embedded {
+fn embedded(row: Claimed, chunks: Option<Vec<NewChunk>>) -> Embedded {
     let tokens = row.text.as_deref().map_or(0, estimated_tokens);
     Embedded {
-        key: row.key,
-        generation: row.generation,
-        text_hash: row.text_hash.clone(),
+        held: row.held,
         chunks,
         tokens: i32::try_from(tokens).unwrap_or(i32::MAX),
     }
@@ -205,6 +203,9 @@ async fn ask(texts: &mut Texts, provider: &Provider, gate: &Gate) -> Result<(), 
                 attempts = 0;
                 counter!(names::EMBED_TOKENS).increment(answer.tokens.unwrap_or(0));
                 gate.counted(estimated, answer.tokens.unwrap_or(estimated));
+                if let Some(pause) = answer.rest {
+                    gate.rest(pause);
+                }
                 counter!(names::EMBED_CHUNKS, "source" => "new").increment(request.len() as u64);
                 for (at, vector) in request.into_iter().zip(answer.vectors) {
                     if let Some(place) = texts.vectors.get_mut(at) {

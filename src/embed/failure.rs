@@ -102,9 +102,30 @@ pub struct PauseHeaders {
     pub reset_requests: Option<String>,
     /// `x-ratelimit-reset-tokens`.
     pub reset_tokens: Option<String>,
+    /// `x-ratelimit-remaining-requests`.
+    pub remaining_requests: Option<String>,
+    /// `x-ratelimit-remaining-tokens`.
+    pub remaining_tokens: Option<String>,
 }
 
+/// Longest pause that is made without having been refused.
+const LONGEST_REST: Duration = Duration::from_secs(60);
+
 impl PauseHeaders {
+    /// How long to wait after a good answer to a request of so many tokens, because the next one like it would be refused.
+    pub fn rest(&self, tokens: u64) -> Option<Duration> {
+        let left = |text: &Option<String>| text.as_deref()?.trim().parse::<u64>().ok();
+        let span = |text: &Option<String>| text.as_deref()?.parse::<crate::model::duration::GoDuration>().ok();
+        let requests = left(&self.remaining_requests).filter(|left| *left == 0);
+        let tokens = left(&self.remaining_tokens).filter(|left| *left < tokens.max(1));
+        let rests = [
+            requests.and_then(|_| span(&self.reset_requests)),
+            tokens.and_then(|_| span(&self.reset_tokens)),
+        ];
+        let longest = rests.into_iter().flatten().map(|span| span.get()).max()?;
+        Some(longest.min(LONGEST_REST))
+    }
+
     /// The longest pause that a header asks for.
     fn pause(&self) -> Option<Duration> {
         let seconds = |text: &Option<String>| text.as_deref()?.trim().parse::<f64>().ok();
@@ -224,6 +245,31 @@ mod tests {
         assert_eq!(after(headers), Some(Duration::from_secs(360)));
         let quota = r#"{"error":{"message":"You exceeded..","type":"insufficient_quota","code":"insufficient_quota"}}"#;
         assert_eq!(of(429, quota), Failure::Quota { status: 429 });
+    }
+
+    #[test]
+    fn a_good_answer_that_leaves_nothing_makes_a_rest() {
+        let rest = |requests: &str, tokens: &str, reset: &str, used| {
+            let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+            let headers = PauseHeaders {
+                remaining_requests: text(requests),
+                remaining_tokens: text(tokens),
+                reset_requests: text(reset),
+                reset_tokens: text("250ms"),
+                ..PauseHeaders::default()
+            };
+            headers.rest(used)
+        };
+        assert_eq!(rest("", "", "1s", 10), None, "nothing is said");
+        assert_eq!(rest("1", "10", "1s", 10), None, "enough for one more");
+        assert_eq!(rest("0", "10", "1s", 10), Some(Duration::from_secs(1)));
+        assert_eq!(rest("5", "9", "1s", 10), Some(Duration::from_millis(250)));
+        assert_eq!(
+            rest("0", "0", "6m0s", 0),
+            Some(Duration::from_secs(60)),
+            "no longer than that"
+        );
+        assert_eq!(rest("0", "many", "soon", 10), None, "not understood");
     }
 
     #[test]

@@ -189,6 +189,12 @@ impl Gate {
         }
     }
 
+    /// Requests wait so long, although none was refused.
+    pub(super) fn rest(&self, pause: Duration) {
+        let mut state = self.state();
+        state.cooled = state.cooled.max(Instant::now() + pause);
+    }
+
     pub(super) fn succeeded(&self) {
         let mut state = self.state();
         state.failures = 0;
@@ -274,6 +280,21 @@ mod tests {
             "{:?}",
             started.elapsed()
         );
+    }
+
+    #[tokio::test]
+    async fn a_rest_is_kept_and_halves_nothing() {
+        let gate = gate(2, 0, 0, 300_000);
+        let started = Instant::now();
+        gate.rest(Duration::from_millis(200));
+        gate.rest(Duration::ZERO);
+        drop(gate.pass(1).await);
+        assert!(
+            started.elapsed() >= Duration::from_millis(200),
+            "{:?}",
+            started.elapsed()
+        );
+        assert_eq!(gate.width(), 2);
     }
 
     #[tokio::test]

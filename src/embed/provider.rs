@@ -134,6 +134,7 @@ impl Provider {
                     .map(|text| hash_test::vector(text, self.dimensions))
                     .collect(),
                 tokens: None,
+                rest: None,
             }),
             Kind::Service(service) => service.embed(texts, self.dimensions).await,
         }
@@ -170,15 +171,13 @@ impl Service {
         *request.uri_mut() = self.address.clone();
         *request.headers_mut() = self.headers.clone();
         let answer = self.http.send(request).await?;
-        if answer.status.is_success() {
-            reply::read(&answer.body, texts.len(), dimensions).map_err(Failure::WrongAnswer)
-        } else {
-            Err(classify(
-                answer.status.as_u16(),
-                &pause_headers(&answer.headers),
-                &answer.body,
-            ))
+        let headers = pause_headers(&answer.headers);
+        if !answer.status.is_success() {
+            return Err(classify(answer.status.as_u16(), &headers, &answer.body));
         }
+        let vectors = reply::read(&answer.body, texts.len(), dimensions).map_err(Failure::WrongAnswer)?;
+        let rest = headers.rest(vectors.tokens.unwrap_or(0));
+        Ok(Vectors { rest, ..vectors })
     }
 }
 
@@ -194,6 +193,8 @@ fn pause_headers(headers: &HeaderMap) -> PauseHeaders {
         retry_after_ms: text("retry-after-ms"),
         reset_requests: text("x-ratelimit-reset-requests"),
         reset_tokens: text("x-ratelimit-reset-tokens"),
+        remaining_requests: text("x-ratelimit-remaining-requests"),
+        remaining_tokens: text("x-ratelimit-remaining-tokens"),
     }
 }
 

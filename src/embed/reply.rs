@@ -4,6 +4,8 @@
 //! Shapes seen in the wild: a missing `object` or `usage`, entries out of order, `null` in a vector, vectors of another
 //! width than asked for, vectors in base64 (little-endian f32).
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
@@ -15,6 +17,8 @@ pub struct Vectors {
     pub vectors: Vec<Vec<f32>>,
     /// Tokens that the service counted, where it says so.
     pub tokens: Option<u64>,
+    /// How long the next request should wait, by the answer's headers.
+    pub rest: Option<Duration>,
 }
 
 /// A 2xx answer as far as it matters here.
@@ -71,6 +75,7 @@ pub fn read(body: &[u8], texts: usize, dimensions: usize) -> Result<Vectors, Str
     Ok(Vectors {
         vectors: vectors.into_iter().flatten().collect(),
         tokens: reply.usage.and_then(|usage| usage.total_tokens),
+        rest: None,
     })
 }
 

@@ -1,6 +1,7 @@
 //! The loop: brings ledgers up to date, takes rows table by table in turn, embeds them, stores what came out.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,8 +66,14 @@ struct Shared {
     store: Arc<dyn EmbedStore>,
     provider: Provider,
     gate: Gate,
-    owner: i64,
     lease: Duration,
+}
+
+/// Rows that were taken together.
+struct Batch {
+    table: usize,
+    owner: i64,
+    rows: Vec<Claimed>,
 }
 
 /// What one turn of the loop found.
@@ -93,7 +100,6 @@ impl Workers {
                     tokens_per_minute: settings.tokens_per_minute,
                     left_alone: settings.retry_after.get(),
                 }),
-                owner: fastrand::i64(1..),
                 lease: settings.lease.get(),
                 store,
             }),
@@ -111,8 +117,6 @@ impl Workers {
     pub async fn run(mut self, until: Until, stop: CancellationToken) -> Summary {
         let mut summary = Summary::default();
         let mut running: JoinSet<Summary> = JoinSet::new();
-        let shared = Arc::clone(&self.shared);
-        let renewal = tokio::spawn(async move { shared.keep().await });
         while !stop.is_cancelled() {
             let mut turn = Turn::default();
             for table in 0..self.problems.len() {
@@ -143,7 +147,6 @@ impl Workers {
             }
         };
         drop(tokio::time::timeout(GIVE_BACK, given_back).await);
-        renewal.abort();
         summary
     }
 
@@ -196,12 +199,13 @@ impl Workers {
         }
         if running.len() < self.shared.gate.width() {
             let shared = &self.shared;
-            let rows = store.claim(table, shared.owner, self.claim_rows, shared.lease).await?;
+            let owner = fastrand::i64(1..);
+            let rows = store.claim(table, owner, self.claim_rows, shared.lease).await?;
             if !rows.is_empty() {
                 turn.busy = true;
                 self.settled[table] = false;
                 let (shared, splitter, stop) = (Arc::clone(shared), self.splitters[table], stop.clone());
-                running.spawn(async move { shared.work(table, rows, splitter, stop).await });
+                running.spawn(async move { shared.work(Batch { table, owner, rows }, splitter, stop).await });
             }
         }
         if !turn.busy && running.is_empty() && !self.settled[table] {
@@ -251,22 +255,32 @@ impl Workers {
 }
 
 impl Shared {
-    /// Keeps what this process holds, as long as it lives.
-    async fn keep(&self) {
+    /// Keeps rows as long as somebody waits for their vectors, and no longer: whatever ends a batch, its rows are free then,
+    /// at the latest when their lease ends.
+    async fn keep(&self, table: usize, owner: i64, keys: &[RowKey]) -> Infallible {
         loop {
             tokio::time::sleep(self.lease / 3).await;
-            if let Err(error) = self.store.renew(self.owner, self.lease).await {
+            if let Err(error) = self.store.renew(table, owner, keys, self.lease).await {
                 tracing::warn!(error = %error, "leases could not be renewed");
             }
         }
     }
 
-    async fn work(&self, table: usize, rows: Vec<Claimed>, splitter: Splitter, stop: CancellationToken) -> Summary {
-        let keys: Vec<RowKey> = rows.iter().map(|row| row.key).collect();
+    async fn work(&self, batch: Batch, splitter: Splitter, stop: CancellationToken) -> Summary {
+        let (table, owner) = (batch.table, batch.owner);
+        let keys: Vec<RowKey> = batch.rows.iter().map(|row| row.held.key).collect();
+        tokio::select! {
+            summary = self.embed(batch, &keys, splitter, stop) => summary,
+            never = self.keep(table, owner, &keys) => match never {},
+        }
+    }
+
+    async fn embed(&self, batch: Batch, keys: &[RowKey], splitter: Splitter, stop: CancellationToken) -> Summary {
+        let Batch { table, owner, rows } = batch;
         let outcome = tokio::select! {
             outcome = batch::embed(rows, splitter, &self.provider, &self.gate) => outcome,
             () = stop.cancelled() => {
-                self.give_back(table, &keys).await;
+                self.give_back(table, owner, keys).await;
                 return Summary::default();
             }
         };
@@ -279,30 +293,30 @@ impl Shared {
                 "the embeddings service is left alone for a while"
             );
         }
-        match self.store_outcome(table, outcome).await {
+        match self.store_outcome(table, owner, outcome).await {
             Ok(summary) => summary,
             Err(error) => {
                 tracing::warn!(error = %error, "chunks could not be stored; their rows are taken again");
-                self.give_back(table, &keys).await;
+                self.give_back(table, owner, keys).await;
                 Summary::default()
             }
         }
     }
 
-    async fn store_outcome(&self, table: usize, outcome: batch::Outcome) -> Result<Summary, StoreError> {
+    async fn store_outcome(&self, table: usize, owner: i64, outcome: batch::Outcome) -> Result<Summary, StoreError> {
         let count = |outcome, rows| counter!(names::EMBED_ROWS, "outcome" => outcome).increment(rows);
         let mut summary = Summary::default();
         let unchanged = outcome.embedded.iter().filter(|row| row.chunks.is_none()).count() as u64;
         if !outcome.embedded.is_empty() {
             let started = Instant::now();
-            let committed = match self.store.commit(table, self.owner, &outcome.embedded).await {
+            let committed = match self.store.commit(table, owner, &outcome.embedded).await {
                 Ok(committed) => committed,
                 // The vectors are here and were paid for: one more try.
                 Err(error) => {
                     tracing::warn!(error = %error, "storing chunks is tried once more");
                     tokio::time::sleep(Duration::from_millis(fastrand::u64(50..500))).await;
                     self.store.prepare(table).await?;
-                    self.store.commit(table, self.owner, &outcome.embedded).await?
+                    self.store.commit(table, owner, &outcome.embedded).await?
                 }
             };
             histogram!(names::EMBED_COMMIT_SECONDS).record(started.elapsed().as_secs_f64());
@@ -314,21 +328,22 @@ impl Shared {
             summary.done = committed.done;
         }
         if !outcome.refused.is_empty() {
-            let rows = outcome.refused.len() as u64;
-            tracing::warn!(rows, "rows were given up; `pgflight embeddings status` says why");
-            self.store.bury(table, self.owner, &outcome.refused).await?;
+            let rows = self.store.bury(table, owner, &outcome.refused).await?;
+            if rows > 0 {
+                tracing::warn!(rows, "rows were given up; `pgflight embeddings status` says why");
+            }
             count("dead", rows);
             summary.dead = rows;
         }
         if !outcome.released.is_empty() {
             count("released", outcome.released.len() as u64);
-            self.give_back(table, &outcome.released).await;
+            self.give_back(table, owner, &outcome.released).await;
         }
         Ok(summary)
     }
 
-    async fn give_back(&self, table: usize, keys: &[RowKey]) {
-        if let Err(error) = self.store.release(table, self.owner, keys, Duration::ZERO).await {
+    async fn give_back(&self, table: usize, owner: i64, keys: &[RowKey]) {
+        if let Err(error) = self.store.release(table, owner, keys, Duration::ZERO).await {
             // The lease runs out, and then the rows are taken again.
             tracing::debug!(error = %error, "rows could not be given back");
         }

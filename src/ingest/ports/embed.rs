@@ -27,19 +27,27 @@ pub struct StoreError {
     pub message: String,
 }
 
+/// A row as a worker took it. Whatever becomes of it is for this text only: the store looks at the present one before it
+/// lets go of the row.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// Which row.
+    pub key: RowKey,
+    /// Changes when the row is to be embedded in another way, or once more; a result for another generation is dropped.
+    pub generation: i64,
+    /// SHA-256 of the text, as the store computes it; empty when the row is gone.
+    pub text_hash: Vec<u8>,
+}
+
 /// A row that a worker holds for some time, with what it needs to embed it.
 #[derive(Debug, Clone)]
 pub struct Claimed {
-    /// Which row.
-    pub key: RowKey,
-    /// Changes whenever the ledger's wish for this row changes; a result for another generation is dropped.
-    pub generation: i64,
+    /// Which row, and which text.
+    pub held: Held,
     /// How often this row's own text was refused.
     pub attempts: i16,
-    /// The text as it is now; `None` when the row is gone.
+    /// The text; `None` when the row is gone.
     pub text: Option<String>,
-    /// SHA-256 of the text, as the store computes it.
-    pub text_hash: Vec<u8>,
     /// Whether the stored chunks were made of this very text in the present way.
     pub up_to_date: bool,
     /// Chunks that the row has, by SHA-256 of their text.
@@ -69,12 +77,8 @@ pub struct NewChunk {
 /// What became of a claimed row.
 #[derive(Debug, Clone)]
 pub struct Embedded {
-    /// Which row.
-    pub key: RowKey,
-    /// Generation it was claimed in.
-    pub generation: i64,
-    /// SHA-256 of the text that was embedded.
-    pub text_hash: Vec<u8>,
+    /// Which row, and the text that was embedded.
+    pub held: Held,
     /// Its chunks, in order; `None` leaves the stored ones.
     pub chunks: Option<Vec<NewChunk>>,
     /// Estimated tokens of the text.
@@ -95,8 +99,8 @@ pub struct Committed {
 /// A row that could not be embedded.
 #[derive(Debug, Clone)]
 pub struct Refused {
-    /// Which row.
-    pub key: RowKey,
+    /// Which row, and the text that was refused.
+    pub held: Held,
     /// Closed set of short names.
     pub code: &'static str,
     /// Short text; never the row's own.
@@ -177,23 +181,25 @@ pub trait EmbedStore: Debug + Send + Sync {
     /// Makes ledger and vector table of a table ready; `false` while its source does not exist.
     async fn prepare(&self, table: usize) -> Result<bool, StoreError>;
 
-    /// Brings the ledger up to date with a part of the journal.
+    /// Brings the ledger up to date with a part of the journal. Rows that a worker holds are left to that worker.
     async fn expand(&self, table: usize) -> Result<Expanded, StoreError>;
 
-    /// Takes up to `rows` pending rows for `lease`, and reads what is needed to embed them.
+    /// Takes up to `rows` pending rows for `lease`, and reads what is needed to embed them. `owner` is a number that no other
+    /// call has, so that who took a row later is told from who took it before.
     async fn claim(&self, table: usize, owner: i64, rows: u32, lease: Duration) -> Result<Vec<Claimed>, StoreError>;
 
     /// Stores results, row by row all or nothing, for rows that are still ours and still have that text.
     async fn commit(&self, table: usize, owner: i64, rows: &[Embedded]) -> Result<Committed, StoreError>;
 
-    /// Gives rows up until somebody asks for them again.
-    async fn bury(&self, table: usize, owner: i64, rows: &[Refused]) -> Result<(), StoreError>;
+    /// Gives rows up until their text changes or somebody asks for them again. Those that have another text by now stay
+    /// pending. Returns how many were given up.
+    async fn bury(&self, table: usize, owner: i64, rows: &[Refused]) -> Result<u64, StoreError>;
 
     /// Gives rows back unharmed, to be taken again after `pause`.
     async fn release(&self, table: usize, owner: i64, rows: &[RowKey], pause: Duration) -> Result<(), StoreError>;
 
-    /// Keeps everything that `owner` holds for another `lease`.
-    async fn renew(&self, owner: i64, lease: Duration) -> Result<(), StoreError>;
+    /// Keeps rows that `owner` holds for another `lease`.
+    async fn renew(&self, table: usize, owner: i64, rows: &[RowKey], lease: Duration) -> Result<(), StoreError>;
 
     /// Builds what is wanted once a table is drained (the vector index); `true` when it did something.
     async fn settle(&self, table: usize) -> Result<bool, StoreError>;

@@ -60,8 +60,8 @@ impl PgEmbedStore {
             )
         };
         let transaction = connection.client_mut().transaction().await.map_err(doing)?;
-        // One at a time: who read a row's text before another one did must not write after it, or a text that is being
-        // embedded is taken for an old one, and is paid for twice.
+        // One at a time: who read a row's text before another one did must not write after it, or a text that was refused is
+        // asked for again.
         let taken = transaction
             .query_typed(queries::EMBED_TAKE_JOURNAL, &[(&ready.id, Type::INT4)])
             .await
@@ -153,7 +153,7 @@ impl PgEmbedStore {
         if let Some(refresh) = shape.refresh_metadata() {
             tx.execute(&refresh, &[]).await?;
         }
-        let removed = forget(tx, ready, &shape.forget_missing_keys()).await?;
+        let removed = forget(tx, ready, &shape.missing_keys()).await?;
         let ids: Vec<i64> = entries.iter().map(|entry| entry.id).collect();
         tx.query_typed(&self.sql(queries::EMBED_JOURNAL_DONE), &[(&ids, Type::INT8_ARRAY)])
             .await?;
@@ -207,7 +207,7 @@ impl PgEmbedStore {
             return Ok(expanded);
         }
         if sweep.kind == RECONCILE {
-            expanded.removed = forget(tx, ready, &shape.forget_missing()).await?;
+            expanded.removed = forget(tx, ready, &shape.missing()).await?;
             expanded.removed += tx
                 .execute_typed(&shape.delete_orphans(), &[(&ready.id, Type::INT4)])
                 .await?;
@@ -237,14 +237,19 @@ async fn redo_incomplete(tx: &Transaction<'_>, ready: &Ready) -> Result<u64, tok
     tx.execute_typed(&shape.redo_incomplete(), &parameters).await
 }
 
-/// Removes ledger rows first and their chunks then: a worker that is committing one of them holds its ledger row, and
-/// its chunks are seen by the second statement.
-async fn forget(tx: &Transaction<'_>, ready: &Ready, statement: &str) -> Result<u64, tokio_postgres::Error> {
-    let gone = tx.query_typed(statement, &[(&ready.id, Type::INT4)]).await?;
-    let keys: Vec<Vec<u8>> = gone.iter().map(|row| row.get(0)).collect();
-    if !keys.is_empty() {
-        tx.query_typed(&ready.shape.delete_chunks(), &[(&keys, Type::BYTEA_ARRAY)])
-            .await?;
+/// Looks, locks and looks again, as a row may have come back meanwhile. Removes ledger rows first and their chunks then: a worker
+/// that is committing one of them holds its ledger row, and its chunks are seen by the later statement.
+async fn forget(tx: &Transaction<'_>, ready: &Ready, missing: &str) -> Result<u64, tokio_postgres::Error> {
+    let suspects = tx.query_typed(missing, &[(&ready.id, Type::INT4)]).await?;
+    let keys: Vec<Vec<u8>> = suspects.iter().map(|row| row.get(0)).collect();
+    if keys.is_empty() {
+        return Ok(0);
     }
+    let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
+        [(&ready.id, Type::INT4), (&keys, Type::BYTEA_ARRAY)];
+    let gone = tx.query_typed(&ready.shape.forget_missing(), &parameters).await?;
+    let keys: Vec<Vec<u8>> = gone.iter().map(|row| row.get(0)).collect();
+    tx.query_typed(&ready.shape.delete_chunks(), &[(&keys, Type::BYTEA_ARRAY)])
+        .await?;
     Ok(keys.len() as u64)
 }

@@ -193,7 +193,7 @@ impl PgEmbedStore {
         };
         let mut connection = self.connection().await?;
         connection.mark_dirty();
-        let tx = connection.client_mut().transaction().await.map_err(doing)?;
+        let mut tx = connection.client_mut().transaction().await.map_err(doing)?;
         take_turn(&tx).await?;
         let successor = self.known(&tx, &building).await?.ok_or_else(|| {
             Error::Embed(format!(
@@ -204,7 +204,7 @@ impl PgEmbedStore {
         tx.query_typed(&self.sql(queries::EMBED_DEACTIVATE), &[(&migration.id, Type::INT4)])
             .await
             .map_err(doing)?;
-        self.grant_alike(&tx, old, new).await.map_err(doing)?;
+        self.grant_alike(&mut tx, old, new).await.map_err(doing)?;
         rename(&tx, old, &aside).await.map_err(doing)?;
         rename(&tx, new, old).await.map_err(doing)?;
         for (id, table, retired) in [(migration.id, &aside, true), (successor.id, old, false)] {
@@ -247,10 +247,11 @@ impl PgEmbedStore {
 
     async fn grant_alike(
         &self,
-        tx: &Transaction<'_>,
+        tx: &mut Transaction<'_>,
         old: &TableName,
         new: &TableName,
     ) -> Result<(), tokio_postgres::Error> {
+        let table = old;
         let ((old_schema, old), (new_schema, new)) = (names(old), names(new));
         let parameters: [(&(dyn ToSql + Sync), Type); 4] = [
             (&old_schema, Type::TEXT),
@@ -259,7 +260,21 @@ impl PgEmbedStore {
             (&new, Type::TEXT),
         ];
         for row in tx.query_typed(queries::EMBED_GRANTS, &parameters).await? {
-            tx.batch_execute(row.get(0)).await?;
+            let (statement, about_owner): (&str, bool) = (row.get(0), row.get(1));
+            if !about_owner {
+                tx.batch_execute(statement).await?;
+                continue;
+            }
+            // A role may be let do everything with a table and still not be let give one away.
+            let savepoint = tx.transaction().await?;
+            match savepoint.batch_execute(statement).await {
+                Ok(()) => savepoint.commit().await?,
+                Err(error) => {
+                    let why = error.as_db_error().map_or("", |db| db.message());
+                    tracing::warn!(%table, why, "the new table does not get the owner of the old one");
+                    savepoint.rollback().await?;
+                }
+            }
         }
         Ok(())
     }

@@ -8,7 +8,9 @@ mod adopt;
 mod copy_rows;
 mod expand;
 pub(crate) mod followed;
+mod held;
 mod migrate;
+mod missing;
 pub(crate) mod note;
 mod overview;
 mod prepare;
@@ -176,7 +178,7 @@ impl EmbedStore for PgEmbedStore {
         self.step(table, self.commit_rows(table, owner, rows)).await
     }
 
-    async fn bury(&self, table: usize, owner: i64, rows: &[Refused]) -> Result<(), StoreError> {
+    async fn bury(&self, table: usize, owner: i64, rows: &[Refused]) -> Result<u64, StoreError> {
         self.step(table, self.bury_rows(table, owner, rows)).await
     }
 
@@ -184,8 +186,8 @@ impl EmbedStore for PgEmbedStore {
         self.step(table, self.release_rows(table, owner, rows, pause)).await
     }
 
-    async fn renew(&self, owner: i64, lease: Duration) -> Result<(), StoreError> {
-        self.renew_rows(owner, lease).await.map_err(|error| store_error(&error))
+    async fn renew(&self, table: usize, owner: i64, rows: &[RowKey], lease: Duration) -> Result<(), StoreError> {
+        self.step(table, self.renew_rows(table, owner, rows, lease)).await
     }
 
     async fn settle(&self, table: usize) -> Result<bool, StoreError> {

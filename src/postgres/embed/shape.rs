@@ -48,7 +48,7 @@ impl Shape {
         hash(&format!("{}::text", self.pk(alias)))
     }
 
-    fn row_key_of_journal(&self) -> String {
+    pub(super) fn row_key_of_journal(&self) -> String {
         let cells: Vec<String> = (0..self.key.len()).map(|at| format!("k.k{at}::text")).collect();
         hash(&format!("pg_catalog.jsonb_build_array({})::text", cells.join(", ")))
     }
@@ -86,7 +86,7 @@ impl Shape {
     }
 
     /// Joins a row of the ledger `s` to its source row `t`.
-    fn ledger_to_source(&self) -> String {
+    pub(super) fn ledger_to_source(&self) -> String {
         let conditions = self.key.iter().enumerate().map(|(at, column)| {
             let cell = format!("t.{}", column.name.quoted());
             format!("{cell} = (s.pk ->> {at})::{}", column.ty)
@@ -94,7 +94,7 @@ impl Shape {
         conditions.collect::<Vec<_>>().join(" and ")
     }
 
-    fn journal_to_source(&self) -> String {
+    pub(super) fn journal_to_source(&self) -> String {
         let conditions = self.key.iter().enumerate();
         let conditions = conditions.map(|(at, column)| format!("t.{} = k.k{at}", column.name.quoted()));
         conditions.collect::<Vec<_>>().join(" and ")
@@ -144,7 +144,7 @@ impl Shape {
     fn needy_rows(&self, condition: &str, rows: Option<u64>) -> String {
         format!(
             "select r.* from ({rows}) r left join {ledger} s on s.table_id = $1 and s.row_key = r.row_key \
-             where s.row_key is null or s.want_hash <> r.hash or s.want_cfg <> $2{limit}",
+             where s.row_key is null or s.want_cfg <> $2 or (s.state <> 1 and s.want_hash <> r.hash){limit}",
             rows = self.wanted_rows(&format!("({condition})")),
             ledger = self.ledger.quoted(),
             limit = rows.map(|rows| format!(" limit {rows}")).unwrap_or_default(),
@@ -155,6 +155,8 @@ impl Shape {
         self.expand_rows(&self.wanted_rows(condition))
     }
 
+    /// A row that a worker holds is left alone, unless it is to be embedded in another way: the worker compares the text that it
+    /// took with the present one before it lets go of the row, and may have taken the very text that is noted only now.
     fn expand_rows(&self, rows: &str) -> String {
         format!(
             "insert into {ledger} as s (table_id, row_key, pk, want_hash, want_cfg, prio) \
@@ -162,7 +164,7 @@ impl Shape {
              on conflict (table_id, row_key) do update set want_hash = excluded.want_hash, want_cfg = excluded.want_cfg, \
              gen = s.gen + 1, state = 0, attempts = 0, not_before = pg_catalog.clock_timestamp(), prio = excluded.prio, \
              lease_owner = null, lease_until = null, err_code = null, err_msg = null, err_at = null \
-             where s.want_hash <> excluded.want_hash or s.want_cfg <> excluded.want_cfg",
+             where s.want_cfg <> excluded.want_cfg or (s.state <> 1 and s.want_hash <> excluded.want_hash)",
             ledger = self.ledger.quoted(),
         )
     }
@@ -188,68 +190,6 @@ impl Shape {
              on conflict (table_id, row_key) do nothing",
             rows = self.wanted_rows(condition),
             ledger = self.ledger.quoted(),
-        )
-    }
-
-    /// `$1` table: removes ledger rows of journal keys that have no source row; returns their keys.
-    pub(super) fn forget_missing_keys(&self) -> String {
-        format!(
-            "delete from {} s using {KEYS} k where s.table_id = $1 and s.row_key = {} \
-             and not exists (select from {} t where {}) returning s.row_key",
-            self.ledger.quoted(),
-            self.row_key_of_journal(),
-            self.source.quoted(),
-            self.journal_to_source()
-        )
-    }
-
-    /// `$1` table: removes all ledger rows that have no source row; returns their keys.
-    pub(super) fn forget_missing(&self) -> String {
-        format!(
-            "delete from {} s where s.table_id = $1 and not exists (select from {} t where {}) returning s.row_key",
-            self.ledger.quoted(),
-            self.source.quoted(),
-            self.ledger_to_source()
-        )
-    }
-
-    /// `$1` table: removes chunks of rows that the ledger does not know.
-    pub(super) fn delete_orphans(&self) -> String {
-        format!(
-            "delete from {} v where not exists (select from {} s \
-             where s.table_id = $1 and s.row_key = v._row_key)",
-            self.target.quoted(),
-            self.ledger.quoted()
-        )
-    }
-
-    /// `$1` table: keys of rows whose chunks do not seem to be all there.
-    pub(super) fn incomplete(&self) -> String {
-        format!(
-            "select s.row_key from {} s where s.table_id = $1 and s.state = 2 \
-             and s.chunks <> (select pg_catalog.count(*) from {} v where v._row_key = s.row_key)",
-            self.ledger.quoted(),
-            self.target.quoted()
-        )
-    }
-
-    /// `$1` table, `$2` keys: locks these rows of the ledger.
-    pub(super) fn lock_rows(&self) -> String {
-        format!(
-            "select from {} where table_id = $1 and row_key = any ($2) order by row_key for update",
-            self.ledger.quoted()
-        )
-    }
-
-    /// `$1` table, `$2` keys, locked by an earlier statement: makes those pending whose chunks are not all there. What is there
-    /// is kept.
-    pub(super) fn redo_incomplete(&self) -> String {
-        format!(
-            "update {} s set state = 0, have_hash = ''::bytea, gen = s.gen + 1, prio = 5, \
-             not_before = pg_catalog.clock_timestamp() where s.table_id = $1 and s.row_key = any ($2) and s.state = 2 \
-             and s.chunks <> (select pg_catalog.count(*) from {} v where v._row_key = s.row_key)",
-            self.ledger.quoted(),
-            self.target.quoted()
         )
     }
 

@@ -1,18 +1,19 @@
-//! What a worker does with rows: takes them, stores their chunks, gives them up or back. One short transaction each.
+//! What a worker does with rows: takes them, stores their chunks. One short transaction each.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::SinkExt;
 use tokio_postgres::types::{FromSql, ToSql, Type};
-use tokio_postgres::{Client, Transaction};
+use tokio_postgres::{Client, Row, Transaction};
 
 use super::PgEmbedStore;
 use super::copy_rows::push_row;
+use super::held::Metadata;
 use super::prepare::Ready;
-use crate::ingest::ports::embed::{Claimed, Committed, Embedded, Refused, RowKey};
+use crate::ingest::ports::embed::{Claimed, Committed, Embedded, Held, RowKey};
 use crate::postgres::copy::{HEADER, TRAILER};
 use crate::postgres::error::Error;
 use crate::postgres::queries;
@@ -21,7 +22,7 @@ use crate::postgres::queries;
 const PIECE_BYTES: usize = 256 << 10;
 
 /// A value as Postgres sends it, of any type.
-struct Sent(Bytes);
+pub(super) struct Sent(pub(super) Bytes);
 
 impl<'a> FromSql<'a> for Sent {
     fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn StdError + Sync + Send>> {
@@ -33,16 +34,16 @@ impl<'a> FromSql<'a> for Sent {
     }
 }
 
-fn row_key(bytes: &[u8]) -> RowKey {
+pub(super) fn row_key(bytes: &[u8]) -> RowKey {
     // The ledger's keys are SHA-256, made in one place; another length means nothing and matches nothing.
     bytes.try_into().unwrap_or([0; 32])
 }
 
-fn key_list<'a>(keys: impl IntoIterator<Item = &'a RowKey>) -> Vec<&'a [u8]> {
+pub(super) fn key_list<'a>(keys: impl IntoIterator<Item = &'a RowKey>) -> Vec<&'a [u8]> {
     keys.into_iter().map(|key| &key[..]).collect()
 }
 
-fn millis(span: Duration) -> i64 {
+pub(super) fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX / 2)
 }
 
@@ -74,39 +75,14 @@ impl PgEmbedStore {
         if taken.is_empty() {
             return Ok(Vec::new());
         }
-        let keys: Vec<&[u8]> = taken.iter().map(|row| row.get(0)).collect();
-        let texts = client
-            .query_typed(
-                &ready.shape.read_texts(),
-                &[(&ready.id, Type::INT4), (&keys, Type::BYTEA_ARRAY)],
-            )
-            .await
-            .map_err(doing)?;
-        let mut texts: HashMap<RowKey, (Option<String>, Option<Vec<u8>>)> = texts
-            .iter()
-            .map(|row| (row_key(row.get(0)), (row.get(1), row.get(2))))
-            .collect();
-        let with_chunks: Vec<&[u8]> = taken
-            .iter()
-            .filter(|row| row.get::<_, Option<&[u8]>>(3).is_some())
-            .map(|row| row.get(0))
-            .collect();
-        let mut stored = stored_chunks(client, &ready, &with_chunks).await.map_err(doing)?;
-        let claimed = taken.iter().map(|row| {
-            let key = row_key(row.get(0));
-            let (text, hash) = texts.remove(&key).unwrap_or_default();
-            let text_hash = hash.unwrap_or_default();
-            Claimed {
-                key,
-                generation: row.get(1),
-                attempts: row.get(2),
-                up_to_date: row.get::<_, bool>(4) && row.get::<_, Option<&[u8]>>(3) == Some(&text_hash[..]),
-                text,
-                text_hash,
-                stored: stored.remove(&key).unwrap_or_default(),
-            }
-        });
-        Ok(claimed.collect())
+        let read = read_taken(client, &ready, &taken).await.map_err(doing);
+        if read.is_err() {
+            // Nobody works on them. Where they cannot be given back, either, their lease ends by itself.
+            drop(connection);
+            let keys: Vec<RowKey> = taken.iter().map(|row| row_key(row.get(0))).collect();
+            drop(self.release_rows(table, owner, &keys, Duration::ZERO).await);
+        }
+        read
     }
 
     pub(super) async fn commit_rows(&self, table: usize, owner: i64, rows: &[Embedded]) -> Result<Committed, Error> {
@@ -145,76 +121,27 @@ impl PgEmbedStore {
         owner: i64,
         rows: &[Embedded],
     ) -> Result<Committed, Error> {
-        let doing = |error| Error::statement(format!("storing chunks of {}", ready.shape.target), error);
-        let all = key_list(rows.iter().map(|row| &row.key));
-        let held = tx
-            .query_typed(
-                &self.sql(queries::EMBED_FENCE),
-                &[(&ready.id, Type::INT4), (&all, Type::BYTEA_ARRAY), (&owner, Type::INT8)],
-            )
-            .await
-            .map_err(doing)?;
-        let held: HashMap<RowKey, i64> = held.iter().map(|row| (row_key(row.get(0)), row.get(1))).collect();
-        let ours: Vec<&Embedded> = rows
+        let judged = self.judge(tx, ready, owner, rows.iter().map(|row| &row.held)).await?;
+        let done: Vec<&Embedded> = rows
             .iter()
-            .filter(|row| held.get(&row.key) == Some(&row.generation))
+            .filter(|row| judged.same.contains_key(&row.held.key))
             .collect();
-        // Read after the ledger rows were locked: a text that changes from now on is noted in the journal, and the ledger
-        // hears of it only after this transaction.
-        let keys = key_list(ours.iter().map(|row| &row.key));
-        let present = tx
-            .query_typed(
-                &ready.shape.verify(),
-                &[(&ready.id, Type::INT4), (&keys, Type::BYTEA_ARRAY)],
-            )
-            .await
-            .map_err(doing)?;
-        let present: HashMap<RowKey, (Vec<u8>, Vec<Option<Bytes>>)> = present
-            .iter()
-            .map(|row| {
-                let metadata = (2..row.len()).map(|at| row.get::<_, Option<Sent>>(at).map(|sent| sent.0));
-                (row_key(row.get(0)), (row.get(1), metadata.collect()))
-            })
-            .collect();
-        let (there, gone): (Vec<&Embedded>, Vec<&Embedded>) =
-            ours.iter().copied().partition(|row| present.contains_key(&row.key));
-        let (done, changed): (Vec<&Embedded>, Vec<&Embedded>) = there
-            .into_iter()
-            .partition(|row| present.get(&row.key).is_some_and(|(hash, _)| *hash == row.text_hash));
-        self.remove(tx, ready, &gone).await?;
-        let changed_keys: Vec<RowKey> = changed.iter().map(|row| row.key).collect();
-        self.release_in(tx, ready, owner, &changed_keys, Duration::ZERO).await?;
-        replace_chunks(tx, ready, &done, &present).await?;
+        replace_chunks(tx, ready, &done, &judged.same).await?;
         self.finish(tx, ready, &done).await?;
+        let removed = judged.removed;
         Ok(Committed {
             done: done.len() as u64,
-            fenced: (rows.len() - ours.len() + changed.len()) as u64,
-            removed: gone.len() as u64,
+            fenced: (rows.len() - done.len()) as u64 - removed,
+            removed,
         })
-    }
-
-    async fn remove(&self, tx: &Transaction<'_>, ready: &Ready, rows: &[&Embedded]) -> Result<(), Error> {
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let doing = |error| Error::statement(format!("removing chunks of {}", ready.shape.target), error);
-        let keys = key_list(rows.iter().map(|row| &row.key));
-        let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&ready.id, Type::INT4), (&keys, Type::BYTEA_ARRAY)];
-        tx.query_typed(&self.sql(queries::EMBED_FORGET), &parameters)
-            .await
-            .map_err(doing)?;
-        tx.query_typed(&ready.shape.delete_chunks(), &[(&keys, Type::BYTEA_ARRAY)])
-            .await
-            .map_err(doing)?;
-        Ok(())
     }
 
     async fn finish(&self, tx: &Transaction<'_>, ready: &Ready, rows: &[&Embedded]) -> Result<(), Error> {
         if rows.is_empty() {
             return Ok(());
         }
-        let keys = key_list(rows.iter().map(|row| &row.key));
-        let hashes: Vec<&[u8]> = rows.iter().map(|row| &row.text_hash[..]).collect();
+        let keys = key_list(rows.iter().map(|row| &row.held.key));
+        let hashes: Vec<&[u8]> = rows.iter().map(|row| &row.held.text_hash[..]).collect();
         let chunks = |row: &&Embedded| {
             row.chunks
                 .as_ref()
@@ -234,79 +161,44 @@ impl PgEmbedStore {
         done.map(drop)
             .map_err(|error| Error::statement("writing the ledger", error))
     }
+}
 
-    pub(super) async fn release_rows(
-        &self,
-        table: usize,
-        owner: i64,
-        rows: &[RowKey],
-        pause: Duration,
-    ) -> Result<(), Error> {
-        let ready = self.ready(table)?;
-        let mut connection = self.connection().await?;
-        let doing = |error| Error::statement("giving rows back", error);
-        let tx = connection.client_mut().transaction().await.map_err(doing)?;
-        self.release_in(&tx, &ready, owner, rows, pause).await?;
-        tx.commit().await.map_err(doing)
-    }
-
-    async fn release_in(
-        &self,
-        tx: &Transaction<'_>,
-        ready: &Ready,
-        owner: i64,
-        rows: &[RowKey],
-        pause: Duration,
-    ) -> Result<(), Error> {
-        if rows.is_empty() {
-            return Ok(());
+/// What it takes to embed rows that were taken: their texts and the chunks that they have.
+async fn read_taken(client: &Client, ready: &Ready, taken: &[Row]) -> Result<Vec<Claimed>, tokio_postgres::Error> {
+    let keys: Vec<&[u8]> = taken.iter().map(|row| row.get(0)).collect();
+    let texts = client
+        .query_typed(
+            &ready.shape.read_texts(),
+            &[(&ready.id, Type::INT4), (&keys, Type::BYTEA_ARRAY)],
+        )
+        .await?;
+    let mut texts: HashMap<RowKey, (Option<String>, Option<Vec<u8>>)> = texts
+        .iter()
+        .map(|row| (row_key(row.get(0)), (row.get(1), row.get(2))))
+        .collect();
+    let with_chunks: Vec<&[u8]> = taken
+        .iter()
+        .filter(|row| row.get::<_, Option<&[u8]>>(3).is_some())
+        .map(|row| row.get(0))
+        .collect();
+    let mut stored = stored_chunks(client, ready, &with_chunks).await?;
+    let claimed = taken.iter().map(|row| {
+        let key = row_key(row.get(0));
+        let (text, hash) = texts.remove(&key).unwrap_or_default();
+        let text_hash = hash.unwrap_or_default();
+        Claimed {
+            attempts: row.get(2),
+            up_to_date: row.get::<_, bool>(4) && row.get::<_, Option<&[u8]>>(3) == Some(&text_hash[..]),
+            held: Held {
+                key,
+                generation: row.get(1),
+                text_hash,
+            },
+            text,
+            stored: stored.remove(&key).unwrap_or_default(),
         }
-        let keys = key_list(rows);
-        let parameters: [(&(dyn ToSql + Sync), Type); 4] = [
-            (&ready.id, Type::INT4),
-            (&keys, Type::BYTEA_ARRAY),
-            (&owner, Type::INT8),
-            (&millis(pause), Type::INT8),
-        ];
-        let released = tx.query_typed(&self.sql(queries::EMBED_RELEASE), &parameters).await;
-        released
-            .map(drop)
-            .map_err(|error| Error::statement("giving rows back", error))
-    }
-
-    pub(super) async fn bury_rows(&self, table: usize, owner: i64, rows: &[Refused]) -> Result<(), Error> {
-        let ready = self.ready(table)?;
-        let connection = self.connection().await?;
-        let keys = key_list(rows.iter().map(|row| &row.key));
-        let codes: Vec<&str> = rows.iter().map(|row| row.code).collect();
-        let messages: Vec<&str> = rows.iter().map(|row| row.message.as_str()).collect();
-        let parameters: [(&(dyn ToSql + Sync), Type); 5] = [
-            (&ready.id, Type::INT4),
-            (&keys, Type::BYTEA_ARRAY),
-            (&owner, Type::INT8),
-            (&codes, Type::TEXT_ARRAY),
-            (&messages, Type::TEXT_ARRAY),
-        ];
-        let buried = connection
-            .client()
-            .query_typed(&self.sql(queries::EMBED_BURY), &parameters)
-            .await;
-        buried
-            .map(drop)
-            .map_err(|error| Error::statement("giving rows up", error))
-    }
-
-    pub(super) async fn renew_rows(&self, owner: i64, lease: Duration) -> Result<(), Error> {
-        let connection = self.connection().await?;
-        let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&owner, Type::INT8), (&millis(lease), Type::INT8)];
-        let renewed = connection
-            .client()
-            .query_typed(&self.sql(queries::EMBED_RENEW), &parameters)
-            .await;
-        renewed
-            .map(drop)
-            .map_err(|error| Error::statement("keeping rows", error))
-    }
+    });
+    Ok(claimed.collect())
 }
 
 /// The chunks that rows have: hash of the text and vector as it is stored.
@@ -335,15 +227,14 @@ async fn replace_chunks(
     tx: &Transaction<'_>,
     ready: &Ready,
     done: &[&Embedded],
-    present: &HashMap<RowKey, (Vec<u8>, Vec<Option<Bytes>>)>,
+    metadata: &HashMap<RowKey, Metadata>,
 ) -> Result<(), Error> {
     let doing = |error| Error::statement(format!("storing chunks of {}", ready.shape.target), error);
     let replaced: Vec<&Embedded> = done.iter().copied().filter(|row| row.chunks.is_some()).collect();
     if replaced.is_empty() {
         return Ok(());
     }
-    let distinct: HashSet<&RowKey> = replaced.iter().map(|row| &row.key).collect();
-    let keys = key_list(distinct);
+    let keys = key_list(replaced.iter().map(|row| &row.held.key));
     tx.query_typed(&ready.shape.delete_chunks(), &[(&keys, Type::BYTEA_ARRAY)])
         .await
         .map_err(doing)?;
@@ -354,10 +245,10 @@ async fn replace_chunks(
     let mut sink = std::pin::pin!(sink);
     let mut out = BytesMut::from(&HEADER[..]);
     for row in replaced {
-        let (Some(chunks), Some((_, metadata))) = (&row.chunks, present.get(&row.key)) else {
+        let (Some(chunks), Some(metadata)) = (&row.chunks, metadata.get(&row.held.key)) else {
             continue;
         };
-        push_row(&mut out, ready.shape.spec.storage, metadata, &row.key, chunks)
+        push_row(&mut out, ready.shape.spec.storage, metadata, &row.held.key, chunks)
             .map_err(|why| Error::Embed(format!("chunks of {} cannot be stored: {why}", ready.shape.target)))?;
         if out.len() >= PIECE_BYTES {
             sink.send(out.split().freeze()).await.map_err(doing)?;

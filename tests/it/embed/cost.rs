@@ -119,7 +119,9 @@ fn orders_settings(stub: &Stub) -> Value {
         "source_table_name": "orders", "target_table_name": "orders_vectors", "embed_columns": ["o_comment"],
     }]);
     settings["pgvector_config"]["text_splitter"] = json!({});
+    // The defaults: a look at the ledger every 20 ms, as in other tests, would be paid for by the load.
     settings["embeddings"]["claim_rows"] = json!(256);
+    settings["embeddings"]["poll_interval"] = json!("1s");
     settings
 }
 

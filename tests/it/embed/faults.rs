@@ -91,6 +91,19 @@ async fn a_pause_is_as_long_as_the_service_asks_and_the_same_request_comes_again
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_asked_before_a_limit_that_a_good_answer_names_is_over() {
+    let mut bench = Bench::start_with(|settings| settings["embeddings"]["max_inputs"] = json!(1)).await;
+    bench.stub.fail_next([Fault::NothingLeft("1.5s")]);
+    bench.put(&[(1, "a", Some("one"))]).await;
+    drained(&bench.database).await;
+    bench.put(&[(2, "b", Some("two"))]).await;
+    drained(&bench.database).await;
+    let asked = bench.stub.take();
+    assert_eq!(asked.len(), 2, "no request was refused");
+    assert!(asked[1].at - asked[0].at >= Duration::from_millis(1500));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tokens_and_requests_per_minute_are_kept() {
     // Four requests of one text; at 600 requests a minute they start 100 ms apart.
     let mut bench = Bench::start_with(|settings| {

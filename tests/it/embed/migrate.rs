@@ -56,7 +56,7 @@ async fn another_model_is_planned_first_and_swapped_in_when_it_is_complete() {
     filled(&mut bench, 40).await;
     bench
         .database
-        .execute("create view nearest as select chunk from docs_vectors; grant select on docs_vectors to public")
+        .execute("create view nearest as select chunk from docs_vectors")
         .await;
     let (stub, settings) = better().await;
     let (code, text) = run(&bench.database, &settings, &["migrate"]).await;
@@ -103,13 +103,40 @@ async fn another_model_is_planned_first_and_swapped_in_when_it_is_complete() {
     drained(&bench.database).await;
     assert_eq!(bench.chunks().await, wanted(&bench.database).await);
     all_of_the_new_model(&bench).await;
-    let grants = "select has_table_privilege('public', 'docs_vectors', 'select')::text";
-    assert_eq!(bench.database.value(grants).await, "true");
     let old = "select count(*) from pg_tables where tablename like 'docs\\_vectors\\_\\_old%'";
     assert_eq!(bench.database.value(old).await, "1");
     let (code, text) = run(&bench.database, &settings, &["migrate"]).await;
     assert_eq!((code, text.contains("needs no migration")), (Some(0), true), "{text}");
     server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_new_table_has_the_owner_and_the_grants_of_the_old_one() {
+    let mut bench = Bench::start().await;
+    filled(&mut bench, 3).await;
+    let role = format!("owner_of_{}", bench.database.name());
+    bench
+        .database
+        .execute(&format!(
+            "create role {role}; grant select on docs_vectors to public; \
+             grant update (chunk, id) on docs_vectors to public; alter table docs_vectors owner to {role}"
+        ))
+        .await;
+    let (_stub, settings) = better().await;
+    let (code, text) = run(&bench.database, &settings, &["migrate", "--confirm"]).await;
+    assert_eq!(code, Some(0), "{text}");
+    assert_eq!(column(&bench).await, "vector(16)");
+    let grants = "select has_table_privilege('public', 'docs_vectors', 'select')::text";
+    assert_eq!(bench.database.value(grants).await, "true");
+    let columns = "select string_agg(attname, ' ' order by attnum) from pg_attribute \
+                   where attrelid = 'docs_vectors'::regclass and attacl is not null";
+    assert_eq!(bench.database.value(columns).await, "id chunk");
+    let owner = "select tableowner from pg_tables where tablename = 'docs_vectors'";
+    assert_eq!(bench.database.value(owner).await, role);
+    bench
+        .database
+        .execute(&format!("reassign owned by {role} to current_user; drop role {role}"))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,6 +14,7 @@ use futures::StreamExt;
 use pgflight::embed::hash_test;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::database::Database;
@@ -37,6 +38,8 @@ pub(crate) enum Fault {
     ZeroVector,
     /// A number that no f32 can hold.
     Huge,
+    /// A good answer that leaves no request for so long.
+    NothingLeft(&'static str),
     /// A status whose words repeat the texts that were sent and the key.
     Echo(u16),
 }
@@ -59,6 +62,9 @@ struct Script {
     faults: VecDeque<Fault>,
     /// Requests with a text that holds this are refused without saying which text it was.
     poison: Option<&'static str>,
+    /// Of so many requests one is asked for a pause; 0: none.
+    limited: usize,
+    requests: usize,
     down: bool,
     delay: Duration,
 }
@@ -68,6 +74,7 @@ struct Script {
 pub(crate) struct Stub {
     address: SocketAddr,
     script: Arc<Mutex<Script>>,
+    held: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
 
@@ -77,12 +84,18 @@ impl Stub {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a TCP address");
         let script: Arc<Mutex<Script>> = Arc::default();
+        let (held, holds) = watch::channel(false);
         let router = Router::new()
             .fallback(answer)
             .layer(axum::extract::DefaultBodyLimit::disable())
-            .with_state((Arc::clone(&script), dimensions));
+            .with_state((Arc::clone(&script), dimensions, holds));
         let task = tokio::spawn(async move { axum::serve(listener, router).await.expect("the stub serves") });
-        Self { address, script, task }
+        Self {
+            address,
+            script,
+            held,
+            task,
+        }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -98,13 +111,18 @@ impl Stub {
         self.script(|script| script.faults.extend(faults));
     }
 
-    /// Whether the last fault was met.
-    pub(crate) fn is_well(&self) -> bool {
-        self.script(|script| script.faults.is_empty())
+    /// Whether requests get no answer for the time being.
+    pub(crate) fn hold(&self, held: bool) {
+        self.held.send_replace(held);
     }
 
     pub(crate) fn poison(&self, word: Option<&'static str>) {
         self.script(|script| script.poison = word);
+    }
+
+    /// One request in so many is asked for a pause.
+    pub(crate) fn limit_one_in(&self, requests: usize) {
+        self.script(|script| script.limited = requests);
     }
 
     /// Every request gets 500.
@@ -144,7 +162,7 @@ impl Drop for Stub {
 }
 
 async fn answer(
-    State((script, dimensions)): State<(Arc<Mutex<Script>>, usize)>,
+    State((script, dimensions, mut holds)): State<(Arc<Mutex<Script>>, usize, watch::Receiver<bool>)>,
     headers: HeaderMap,
     uri: axum::http::Uri,
     body: Bytes,
@@ -162,19 +180,23 @@ async fn answer(
             body,
             at: Instant::now(),
         });
+        script.requests += 1;
         let fault = if script.down {
             Some(Fault::Status(500, "down"))
+        } else if script.limited > 0 && script.requests % script.limited == 0 {
+            Some(Fault::RateLimited { retry_after: None })
         } else {
             script.faults.pop_front()
         };
         (fault, script.poison, script.delay)
     };
     tokio::time::sleep(delay).await;
+    drop(holds.wait_for(|held| !held).await);
     if fault.is_none() && poison.is_some_and(|poison| texts.iter().any(|text| text.contains(poison))) {
         let words = r#"{"error":{"message":"cannot embed this","code":400,"type":"BadRequestError"}}"#;
         return (StatusCode::BAD_REQUEST, words).into_response();
     }
-    if matches!(fault, None | Some(Fault::Reordered)) {
+    if matches!(fault, None | Some(Fault::Reordered | Fault::NothingLeft(_))) {
         let mut script = script.lock().unwrap_or_else(PoisonError::into_inner);
         script.answered.extend(texts.iter().cloned());
     }
@@ -221,12 +243,24 @@ async fn faulty(fault: Option<Fault>, texts: &[String], dimensions: usize) -> Re
         Some(Fault::NotJson) => return "<html>all is well</html>".into_response(),
         Some(Fault::ZeroVector) => data[0]["embedding"] = json!(vec![0.0; dimensions]),
         Some(Fault::Huge) => data[0]["embedding"][0] = json!(1e300),
-        Some(Fault::SlowBody(_) | Fault::Echo(_) | Fault::WrongWidth) | None => {}
+        Some(Fault::SlowBody(_) | Fault::NothingLeft(_) | Fault::Echo(_) | Fault::WrongWidth) | None => {}
     }
     let tokens: usize = texts.iter().map(|text| text.len() / 4 + 1).sum();
     let whole =
         json!({"object": "list", "model": "stub", "data": data, "usage": {"prompt_tokens": tokens, "total_tokens": tokens}})
             .to_string();
+    answered(fault, whole)
+}
+
+/// A good answer as the fault wants it to come.
+fn answered(fault: Option<Fault>, whole: String) -> Response {
+    if let Some(Fault::NothingLeft(reset)) = fault {
+        let headers = [
+            ("x-ratelimit-remaining-requests", "0"),
+            ("x-ratelimit-reset-requests", reset),
+        ];
+        return (headers, whole).into_response();
+    }
     let Some(Fault::SlowBody(pause)) = fault else {
         return Response::new(Body::from(whole));
     };
@@ -262,7 +296,7 @@ pub(crate) fn settings(stub: &Stub, dimensions: u32) -> Value {
     })
 }
 
-/// Waits until nothing waits any more; fails when nothing has changed for 40 s.
+/// Waits until nothing waits any more; fails when nothing has changed for 90 s, which is longer than a worker's longest pause.
 pub(crate) async fn drained(database: &Database) {
     let (mut changed, mut before) = (Instant::now(), String::new());
     loop {
@@ -275,7 +309,29 @@ pub(crate) async fn drained(database: &Database) {
         if waits != before {
             (changed, before) = (Instant::now(), waits);
         }
-        assert!(changed.elapsed() < Duration::from_secs(40), "{before} rows still wait");
+        if changed.elapsed() >= Duration::from_secs(90) {
+            panic!("{before} rows still wait\n{}", standstill(database).await);
+        }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// What a person would look at when nothing moves: who holds which rows, what is noted, what sessions do and wait for.
+async fn standstill(database: &Database) -> String {
+    let questions = [
+        "select now(), table_id, state, prio, attempts, gen, want_hash = have_hash as same, want_cfg, have_cfg, \
+         not_before, lease_owner, lease_until, err_code, count(*) as rows, min(pk::text), max(pk::text) \
+         from pgflight.embed_state where state in (0, 1) group by 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13 limit 40",
+        "select id, table_id, kind, prio, row_count, next_block, created_at from pgflight.embed_journal order by id limit 20",
+        "select id, table_id, active from pgflight.embed_config",
+        "select pid, state, wait_event_type, wait_event, now() - xact_start as xact, now() - state_change as since, \
+         pg_blocking_pids(pid) as blocked_by, left(query, 200) as query \
+         from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()",
+    ];
+    let mut seen = String::new();
+    for question in questions {
+        let lines = database.lines(question).await;
+        seen.push_str(&format!("-- {question}\n{}\n", lines.join("\n")));
+    }
+    seen
 }
