@@ -26,6 +26,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     {
         println!("cargo:rustc-cfg=cloudquery_cli");
     }
+    // So are tests that need a server with contrib extensions, which the embedded one has not.
+    println!("cargo:rustc-check-cfg=cfg(contrib_server)");
+    println!("cargo:rerun-if-env-changed=PGFLIGHT_TEST_CONTRIB");
+    if std::env::var_os("PGFLIGHT_TEST_CONTRIB").is_some_and(|uri| !uri.is_empty()) {
+        println!("cargo:rustc-cfg=contrib_server");
+    }
     println!("cargo:rustc-check-cfg=cfg(cloudquery_peers)");
     println!("cargo:rerun-if-env-changed=PGFLIGHT_CLOUDQUERY_PEERS");
     if std::env::var_os("PGFLIGHT_CLOUDQUERY_PEERS").is_some_and(|directory| !directory.is_empty()) {

@@ -49,7 +49,11 @@ select pg_catalog.json_build_object(
     'time_zone', pg_catalog.current_setting('TimeZone'),
     'today', pg_catalog.to_char(pg_catalog.timezone('UTC', pg_catalog.now()), 'YYYY-MM-DD'),
     'in_recovery', pg_catalog.pg_is_in_recovery(),
-    'can_create_schema', pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE')),
+    'can_create_schema', pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE'),
+    'money', pg_catalog.json_build_object(
+      'positive', pg_catalog.money(1234567890::pg_catalog.int8)::pg_catalog.text,
+      'negative', pg_catalog.money((-1234567890)::pg_catalog.int8)::pg_catalog.text,
+      'unit', pg_catalog.encode(pg_catalog.cash_send(pg_catalog.money(1::pg_catalog.int8)), 'hex'))),
   'schema', (select w.schema from wanted w),
   'schema_exists', exists (select from ns),
   'schema_usage', (select pg_catalog.has_schema_privilege(ns.oid, 'USAGE') from ns),

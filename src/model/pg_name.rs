@@ -1,5 +1,7 @@
 //! Built-in Postgres types by the name that `pg_type.typname` and drivers give them.
 
+use super::interval_limit::IntervalLimit;
+use super::money::MoneyForm;
 use super::pg_type::{NumericMod, PgType, TypeHome};
 
 /// Every built-in type that a column can have without a rule of its own database.
@@ -12,7 +14,7 @@ const BUILTIN: &[(&str, PgType)] = &[
     ("float4", PgType::Float4),
     ("float8", PgType::Float8),
     ("numeric", PgType::Numeric(None)),
-    ("money", PgType::Money),
+    ("money", PgType::Money(MoneyForm::UNKNOWN)),
     ("oid", PgType::Oid),
     ("xid", PgType::Xid),
     ("cid", PgType::Cid),
@@ -26,6 +28,8 @@ const BUILTIN: &[(&str, PgType)] = &[
     ("json", PgType::Json),
     ("jsonb", PgType::Jsonb),
     ("jsonpath", PgType::JsonPath),
+    ("tsvector", PgType::TsVector),
+    ("tsquery", PgType::TsQuery),
     ("bytea", PgType::Bytea),
     ("uuid", PgType::Uuid),
     ("date", PgType::Date),
@@ -83,6 +87,9 @@ pub fn parse(text: &str) -> Option<PgType> {
             PgType::Array(inner) => PgType::Array(inner),
             element => PgType::Array(Box::new(element)),
         });
+    }
+    if let Some(limit) = IntervalLimit::parse(text) {
+        return Some(PgType::LimitedInterval(limit));
     }
     let Some((before, rest)) = text.split_once('(') else {
         return plain(text);
@@ -198,6 +205,8 @@ mod tests {
             ("timestamptz", "timestamp with time zone"),
             ("time with time zone", "time with time zone"),
             ("vector(3)", "\"vector\"(3)"),
+            ("interval day to second(3)[]", "interval day to second(3)[]"),
+            ("_tsvector", "tsvector[]"),
             ("jsonb", "jsonb"),
         ] {
             assert_eq!(parse(text).map(|ty| ty.to_string()).as_deref(), Some(sql), "{text}");
@@ -212,6 +221,7 @@ mod tests {
             "numeric(0)",
             "varchar(0)",
             "int4(3)",
+            "interval(7)",
             "text; drop",
         ] {
             assert_eq!(parse(text), None, "{text}");

@@ -8,6 +8,8 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use super::ident::Ident;
+use super::interval_limit::IntervalLimit;
+use super::money::MoneyForm;
 
 /// Where a non-built-in type lives. Two types are equal whatever their homes: a wanted type has none yet.
 #[derive(Clone, Debug, Default)]
@@ -55,7 +57,8 @@ pub enum PgType {
     Float4,
     Float8,
     Numeric(Option<NumericMod>),
-    Money,
+    /// Minor units of the currency that the server's `lc_monetary` names.
+    Money(MoneyForm),
     Oid,
     Xid,
     Cid,
@@ -70,6 +73,8 @@ pub enum PgType {
     Json,
     Jsonb,
     JsonPath,
+    TsVector,
+    TsQuery,
     Bytea,
     Uuid,
     Date,
@@ -79,6 +84,8 @@ pub enum PgType {
     Timestamp(Option<u8>),
     TimestampTz(Option<u8>),
     Interval,
+    /// An interval type that keeps less than `interval` does.
+    LimitedInterval(IntervalLimit),
     Inet,
     Cidr,
     MacAddr,
@@ -204,7 +211,7 @@ impl PgType {
             PgType::Float4 => (700, 1021),
             PgType::Float8 => (701, 1022),
             PgType::Numeric(_) => (1700, 1231),
-            PgType::Money => (790, 791),
+            PgType::Money(_) => (790, 791),
             PgType::Oid => (26, 1028),
             PgType::Xid => (28, 1011),
             PgType::Cid => (29, 1012),
@@ -218,6 +225,8 @@ impl PgType {
             PgType::Json => (114, 199),
             PgType::Jsonb => (3802, 3807),
             PgType::JsonPath => (4072, 4073),
+            PgType::TsVector => (3614, 3643),
+            PgType::TsQuery => (3615, 3645),
             PgType::Bytea => (17, 1001),
             PgType::Uuid => (2950, 2951),
             PgType::Date => (1082, 1182),
@@ -225,7 +234,7 @@ impl PgType {
             PgType::TimeTz(_) => (1266, 1270),
             PgType::Timestamp(_) => (1114, 1115),
             PgType::TimestampTz(_) => (1184, 1185),
-            PgType::Interval => (1186, 1187),
+            PgType::Interval | PgType::LimitedInterval(_) => (1186, 1187),
             PgType::Inet => (869, 1041),
             PgType::Cidr => (650, 651),
             PgType::MacAddr => (829, 1040),
@@ -279,6 +288,7 @@ impl fmt::Display for PgType {
             PgType::TimeTz(p) => with_precision(f, "time", *p, " with time zone"),
             PgType::Timestamp(p) => with_length(f, "timestamp", p.map(u32::from)),
             PgType::TimestampTz(p) => with_precision(f, "timestamp", *p, " with time zone"),
+            PgType::LimitedInterval(limit) => limit.fmt(f),
             PgType::Array(element) => write!(f, "{element}[]"),
             PgType::Range(ty) | PgType::Multirange(ty) => named(f, &ty.home, ty.name.as_str(), None),
             PgType::Vector(n, home) => named(f, home, "vector", n.map(|n| n.to_string())),
@@ -310,7 +320,7 @@ impl PgType {
             PgType::Float4 => "real",
             PgType::Float8 => "double precision",
             PgType::Numeric(_) => "numeric",
-            PgType::Money => "money",
+            PgType::Money(_) => "money",
             PgType::Oid => "oid",
             PgType::Xid => "xid",
             PgType::Cid => "cid",
@@ -323,6 +333,8 @@ impl PgType {
             PgType::Json => "json",
             PgType::Jsonb => "jsonb",
             PgType::JsonPath => "jsonpath",
+            PgType::TsVector => "tsvector",
+            PgType::TsQuery => "tsquery",
             PgType::Bytea => "bytea",
             PgType::Uuid => "uuid",
             PgType::Date => "date",

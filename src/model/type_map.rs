@@ -66,7 +66,7 @@ fn native_extension(extension: &Extension, field: &Field) -> Mapped {
         Extension::Opaque { type_name, vendor_name } if vendor_name == "PostgreSQL" => {
             match pg_name::builtin(type_name) {
                 // The text of money is one of a locale.
-                Some(PgType::Money) | None => return native_storage(field.data_type()),
+                Some(PgType::Money(_)) | None => return native_storage(field.data_type()),
                 Some(ty) => ty,
             }
         }

@@ -17,6 +17,7 @@ select
   '{"a": [1, null]}'::jsonb as jsonb_object,
   '$."a"'::jsonpath as jsonpath_some,
   'a'::"char" as char_a,
+  ''::"char" as char_zero,
   'one'::golden_enum as enum_one,
   'zwei'::golden_enum as enum_two,
   'MiXed'::text as citext_some

@@ -11,6 +11,7 @@ mod flight_access;
 mod flight_put;
 mod flight_refusals;
 mod harness;
+mod hostile_types;
 mod ingest_types;
 mod limits;
 mod load;

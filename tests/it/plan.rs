@@ -152,7 +152,7 @@ ALTER TABLE \"public\".\"t\" ADD COLUMN \"more\" text;
 async fn a_refusal_names_every_reason_and_ends_with_one() {
     let database = Database::create().await;
     database
-        .execute("create table t (id uuid, name money); insert into t values (null, null)")
+        .execute("create table t (id uuid, name aclitem); insert into t values (null, null)")
         .await;
     let before = catalog(&database).await;
     let csv = file("d.csv", CSV);

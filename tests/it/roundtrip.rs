@@ -4,11 +4,14 @@
 //! one schema with its batches; a failure prints it. `PGFLIGHT_ROUNDTRIP_SEED` replays a seed,
 //! `PGFLIGHT_ROUNDTRIP_CASES` grows the budget.
 
+mod decimals;
+mod documents;
+
 use std::sync::Arc;
 
 use arrow::array::*;
-use arrow::compute::{cast, concat};
-use arrow::datatypes::{ArrowPrimitiveType, DataType, Field, FieldRef, Schema, i256};
+use arrow::compute::cast;
+use arrow::datatypes::{ArrowPrimitiveType, DataType, Field, FieldRef, Schema};
 use arrow::record_batch::RecordBatch;
 use bytes::{Bytes, BytesMut};
 use futures::SinkExt;
@@ -19,6 +22,8 @@ use pgflight::model::type_map::default_type;
 use pgflight::postgres::copy::{CopyPlan, EncodeOptions, HEADER, TRAILER};
 use tokio_postgres::types::ToSql;
 
+use self::decimals::decimals;
+use self::documents::{Documents, Shape};
 use crate::support::database::Database;
 
 const DEFAULT_CASES: u64 = 12;
@@ -28,6 +33,16 @@ const BATCHES: usize = 3;
 struct Column {
     array: ArrayRef,
     texts: Vec<Option<String>>,
+}
+
+impl Column {
+    /// `rows` of the rows behind the first.
+    fn middle(self, rows: usize) -> Self {
+        Self {
+            array: self.array.slice(1, rows),
+            texts: self.texts.into_iter().skip(1).take(rows).collect(),
+        }
+    }
 }
 
 fn primitive<T: ArrowPrimitiveType>(
@@ -63,14 +78,7 @@ fn text(random: &mut fastrand::Rng) -> String {
         .collect()
 }
 
-fn decimal(digits: i256, scale: usize) -> String {
-    let text = digits.to_string();
-    let (sign, digits) = text
-        .strip_prefix('-')
-        .map_or(("", text.as_str()), |digits| ("-", digits));
-    format!("{sign}{digits}e-{scale}")
-}
-
+/// Flat kinds; a number from here on is the seed of a nested type.
 const KINDS: usize = 22;
 
 #[expect(clippy::too_many_lines, reason = "a list, a few lines per type")]
@@ -149,37 +157,12 @@ fn column(random: &mut fastrand::Rng, kind: usize, rows: usize) -> Column {
             DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::LargeUtf8)),
         ),
         20 => binaries(random, rows),
-        _ => lists(random, rows),
+        21 => lists(random, rows),
+        nested => {
+            let Documents { array, texts } = Shape::of(nested as u64).make(random, rows);
+            Column { array, texts }
+        }
     }
-}
-
-fn decimals(random: &mut fastrand::Rng, rows: usize, data_type: DataType, bits: u32) -> Column {
-    let scale = match data_type {
-        DataType::Decimal64(_, s) | DataType::Decimal128(_, s) | DataType::Decimal256(_, s) => s as usize,
-        _ => 0,
-    };
-    let values: Vec<Option<i256>> = (0..rows)
-        .map(|_| {
-            let wide = i256::from_parts(random.u128(..), random.i128(..));
-            (random.u8(..) > 50).then(|| wide >> (255 - random.u32(1..=bits) as u8).clamp(1, 254))
-        })
-        .collect();
-    let texts = values
-        .iter()
-        .map(|value| value.map(|value| decimal(value, scale)))
-        .collect();
-    let array: ArrayRef = match data_type {
-        DataType::Decimal64(_, _) => {
-            let narrow = values.iter().map(|v| v.map(|v| v.to_i128().unwrap_or_default() as i64));
-            Arc::new(Decimal64Array::from_iter(narrow).with_data_type(data_type))
-        }
-        DataType::Decimal128(_, _) => {
-            let narrow = values.iter().map(|v| v.map(|v| v.to_i128().unwrap_or_default()));
-            Arc::new(Decimal128Array::from_iter(narrow).with_data_type(data_type))
-        }
-        _ => Arc::new(Decimal256Array::from_iter(values).with_data_type(data_type)),
-    };
-    Column { array, texts }
 }
 
 fn instants(random: &mut fastrand::Rng, rows: usize, zoned: bool) -> Column {
@@ -256,7 +239,11 @@ fn cast_sql(name: &str, ty: &str) -> String {
 
 async fn one_case(database: &Database, seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
-    let kinds: Vec<usize> = (0..random.usize(1..=8)).map(|_| random.usize(..KINDS)).collect();
+    let kind = |random: &mut fastrand::Rng| match random.u8(..4) {
+        0 => random.usize(KINDS..1 << 40),
+        _ => random.usize(..KINDS),
+    };
+    let kinds: Vec<usize> = (0..random.usize(1..=8)).map(|_| kind(&mut random)).collect();
     let samples: Vec<ArrayRef> = kinds.iter().map(|kind| column(&mut random, *kind, 1).array).collect();
     let fields: Vec<FieldRef> = samples
         .iter()
@@ -289,16 +276,10 @@ async fn one_case(database: &Database, seed: u64) {
     let mut position = 0i64;
     for _ in 0..BATCHES {
         let rows = random.usize(..200);
-        let columns: Vec<Column> = kinds.iter().map(|kind| column(&mut random, *kind, rows)).collect();
         // Rows before and after that a slice hides must not show.
-        let arrays: Vec<ArrayRef> = columns
-            .iter()
-            .zip(&samples)
-            .map(|(column, sample)| {
-                let around = concat(&[sample.as_ref(), column.array.as_ref(), sample.as_ref()]).expect("one type");
-                around.slice(1, rows)
-            })
-            .collect();
+        let around = kinds.iter().map(|kind| column(&mut random, *kind, rows + 2));
+        let columns: Vec<Column> = around.map(|column| column.middle(rows)).collect();
+        let arrays: Vec<ArrayRef> = columns.iter().map(|column| column.array.clone()).collect();
         let batch = RecordBatch::try_new(schema.clone(), arrays).expect("the schema fits");
         load(database, &plan, &batch, position, random.usize(1..5_000)).await;
         expect(database, &targets, &columns, position, rows).await;

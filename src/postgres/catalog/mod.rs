@@ -81,7 +81,7 @@ async fn look(
 
 fn found(raw: &RawFound, name: &Ident) -> Result<Found, CatalogError> {
     let schema = ident(raw.schema.as_deref().ok_or(CatalogError::NoSchema)?)?;
-    let types = Types::new(raw.types.as_deref().unwrap_or_default());
+    let types = Types::new(raw.types.as_deref().unwrap_or_default(), &raw.server.money);
     let server = ServerFacts {
         version: raw.server.version,
         database: raw.server.database.clone(),

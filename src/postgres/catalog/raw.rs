@@ -23,6 +23,14 @@ pub(super) struct RawServer {
     pub(super) today: String,
     pub(super) in_recovery: bool,
     pub(super) can_create_schema: bool,
+    pub(super) money: RawMoney,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct RawMoney {
+    pub(super) positive: String,
+    pub(super) negative: String,
+    pub(super) unit: String,
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "mirrors the document")]

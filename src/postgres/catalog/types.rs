@@ -4,19 +4,27 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::CatalogError;
-use super::raw::RawType;
+use super::raw::{RawMoney, RawType};
 use crate::model::ident::Ident;
+use crate::model::interval_limit::IntervalLimit;
+use crate::model::money::MoneyForm;
 use crate::model::pg_type::{CompositeType, DomainType, EnumType, NumericMod, OtherType, PgType, RangeType, TypeHome};
 
 /// Length of a varlena header, which the modifiers of varchar, char and numeric include.
 const VARHDRSZ: i32 = 4;
 
 /// The types that one document mentions, by OID.
-pub(super) struct Types<'a>(HashMap<u32, &'a RawType>);
+pub(super) struct Types<'a> {
+    types: HashMap<u32, &'a RawType>,
+    money: MoneyForm,
+}
 
 impl<'a> Types<'a> {
-    pub(super) fn new(types: &'a [RawType]) -> Self {
-        Self(types.iter().map(|ty| (ty.oid, ty)).collect())
+    pub(super) fn new(types: &'a [RawType], money: &RawMoney) -> Self {
+        Self {
+            types: types.iter().map(|ty| (ty.oid, ty)).collect(),
+            money: money_form(money),
+        }
     }
 
     /// The type with that OID and modifier; `display` is `format_type` of both.
@@ -45,6 +53,7 @@ impl<'a> Types<'a> {
             'c' => self.composite(raw, home)?,
             'r' => PgType::Range(self.range(raw, home)?),
             'm' => PgType::Multirange(self.range(raw, home)?),
+            _ if raw.schema == "pg_catalog" && raw.name == "money" => PgType::Money(self.money.clone()),
             _ => base(raw, typmod, display)
                 .or_else(|| of_extension(raw, typmod, display, &home))
                 .map_or_else(|| other(raw, display, home), Ok)?,
@@ -52,7 +61,7 @@ impl<'a> Types<'a> {
     }
 
     fn get(&self, oid: u32) -> Result<&'a RawType, CatalogError> {
-        self.0
+        self.types
             .get(&oid)
             .copied()
             .ok_or_else(|| CatalogError::Shape(format!("type {oid} is not in the document")))
@@ -101,6 +110,12 @@ impl<'a> Types<'a> {
     }
 }
 
+/// What a server's `lc_monetary` makes of amounts; `unit` is the payload of one unit.
+fn money_form(raw: &RawMoney) -> MoneyForm {
+    let units = i64::from_str_radix(&raw.unit, 16).unwrap_or(0);
+    MoneyForm::of(&raw.positive, &raw.negative, units)
+}
+
 fn ident(name: &str) -> Result<Ident, CatalogError> {
     Ident::new(name).map_err(|error| CatalogError::Shape(error.to_string()))
 }
@@ -130,7 +145,6 @@ fn base(raw: &RawType, typmod: i32, display: &str) -> Option<PgType> {
         "float4" => PgType::Float4,
         "float8" => PgType::Float8,
         "numeric" => PgType::Numeric(numeric_mod(typmod)),
-        "money" => PgType::Money,
         "oid" => PgType::Oid,
         "xid" => PgType::Xid,
         "cid" => PgType::Cid,
@@ -144,6 +158,8 @@ fn base(raw: &RawType, typmod: i32, display: &str) -> Option<PgType> {
         "json" => PgType::Json,
         "jsonb" => PgType::Jsonb,
         "jsonpath" => PgType::JsonPath,
+        "tsvector" => PgType::TsVector,
+        "tsquery" => PgType::TsQuery,
         "bytea" => PgType::Bytea,
         "uuid" => PgType::Uuid,
         "date" => PgType::Date,
@@ -151,8 +167,7 @@ fn base(raw: &RawType, typmod: i32, display: &str) -> Option<PgType> {
         "timetz" => PgType::TimeTz(precision),
         "timestamp" => PgType::Timestamp(precision),
         "timestamptz" => PgType::TimestampTz(precision),
-        // `interval(3)` or `interval day to hour` would round values: such a column is kept apart under its full name.
-        "interval" if display == "interval" => PgType::Interval,
+        "interval" => IntervalLimit::parse(display).map_or(PgType::Interval, PgType::LimitedInterval),
         "inet" => PgType::Inet,
         "cidr" => PgType::Cidr,
         "macaddr" => PgType::MacAddr,

@@ -35,7 +35,8 @@ pub(crate) fn plan(source: &Source<'_>, target: &PgType, options: &EncodeOptions
     }
     match target {
         PgType::Bool => types::bool::plan(source),
-        PgType::Int2 | PgType::Int4 | PgType::Int8 | PgType::Money => types::int::plan(source, target),
+        PgType::Int2 | PgType::Int4 | PgType::Int8 => types::int::plan(source, target),
+        PgType::Money(form) => types::money::plan(source, form),
         PgType::Oid | PgType::Xid | PgType::Cid | PgType::Xid8 | PgType::PgLsn => types::int::plan(source, target),
         PgType::Float4 | PgType::Float8 => types::float::plan(source, target),
         PgType::Numeric(modifier) => types::numeric::plan(source, *modifier),
@@ -44,13 +45,15 @@ pub(crate) fn plan(source: &Source<'_>, target: &PgType, options: &EncodeOptions
         }
         PgType::Citext(_) | PgType::Ltree(_) | PgType::Enum(_) => types::text::plan(source, target, options),
         PgType::Json | PgType::Jsonb | PgType::JsonPath => types::json::plan(source, target, options),
+        PgType::TsVector | PgType::TsQuery => types::fulltext::plan(source, target),
         PgType::Bytea => types::bytea::plan(source),
         PgType::Uuid => types::uuid::plan(source),
         PgType::Date => types::date::plan(source),
         PgType::Time(digits) => types::time::plan(source, *digits, options),
         PgType::TimeTz(digits) => types::timetz::plan(source, *digits, options),
         PgType::Timestamp(digits) | PgType::TimestampTz(digits) => types::timestamp::plan(source, *digits, options),
-        PgType::Interval => types::interval::plan(source, options),
+        PgType::Interval => types::interval::plan(source, None, options),
+        PgType::LimitedInterval(limit) => types::interval::plan(source, Some(*limit), options),
         PgType::Inet | PgType::Cidr | PgType::MacAddr | PgType::MacAddr8 => types::network::plan(source, target),
         PgType::Bit(_) | PgType::VarBit(_) => types::bits::plan(source, target),
         PgType::Vector(_, _) | PgType::HalfVec(_, _) | PgType::SparseVec(_, _) => types::vector::plan(source, target),
@@ -64,7 +67,7 @@ pub(crate) fn plan(source: &Source<'_>, target: &PgType, options: &EncodeOptions
         PgType::Composite(composite) => types::composite::plan(source, composite, options),
         PgType::Array(element) => types::array::plan(source, element, options),
         PgType::Domain(domain) => plan(source, &domain.base, options),
-        _ => Err(Refused::NoRule),
+        PgType::Other(other) => types::system::plan(source, other, options),
     }
 }
 

@@ -271,13 +271,14 @@ fn alignment_rank(ty: &PgType) -> u8 {
     match ty {
         PgType::Int8
         | PgType::Float8
-        | PgType::Money
+        | PgType::Money(_)
         | PgType::Xid8
         | PgType::PgLsn
         | PgType::Time(_)
         | PgType::Timestamp(_)
         | PgType::TimestampTz(_)
         | PgType::Interval
+        | PgType::LimitedInterval(_)
         | PgType::Uuid => 0,
         PgType::TimeTz(_) => 1,
         PgType::Int4 | PgType::Float4 | PgType::Date | PgType::Oid | PgType::MacAddr8 => 2,

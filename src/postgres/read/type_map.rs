@@ -61,13 +61,13 @@ fn storage(ty: &PgType) -> (DataType, Meaning) {
         },
         PgType::Uuid => (DataType::FixedSizeBinary(16), Meaning::Canonical("arrow.uuid")),
         PgType::Json | PgType::Jsonb => (DataType::Utf8, Meaning::Canonical("arrow.json")),
-        PgType::Money => (DataType::Int64, Meaning::Opaque),
+        PgType::Money(_) => (DataType::Int64, Meaning::Opaque),
         PgType::Domain(domain) => storage(&domain.base),
-        PgType::Other(other) if other.name.as_str() == "interval" => plain(ty),
         PgType::Point | PgType::Line | PgType::Lseg | PgType::Box => (DataType::Binary, Meaning::Opaque),
         PgType::Path | PgType::Polygon | PgType::Circle => (DataType::Binary, Meaning::Opaque),
         PgType::Range(_) | PgType::Multirange(_) | PgType::SparseVec(..) => (DataType::Binary, Meaning::Opaque),
-        PgType::Geometry(..) | PgType::Geography(..) | PgType::Other(_) => (DataType::Binary, Meaning::Opaque),
+        PgType::Geometry(..) | PgType::Geography(..) => (DataType::Binary, Meaning::Opaque),
+        PgType::TsVector | PgType::TsQuery | PgType::Other(_) => (DataType::Binary, Meaning::Opaque),
         _ => plain(ty),
     }
 }
@@ -87,7 +87,7 @@ fn plain(ty: &PgType) -> (DataType, Meaning) {
         PgType::Time(_) => DataType::Time64(TimeUnit::Microsecond),
         PgType::Timestamp(_) => DataType::Timestamp(TimeUnit::Microsecond, None),
         PgType::TimestampTz(_) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-        PgType::Interval | PgType::Other(_) => DataType::Interval(IntervalUnit::MonthDayNano),
+        PgType::Interval | PgType::LimitedInterval(_) => DataType::Interval(IntervalUnit::MonthDayNano),
         PgType::Array(element) => DataType::List(Arc::new(field("item", element, true))),
         PgType::Vector(n, _) => floats(DataType::Float32, *n),
         PgType::HalfVec(n, _) => floats(DataType::Float16, *n),
@@ -174,7 +174,6 @@ pub fn type_name(ty: &PgType) -> String {
         PgType::Enum(ty) => ty.name.to_string(),
         PgType::Domain(ty) => ty.name.to_string(),
         PgType::Composite(ty) => ty.name.to_string(),
-        PgType::Other(other) if other.name.as_str() == "interval" => other.display.clone(),
         PgType::Other(other) => other.name.to_string(),
         built_in => built_in.to_string(),
     }

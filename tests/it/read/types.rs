@@ -12,7 +12,7 @@ use crate::support::server::Server;
 /// Type and literals; every column gets a NULL as well.
 pub(super) const COLUMNS: &[(&str, &[&str])] = &[
     ("bool", &["t", "f"]),
-    ("\"char\"", &["a", "~"]),
+    ("\"char\"", &["a", "~", "", "\\351"]),
     ("int2", &["-32768", "32767"]),
     ("int4", &["-2147483648", "2147483647"]),
     ("int8", &["-9223372036854775808", "9223372036854775807"]),
@@ -49,7 +49,7 @@ pub(super) const COLUMNS: &[(&str, &[&str])] = &[
     ("numeric(20,0)", &["18446744073709551615", "-1"]),
     ("numeric(5,-2)", &["9999900", "-100"]),
     ("numeric(2,5)", &["0.00099", "-0.00001"]),
-    ("money", &["12.34", "-0.01"]),
+    ("money", &["12.34", "-0.01", "-$92,233,720,368,547,758.08", "1234567"]),
     ("oid", &["0", "4294967295"]),
     ("xid", &["1", "4294967295"]),
     ("cid", &["7"]),
@@ -68,6 +68,7 @@ pub(super) const COLUMNS: &[(&str, &[&str])] = &[
     ("time", &["00:00:00", "23:59:59.999999", "24:00:00"]),
     ("time(3)", &["12:34:56.789"]),
     ("timetz", &["12:34:56.7+02", "00:00:00-15:59:59"]),
+    ("timetz(1)", &["12:34:56.7+02"]),
     (
         "timestamp",
         &[
@@ -86,6 +87,9 @@ pub(super) const COLUMNS: &[(&str, &[&str])] = &[
         &["1 year 2 mons -3 days 04:05:06.000007", "-1 mons", "00:00:00"],
     ),
     ("interval(2)", &["00:00:01.25"]),
+    ("interval year to month", &["1 year 2 mons"]),
+    ("interval day to hour", &["1 year -3 days 04:00:00"]),
+    ("interval day to second(3)", &["00:00:00.125"]),
     (
         "inet",
         &[
@@ -102,6 +106,7 @@ pub(super) const COLUMNS: &[(&str, &[&str])] = &[
     ("macaddr8", &["08:00:2b:01:02:03:04:05"]),
     ("bit(3)", &["101"]),
     ("varbit", &["", "1010101011"]),
+    ("varbit(12)", &["1010101011"]),
     ("point", &["(1.5,-2)"]),
     ("line", &["{1,2,3}"]),
     ("lseg", &["[(1,2),(3,4)]"]),
@@ -110,10 +115,37 @@ pub(super) const COLUMNS: &[(&str, &[&str])] = &[
     ("polygon", &["((1,2),(3,4),(5,6))"]),
     ("circle", &["<(1,2),3>"]),
     ("int4range", &["[1,5)", "empty", "(,)"]),
+    ("int8range", &["[1,9223372036854775807)"]),
+    ("numrange", &["(1.50,NaN]"]),
+    ("daterange", &["[2024-01-01,infinity)"]),
+    ("tsrange", &["[\"2024-01-01 00:00:00\",infinity]"]),
     ("tstzrange", &["[\"2024-01-01 00:00:00+00\",)"]),
-    ("int4multirange", &["{[1,3),[5,7)}"]),
-    ("tsvector", &["'a':1 'b'"]),
-    ("tsquery", &["'a' & 'b'"]),
+    ("int4multirange", &["{[1,3),[5,7)}", "{}"]),
+    ("int8multirange", &["{(,7)}"]),
+    ("nummultirange", &["{[1.5,2.50]}"]),
+    ("datemultirange", &["{[2024-01-01,2024-02-01)}"]),
+    ("tsmultirange", &["{(\"2024-01-01 00:00:00\",)}"]),
+    ("tstzmultirange", &["{(,\"2024-01-01 00:00:00+00\")}"]),
+    ("tsvector", &["'a':1 'b'", "", "'it''s \\\\':1A,16383C '€'"]),
+    ("tsquery", &["'a' & 'b'", "!( 'a' | 'it''s':*AB ) <-> ( 'b' <3> 'c' )"]),
+    ("tid", &["(0,1)", "(4294967295,65535)"]),
+    ("refcursor", &["grüß"]),
+    ("int2vector", &["1 -2 32767"]),
+    ("oidvector", &["0 4294967295"]),
+    ("pg_snapshot", &["10:20:10,14,15", "5:5:"]),
+    ("txid_snapshot", &["10:20:10,14,15"]),
+    // No such objects, so that numbers are printed and not names.
+    ("regclass", &["4294967294", "-"]),
+    ("regcollation", &["4294967294"]),
+    ("regconfig", &["4294967294"]),
+    ("regdictionary", &["4294967294"]),
+    ("regnamespace", &["4294967294"]),
+    ("regoper", &["4294967294"]),
+    ("regoperator", &["4294967294"]),
+    ("regproc", &["4294967294"]),
+    ("regprocedure", &["4294967294"]),
+    ("regrole", &["4294967294"]),
+    ("regtype", &["4294967294"]),
     ("mood", &["sad", "très happy"]),
     ("positive", &["7"]),
     ("pair", &["(1,\"x y\")", "(,)"]),
@@ -121,7 +153,9 @@ pub(super) const COLUMNS: &[(&str, &[&str])] = &[
     ("vector(3)", &["[1.5,-2,0]"]),
     ("vector", &["[1,2]"]),
     ("halfvec(2)", &["[0.25,-1]"]),
+    ("halfvec", &["[0.25]"]),
     ("sparsevec(5)", &["{1:1.5,5:-2}/5"]),
+    ("sparsevec", &["{}/3"]),
     ("int4[]", &["{}", "{1,NULL,-3}"]),
     ("text[]", &["{\"a b\",\"\",NULL,\"NULL\",\"\\\"\\\\\"}"]),
     ("numeric[]", &["{1.50,NaN}"]),
@@ -134,6 +168,10 @@ pub(super) const COLUMNS: &[(&str, &[&str])] = &[
     ("pair[]", &["{\"(1,x)\",NULL}"]),
     ("vector(2)[]", &["{\"[1,2]\",NULL}"]),
     ("point[]", &["{\"(1,2)\"}"]),
+    ("interval(2)[]", &["{00:00:01.25,NULL}"]),
+    ("int4range[]", &["{\"[1,5)\",empty}"]),
+    ("tsvector[]", &["{\"'a':1 'b'\"}"]),
+    ("money[]", &["{\"$1,234.50\"}"]),
 ];
 
 const TYPES: &str = "create extension if not exists vector;
@@ -145,22 +183,23 @@ const TYPES: &str = "create extension if not exists vector;
 /// Makes the table `t` with all columns and literals, and returns the number of its rows.
 pub(super) async fn fill(database: &Database) -> usize {
     database.execute(TYPES).await;
-    let rows = COLUMNS
-        .iter()
-        .map(|(_, literals)| literals.len())
-        .max()
-        .expect("there are columns")
-        + 1;
-    let columns: Vec<_> = COLUMNS
+    fill_with(database, COLUMNS).await
+}
+
+/// Makes the table `t` with columns `c0`, `c1`, ... of these types.
+pub(super) async fn fill_with(database: &Database, columns: &[(&str, &[&str])]) -> usize {
+    let rows = columns.iter().map(|(_, literals)| literals.len()).max();
+    let rows = rows.expect("there are columns") + 1;
+    let declared: Vec<_> = columns
         .iter()
         .enumerate()
         .map(|(n, (ty, _))| format!("c{n} {ty}"))
         .collect();
     database
-        .execute(&format!("create table t (row int4, {})", columns.join(", ")))
+        .execute(&format!("create table t (row int4, {})", declared.join(", ")))
         .await;
     for row in 0..rows {
-        let values: Vec<_> = COLUMNS
+        let values: Vec<_> = columns
             .iter()
             .map(|(ty, literals)| match literals.get(row) {
                 Some(literal) => format!("'{}'::{ty}", literal.replace('\'', "''")),
@@ -210,42 +249,40 @@ async fn every_type_is_read_as_what_the_table_holds() {
 }
 
 /// Types that are read as the payload of their send function.
-fn send_function(ty: &str) -> Option<&'static str> {
-    Some(match ty {
-        "point" => "point_send",
-        "line" => "line_send",
-        "lseg" => "lseg_send",
-        "box" => "box_send",
-        "path" => "path_send",
-        "polygon" => "poly_send",
-        "circle" => "circle_send",
-        "int4range" | "tstzrange" => "range_send",
-        "int4multirange" => "multirange_send",
-        "tsvector" => "tsvectorsend",
-        "tsquery" => "tsquerysend",
-        "sparsevec(5)" => "sparsevec_send",
+fn send_function(ty: &str) -> Option<String> {
+    let bare = ty.split_once('(').map_or(ty, |(bare, _)| bare);
+    Some(match bare {
+        "point" | "line" | "lseg" | "box" | "path" | "circle" => format!("{bare}_send"),
+        "polygon" => "poly_send".to_owned(),
+        "sparsevec" | "pg_snapshot" | "txid_snapshot" => format!("{bare}_send"),
+        "tsvector" | "tsquery" | "tid" | "int2vector" | "oidvector" => format!("{bare}send"),
+        "refcursor" => "textsend".to_owned(),
+        _ if bare.starts_with("reg") => format!("{bare}send"),
+        _ if bare.ends_with("multirange") => "multirange_send".to_owned(),
+        _ if bare.ends_with("range") => "range_send".to_owned(),
         _ => return None,
     })
 }
 
 /// What the table holds, in a form that can be compared.
 fn held(n: usize, ty: &str) -> String {
-    match (send_function(ty), ty) {
-        (Some(send), _) => format!("{send}(c{n})"),
-        (None, "point[]") => format!("array[point_send(c{n}[1])]::text"),
-        _ => format!("c{n}::text"),
+    let element = ty.strip_suffix("[]").and_then(send_function);
+    match (send_function(ty), element) {
+        (_, Some(send)) => format!("array(select {send}(e) from unnest(c{n}) as e)::text"),
+        // It has no send function of its own.
+        (Some(send), None) if ty == "refcursor" => format!("{send}(c{n}::text)"),
+        (Some(send), None) => format!("{send}(c{n})"),
+        (None, None) => format!("c{n}::text"),
     }
 }
 
 /// An SQL expression for what was read.
 fn expression(array: &ArrayRef, row: usize, ty: &str) -> String {
     match ty {
+        _ if ty.strip_suffix("[]").and_then(send_function).is_some() => {
+            format!("{}::text", value(array, row, "bytea[]"))
+        }
         _ if send_function(ty).is_some() => value(array, row, "bytea"),
-        "point[]" => format!("{}::text", value(array, row, "bytea[]")),
-        "money" => format!(
-            "({} / 100.0)::numeric::money::text",
-            array.as_primitive::<Int64Type>().value(row)
-        ),
         "pg_lsn" => format!(
             "('0/0'::pg_lsn + {}::numeric)::text",
             array.as_primitive::<UInt64Type>().value(row)
@@ -261,6 +298,11 @@ fn value(array: &ArrayRef, row: usize, ty: &str) -> String {
     let day = |days: i64| format!("('1970-01-01'::date + {days})");
     let micro = |micros: i64| format!("{micros} * '1 microsecond'::interval");
     match array.data_type() {
+        DataType::Int64 if ty == "money" => {
+            let cents = array.as_primitive::<Int64Type>().value(row);
+            let (sign, cents) = (if cents < 0 { "-" } else { "" }, cents.unsigned_abs());
+            format!("'{sign}{}.{:02}'::money", cents / 100, cents % 100)
+        }
         DataType::Utf8 => quoted(array.as_string::<i32>().value(row), ty),
         DataType::Binary => format!("'\\x{}'::bytea", hex(array.as_binary::<i32>().value(row))),
         DataType::FixedSizeBinary(_) => format!("'{}'::{ty}", hex(array.as_fixed_size_binary().value(row))),
@@ -284,7 +326,7 @@ fn value(array: &ArrayRef, row: usize, ty: &str) -> String {
                 value.months, value.days
             )
         }
-        DataType::List(_) if ty != "vector" => {
+        DataType::List(_) if !matches!(ty, "vector" | "halfvec") => {
             let element = ty.strip_suffix("[]").expect("a list is an array");
             let list = array.as_list::<i32>().value(row);
             let elements: Vec<_> = (0..list.len()).map(|at| value(&list, at, element)).collect();

@@ -26,19 +26,24 @@ impl Database {
     }
 
     pub(crate) async fn create_in(cluster: &Cluster) -> Self {
+        Self::create_at(&cluster.uri("")).await
+    }
+
+    /// A database on the server at `stem`, a connection string up to the name of the database.
+    pub(crate) async fn create_at(stem: &str) -> Self {
         static SEQUENCE: AtomicU32 = AtomicU32::new(0);
         let name = format!(
             "test_{}_{}",
             std::process::id(),
             SEQUENCE.fetch_add(1, Ordering::Relaxed)
         );
-        let administration_uri = cluster.uri("postgres");
+        let administration_uri = format!("{stem}postgres");
         let administration = connect(&administration_uri).await;
         administration
             .batch_execute(&format!("create database {name}"))
             .await
             .expect("a new database name is free");
-        let uri = cluster.uri(&name);
+        let uri = format!("{stem}{name}");
         let client = connect(&uri).await;
         Self {
             name,

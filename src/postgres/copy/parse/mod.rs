@@ -5,12 +5,15 @@
 
 pub(crate) mod container;
 mod datetime;
+pub(crate) mod fulltext;
 mod interval;
 mod network;
+mod pairs;
 
 pub(crate) use datetime::{date, time, time_with_zone, timestamp};
 pub(crate) use interval::interval;
 pub(crate) use network::{hardware, network};
+pub(crate) use pairs::pairs;
 
 use std::str::FromStr;
 
@@ -47,6 +50,25 @@ pub(crate) fn float<F: FromStr + Into<f64> + Copy>(text: &str) -> Option<F> {
         .next()?
         .contains(|c: char| ('1'..='9').contains(&c));
     if wide == 0.0 && !names_zero { None } else { Some(value) }
+}
+
+/// A place in the write-ahead log: two hexadecimal numbers of up to eight digits, `16/B374D848`.
+pub(crate) fn log_place(text: &str) -> Option<u64> {
+    let (high, low) = text.split_once('/')?;
+    let part = |digits: &str| {
+        let valid = (1..=8).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        valid.then(|| u64::from_str_radix(digits, 16).ok())?
+    };
+    Some(part(high)? << 32 | part(low)?)
+}
+
+/// Whether a date or timestamp is one of the two that are no place in time: 1 for the later, -1 for the earlier.
+pub(crate) fn infinity(text: &str) -> Option<i8> {
+    match trimmed(text).to_ascii_lowercase().as_str() {
+        "infinity" => Some(1),
+        "-infinity" => Some(-1),
+        _ => None,
+    }
 }
 
 /// Appends the bytes of an even number of hexadecimal digits.

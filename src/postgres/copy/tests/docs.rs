@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Fields, IntervalUnit, TimeUnit, UnionFields, UnionMode};
 
+use super::literals::{dollars, system};
 use super::{extended, field, plan_with};
 use crate::model::ident::Ident;
+use crate::model::interval_limit::IntervalLimit;
 use crate::model::options::TypeProfile;
 use crate::model::pg_type::{CompositeType, EnumType, OtherType, PgType, RangeType, TypeHome};
 use crate::model::type_map::default_type;
@@ -147,9 +149,9 @@ pub(super) fn targets() -> Vec<PgType> {
         fields: attributes,
     });
     let other = Arc::new(OtherType {
-        name: name("tsvector"),
+        name: name("cube"),
         home: home(),
-        display: "tsvector".to_owned(),
+        display: "cube".to_owned(),
     });
     let array = |element| PgType::Array(Box::new(element));
     vec![
@@ -162,7 +164,7 @@ pub(super) fn targets() -> Vec<PgType> {
         PgType::Cid,
         PgType::Xid8,
         PgType::PgLsn,
-        PgType::Money,
+        PgType::Money(dollars()),
         PgType::Float4,
         PgType::Float8,
         PgType::Numeric(None),
@@ -178,6 +180,8 @@ pub(super) fn targets() -> Vec<PgType> {
         PgType::Json,
         PgType::Jsonb,
         PgType::JsonPath,
+        PgType::TsVector,
+        PgType::TsQuery,
         PgType::Bytea,
         PgType::Uuid,
         PgType::Date,
@@ -186,6 +190,7 @@ pub(super) fn targets() -> Vec<PgType> {
         PgType::Timestamp(None),
         PgType::TimestampTz(None),
         PgType::Interval,
+        PgType::LimitedInterval(IntervalLimit::parse("interval(2)").unwrap()),
         PgType::Inet,
         PgType::Cidr,
         PgType::MacAddr,
@@ -211,6 +216,13 @@ pub(super) fn targets() -> Vec<PgType> {
         PgType::SparseVec(Some(2), home()),
         PgType::Geometry(None, home()),
         PgType::Geography(None, home()),
+        system("tid"),
+        system("refcursor"),
+        system("int2vector"),
+        system("oidvector"),
+        system("pg_snapshot"),
+        system("txid_snapshot"),
+        system("regclass"),
         PgType::Other(other),
     ]
 }

@@ -5,9 +5,11 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, i256};
 use std::sync::Arc;
 
-use super::{check, check_with, encode, field, plan_with};
+use super::literals::dollars;
+use super::{batch, check, check_with, encode, field, plan_with};
+use crate::model::money::MoneyForm;
 use crate::model::pg_type::{NumericMod, PgType};
-use crate::postgres::copy::EncodeOptions;
+use crate::postgres::copy::{CellReason, EncodeOptions};
 
 /// Every test here, for `coverage`.
 pub(super) const CHECKS: &[fn()] = &[
@@ -15,6 +17,7 @@ pub(super) const CHECKS: &[fn()] = &[
     integers_become_numeric,
     a_precision_and_scale_are_met_exactly,
     a_digit_that_does_not_fit_is_refused_and_never_rounded,
+    decimals_into_money_are_amounts_and_integers_are_minor_units,
 ];
 
 /// Unscaled digits, scale and golden case.
@@ -226,4 +229,35 @@ fn a_digit_that_does_not_fit_is_refused_and_never_rounded() {
             "{value} e-{scale} into {target}"
         );
     }
+}
+
+#[test]
+fn decimals_into_money_are_amounts_and_integers_are_minor_units() {
+    for (scale, value) in [(2, 123_456_i128), (4, 12_345_600), (30, 123_456 * 10_i128.pow(28))] {
+        let decimals = Decimal128Array::from(vec![value])
+            .with_precision_and_scale(38, scale)
+            .unwrap();
+        let source = field(decimals.data_type().clone());
+        check("int", &PgType::Money(dollars()), &source, decimals, &["money_cents"]);
+    }
+    let refused = |decimals: Decimal128Array| {
+        let source = field(decimals.data_type().clone());
+        let plan = plan_with(&source, &PgType::Money(dollars()), &EncodeOptions::default()).unwrap();
+        let array: ArrayRef = Arc::new(decimals);
+        encode(&plan, &batch(&source, &array), 1 << 20).unwrap_err().reason
+    };
+    let of = |value: i128, scale| {
+        Decimal128Array::from(vec![value])
+            .with_precision_and_scale(38, scale)
+            .unwrap()
+    };
+    assert!(matches!(refused(of(1, 3)), CellReason::Inexact(_)));
+    assert_eq!(refused(of(10_i128.pow(37), 2)), CellReason::OutOfRange);
+    assert_eq!(refused(of(10_i128.pow(18), -30)), CellReason::OutOfRange);
+    let unknown = plan_with(
+        &field(DataType::Utf8),
+        &PgType::Money(MoneyForm::UNKNOWN),
+        &EncodeOptions::default(),
+    );
+    assert!(unknown.unwrap_err().to_string().contains("lc_monetary"));
 }

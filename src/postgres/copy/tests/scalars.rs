@@ -7,6 +7,7 @@ use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use half::f16;
 
+use super::literals::dollars;
 use super::{check, check_with, extended, field};
 use crate::model::ident::Ident;
 use crate::model::options::NulBytes;
@@ -153,7 +154,7 @@ fn system_types_take_unsigned_integers() {
     check("int", &PgType::PgLsn, &field(DataType::Int64), lsn, &["pg_lsn_some"]);
     check(
         "int",
-        &PgType::Money,
+        &PgType::Money(dollars()),
         &field(DataType::Int32),
         Int32Array::from(vec![123_456]),
         &["money_cents"],
@@ -277,7 +278,11 @@ fn texts_are_copied_from_every_layout_into_every_text_type() {
         StringArray::from(vec!["<a>b</a>"]),
         &["xml_some"],
     );
-    texts(&PgType::SingleChar, &[Some("a")], &["char_a"]);
+    texts(
+        &PgType::SingleChar,
+        &[Some("a"), Some("\\141"), Some("")],
+        &["char_a", "char_a", "char_zero"],
+    );
     let labels = vec!["one".to_owned(), "zwei".to_owned()];
     let name = Ident::new("golden_enum").unwrap();
     let golden_enum = PgType::Enum(Arc::new(EnumType {

@@ -7,6 +7,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, IntervalDayTime, IntervalMonthDayNano, IntervalUnit, TimeUnit};
 
 use super::{check, check_with, field};
+use crate::model::interval_limit::IntervalLimit;
 use crate::model::options::TypeProfile;
 use crate::model::pg_type::PgType;
 use crate::postgres::copy::EncodeOptions;
@@ -20,6 +21,7 @@ pub(super) const CHECKS: &[fn()] = &[
     nanoseconds_are_floored_only_under_the_cloudquery_profile,
     durations_are_intervals_of_microseconds,
     intervals_keep_months_days_and_time_apart,
+    intervals_go_into_limited_columns_where_nothing_is_lost,
 ];
 
 const UNITS: [(TimeUnit, &str, i64); 4] = [
@@ -231,6 +233,28 @@ fn durations_are_intervals_of_microseconds() {
             &EncodeOptions::default(),
         );
     }
+}
+
+#[test]
+fn intervals_go_into_limited_columns_where_nothing_is_lost() {
+    let source = field(DataType::Interval(IntervalUnit::MonthDayNano));
+    let check = |limit: &str, value: (i32, i32, i64), name: &str| {
+        let limit = PgType::LimitedInterval(IntervalLimit::parse(limit).unwrap());
+        let value = IntervalMonthDayNano::new(value.0, value.1, value.2);
+        check(
+            "interval",
+            &limit,
+            &source,
+            IntervalMonthDayNanoArray::from(vec![value]),
+            &[name],
+        );
+    };
+    check("interval(2)", (12, 0, 1_250_000_000), "interval_two_digits");
+    check("interval year to month", (14, 0, 0), "interval_to_month");
+    check("interval day to hour", (14, -3, 14_400_000_000_000), "interval_to_hour");
+    check("interval year", (-24, 0, 0), "interval_years");
+    check("interval minute", (0, 5, 420_000_000_000), "interval_minutes");
+    check("interval day to second(3)", (0, 0, 125_000_000), "interval_to_milli");
 }
 
 #[test]

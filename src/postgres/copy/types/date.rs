@@ -26,6 +26,11 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>) -> Planned {
             fixed(array.nulls(), move |row| days(values[row]).and_then(payload))
         }),
         _ if source.is_text() => from_text(|text, out| {
+            if let Some(sign) = parse::infinity(text) {
+                let days = if sign > 0 { i32::MAX } else { i32::MIN };
+                out.extend_from_slice(&days.to_be_bytes());
+                return Ok(());
+            }
             let days = parse::date(text).ok_or(CellReason::NotA("a date in the form YYYY-MM-DD"))?;
             out.extend_from_slice(&payload(days)?);
             Ok(())

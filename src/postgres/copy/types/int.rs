@@ -29,8 +29,12 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, target: &PgType) -> P
         DataType::UInt64 => from::<UInt64Type>(target),
         DataType::Float16 | DataType::Float32 | DataType::Float64 => float(source, target),
         DataType::Decimal32(_, _) | DataType::Decimal64(_, _) | DataType::Decimal128(_, _) => decimal(source, target),
-        // Money's text has a currency of the server's locale.
-        _ if source.is_text() && target != &PgType::Money => {
+        _ if source.is_text() && target == &PgType::PgLsn => from_text(|text, out| {
+            let place = parse::log_place(text).ok_or(CellReason::NotA("a log position in the form 16/B374D848"))?;
+            out.extend_from_slice(&place.to_be_bytes());
+            Ok(())
+        }),
+        _ if source.is_text() => {
             let target = target.clone();
             from_text(move |text, out| {
                 let value = parse::integer(text).ok_or(CellReason::NotA("an integer"))?;
@@ -42,7 +46,7 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, target: &PgType) -> P
 }
 
 /// Appends the payload of `value`.
-fn payload(value: i128, target: &PgType, out: &mut Vec<u8>) -> Result<(), CellReason> {
+pub(super) fn payload(value: i128, target: &PgType, out: &mut Vec<u8>) -> Result<(), CellReason> {
     fn narrow<I: TryFrom<i128>>(value: i128) -> Result<I, CellReason> {
         I::try_from(value).map_err(|_| CellReason::OutOfRange)
     }
@@ -123,7 +127,7 @@ where
     match target {
         PgType::Int2 => into::<T, i16, 2>(i16::to_be_bytes),
         PgType::Int4 => into::<T, i32, 4>(i32::to_be_bytes),
-        PgType::Int8 | PgType::Money => into::<T, i64, 8>(i64::to_be_bytes),
+        PgType::Int8 => into::<T, i64, 8>(i64::to_be_bytes),
         PgType::Oid | PgType::Xid | PgType::Cid => into::<T, u32, 4>(u32::to_be_bytes),
         PgType::Xid8 | PgType::PgLsn => into::<T, u64, 8>(u64::to_be_bytes),
         _ => Err(Refused::NoRule),

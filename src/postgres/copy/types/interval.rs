@@ -8,41 +8,53 @@ use arrow::datatypes::{
     IntervalUnit, TimeUnit,
 };
 
-use super::timestamp::{TOO_FINE, micros};
+use super::timestamp::{TOO_FINE, fraction, micros};
+use crate::model::interval_limit::{Finest, IntervalLimit};
 use crate::postgres::copy::EncodeOptions;
 use crate::postgres::copy::cells::from_text;
-use crate::postgres::copy::column::{Planned, bind_as, fixed, fixed_any};
+use crate::postgres::copy::column::{Planned, bind_as, fixed};
 use crate::postgres::copy::error::{CellReason, Refused};
 use crate::postgres::copy::parse;
 use crate::postgres::copy::source::Source;
 
-pub(in crate::postgres::copy) fn plan(source: &Source<'_>, options: &EncodeOptions) -> Planned {
+pub(in crate::postgres::copy) fn plan(
+    source: &Source<'_>,
+    limit: Option<IntervalLimit>,
+    options: &EncodeOptions,
+) -> Planned {
     let floor = options.floors_nanoseconds();
+    let kept = move |micros, days, months| kept(micros, days, months, limit);
     match source.data_type {
-        DataType::Duration(TimeUnit::Second) => duration::<DurationSecondType>(TimeUnit::Second, floor),
-        DataType::Duration(TimeUnit::Millisecond) => duration::<DurationMillisecondType>(TimeUnit::Millisecond, floor),
-        DataType::Duration(TimeUnit::Microsecond) => duration::<DurationMicrosecondType>(TimeUnit::Microsecond, floor),
-        DataType::Duration(TimeUnit::Nanosecond) => duration::<DurationNanosecondType>(TimeUnit::Nanosecond, floor),
-        DataType::Interval(IntervalUnit::YearMonth) => bind_as(|array: IntervalYearMonthArray| {
+        DataType::Duration(TimeUnit::Second) => duration::<DurationSecondType>(TimeUnit::Second, floor, kept),
+        DataType::Duration(TimeUnit::Millisecond) => {
+            duration::<DurationMillisecondType>(TimeUnit::Millisecond, floor, kept)
+        }
+        DataType::Duration(TimeUnit::Microsecond) => {
+            duration::<DurationMicrosecondType>(TimeUnit::Microsecond, floor, kept)
+        }
+        DataType::Duration(TimeUnit::Nanosecond) => {
+            duration::<DurationNanosecondType>(TimeUnit::Nanosecond, floor, kept)
+        }
+        DataType::Interval(IntervalUnit::YearMonth) => bind_as(move |array: IntervalYearMonthArray| {
             let values = array.values().clone();
-            fixed_any(array.nulls(), move |row| payload(0, 0, values[row]))
+            fixed(array.nulls(), move |row| kept(0, 0, values[row]))
         }),
-        DataType::Interval(IntervalUnit::DayTime) => bind_as(|array: IntervalDayTimeArray| {
+        DataType::Interval(IntervalUnit::DayTime) => bind_as(move |array: IntervalDayTimeArray| {
             let values = array.values().clone();
-            fixed_any(array.nulls(), move |row| {
+            fixed(array.nulls(), move |row| {
                 let value = values[row];
-                payload(i64::from(value.milliseconds) * 1_000, value.days, 0)
+                kept(i64::from(value.milliseconds) * 1_000, value.days, 0)
             })
         }),
         DataType::Interval(IntervalUnit::MonthDayNano) => bind_as(move |array: IntervalMonthDayNanoArray| {
             let values = array.values().clone();
             fixed(array.nulls(), move |row| {
                 let value = values[row];
-                Ok(payload(
+                kept(
                     micros(value.nanoseconds, TimeUnit::Nanosecond, floor)?,
                     value.days,
                     value.months,
-                ))
+                )
             })
         }),
         _ if source.is_text() => from_text(move |text, out| {
@@ -51,21 +63,49 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, options: &EncodeOptio
                 return Err(TOO_FINE);
             }
             let micros = i64::try_from(read.nanoseconds.div_euclid(1_000)).map_err(|_| CellReason::OutOfRange)?;
-            out.extend_from_slice(&payload(micros, read.days, read.months));
+            out.extend_from_slice(&kept(micros, read.days, read.months)?);
             Ok(())
         }),
         _ => Err(Refused::NoRule),
     }
 }
 
-fn duration<T: ArrowPrimitiveType<Native = i64>>(unit: TimeUnit, floor: bool) -> Planned {
+fn duration<T: ArrowPrimitiveType<Native = i64>>(
+    unit: TimeUnit,
+    floor: bool,
+    kept: impl Fn(i64, i32, i32) -> Result<[u8; 16], CellReason> + Copy + Send + Sync + 'static,
+) -> Planned {
     bind_as(move |array: PrimitiveArray<T>| {
         let values = array.values().clone();
-        fixed(array.nulls(), move |row| {
-            let micros: Result<i64, CellReason> = micros(values[row], unit, floor);
-            Ok(payload(micros?, 0, 0))
-        })
+        fixed(array.nulls(), move |row| kept(micros(values[row], unit, floor)?, 0, 0))
     })
+}
+
+/// Payload of an interval, where the column keeps all of it.
+fn kept(micros: i64, days: i32, months: i32, limit: Option<IntervalLimit>) -> Result<[u8; 16], CellReason> {
+    const PARTS: CellReason = CellReason::Inexact("the interval has parts that the column does not keep");
+    // All ends together are the infinite interval since Postgres 17.
+    if matches!(
+        (micros, days, months),
+        (i64::MAX, i32::MAX, i32::MAX) | (i64::MIN, i32::MIN, i32::MIN)
+    ) {
+        return Err(CellReason::OutOfRange);
+    }
+    let Some(limit) = limit else {
+        return Ok(payload(micros, days, months));
+    };
+    let is_kept = match limit.finest() {
+        Finest::Year => months % 12 == 0 && days == 0 && micros == 0,
+        Finest::Month => days == 0 && micros == 0,
+        Finest::Day => micros == 0,
+        Finest::Hour => micros % 3_600_000_000 == 0,
+        Finest::Minute => micros % 60_000_000 == 0,
+        Finest::Second => true,
+    };
+    if !is_kept {
+        return Err(PARTS);
+    }
+    Ok(payload(fraction(micros, limit.digits())?, days, months))
 }
 
 /// Payload of an interval.

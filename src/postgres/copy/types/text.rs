@@ -15,7 +15,7 @@ use crate::model::extension::{is_binary, is_text};
 use crate::model::options::NulBytes;
 use crate::model::pg_type::PgType;
 use crate::postgres::copy::EncodeOptions;
-use crate::postgres::copy::cells::{ByteCells, ByteCheck, NoNul, NoNulAnd, Strings};
+use crate::postgres::copy::cells::{ByteCells, ByteCheck, NoNul, NoNulAnd, Strings, from_text};
 use crate::postgres::copy::column::{
     Bind, ColumnEncoder, Encoder, Faults, Planned, Scratch, bind_as, fits, length_word, put_null, rendered, some_nulls,
 };
@@ -44,7 +44,10 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, target: &PgType, opti
             NoNulAnd(|bytes: &[u8]| at_most(bytes.len(), NAME_BYTES, "bytes")),
             options,
         ),
-        PgType::SingleChar => layouts(ty, None, NoNulAnd(one_byte), options),
+        PgType::SingleChar if is_text(ty) => {
+            let nul_bytes = options.nul_bytes;
+            from_text(move |text, out| one_byte(text, nul_bytes, out))
+        }
         PgType::Ltree(_) => layouts(ty, Some(1), NoNul, options),
         PgType::Enum(labels) => {
             let labels: Arc<HashSet<Vec<u8>>> =
@@ -212,14 +215,22 @@ fn at_most(found: usize, limit: usize, unit: &'static str) -> Result<(), CellRea
     }
 }
 
-fn one_byte(bytes: &[u8]) -> Result<(), CellReason> {
-    if bytes.len() == 1 {
-        Ok(())
-    } else {
-        Err(CellReason::WrongLength {
-            found: bytes.len(),
-            expected: 1,
-            unit: "bytes",
-        })
+/// `"char"`: one byte, as `\ooo` where it is above 127; nothing is the byte 0. So Postgres prints it since 16.
+fn one_byte(text: &str, nul_bytes: NulBytes, out: &mut Vec<u8>) -> Result<(), CellReason> {
+    match (text.as_bytes(), nul_bytes) {
+        ([], _) | ([0], NulBytes::Strip) => out.push(0),
+        (bytes, _) if memchr::memchr(0, bytes).is_some() => return Err(CellReason::NulByte),
+        ([byte], _) => out.push(*byte),
+        ([b'\\', high @ b'0'..=b'3', middle @ b'0'..=b'7', low @ b'0'..=b'7'], _) => {
+            out.push((high - b'0') << 6 | (middle - b'0') << 3 | (low - b'0'));
+        }
+        (bytes, _) => {
+            return Err(CellReason::WrongLength {
+                found: bytes.len(),
+                expected: 1,
+                unit: "bytes",
+            });
+        }
     }
+    Ok(())
 }

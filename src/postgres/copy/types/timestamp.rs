@@ -56,6 +56,11 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, digits: Option<u8>, o
         }),
         _ if source.is_text() => from_text(move |text, out| {
             const FORM: &str = "a timestamp in the form YYYY-MM-DD HH:MM:SS";
+            if let Some(sign) = parse::infinity(text) {
+                let micros = if sign > 0 { i64::MAX } else { i64::MIN };
+                out.extend_from_slice(&micros.to_be_bytes());
+                return Ok(());
+            }
             let instant = parse::timestamp(text).ok_or(CellReason::NotA(FORM))?;
             let seconds = since_2000(instant.seconds, TimeUnit::Second, floor)?;
             let below = micros(instant.nanoseconds, TimeUnit::Nanosecond, floor)?;

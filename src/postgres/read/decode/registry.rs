@@ -11,7 +11,7 @@ use crate::model::pg_type::PgType;
 pub(crate) fn plan(ty: &PgType, field: &Field) -> Planned {
     match ty {
         PgType::Bool => types::bool::plan(field),
-        PgType::Int2 | PgType::Int4 | PgType::Int8 | PgType::Money => types::int::plan(ty, field),
+        PgType::Int2 | PgType::Int4 | PgType::Int8 | PgType::Money(_) => types::int::plan(ty, field),
         PgType::Oid | PgType::Xid | PgType::Cid | PgType::Xid8 | PgType::PgLsn => types::int::plan(ty, field),
         PgType::Float4 | PgType::Float8 => types::float::plan(ty, field),
         PgType::Numeric(_) => types::numeric::plan(field),
@@ -26,7 +26,7 @@ pub(crate) fn plan(ty: &PgType, field: &Field) -> Planned {
         PgType::Time(_) => types::time::plan(field),
         PgType::TimeTz(_) => types::timetz::plan(field),
         PgType::Timestamp(_) | PgType::TimestampTz(_) => types::timestamp::plan(field),
-        PgType::Interval => types::interval::plan(field),
+        PgType::Interval | PgType::LimitedInterval(_) => types::interval::plan(field),
         PgType::Inet | PgType::Cidr | PgType::MacAddr | PgType::MacAddr8 => types::address::plan(ty, field),
         PgType::Bit(_) | PgType::VarBit(_) => types::bits::plan(field),
         PgType::Array(element) => types::array::plan(element, field),
@@ -39,15 +39,8 @@ pub(crate) fn plan(ty: &PgType, field: &Field) -> Planned {
         PgType::Path | PgType::Polygon | PgType::Circle => types::bytea::plan(field),
         PgType::Range(_) | PgType::Multirange(_) | PgType::SparseVec(..) => types::bytea::plan(field),
         PgType::Geometry(..) | PgType::Geography(..) => types::bytea::plan(field),
-        PgType::Other(other) if is_interval(other.name.as_str(), ty) => types::interval::plan(field),
-        PgType::Other(_) => types::bytea::plan(field),
+        PgType::TsVector | PgType::TsQuery | PgType::Other(_) => types::bytea::plan(field),
     }
-}
-
-/// `interval(3)` and `interval day to hour` are types apart for writers, since they round; readers see no difference.
-fn is_interval(name: &str, ty: &PgType) -> bool {
-    let schema = ty.home().and_then(|home| home.schema.as_ref());
-    name == "interval" && schema.is_some_and(|schema| schema.as_str() == "pg_catalog")
 }
 
 /// For messages: what a refusal says.

@@ -16,6 +16,8 @@ use bytes::Bytes;
 use super::fault::Refused;
 use super::{BatchLimits, DecodeError, Fault, ReadColumn, TableDecoder, registry};
 use crate::model::ident::Ident;
+use crate::model::interval_limit::IntervalLimit;
+use crate::model::money::MoneyForm;
 use crate::model::pg_type::{CompositeType, EnumType, NumericMod, OtherType, PgType, RangeType, TypeHome};
 use crate::postgres::read::type_map;
 
@@ -216,7 +218,7 @@ fn every_type() -> Vec<PgType> {
         numeric(20, 0),
         numeric(5, -2),
         numeric(2, 5),
-        PgType::Money,
+        PgType::Money(MoneyForm::UNKNOWN),
         PgType::Oid,
         PgType::Xid,
         PgType::Cid,
@@ -231,6 +233,8 @@ fn every_type() -> Vec<PgType> {
         PgType::Json,
         PgType::Jsonb,
         PgType::JsonPath,
+        PgType::TsVector,
+        PgType::TsQuery,
         PgType::Bytea,
         PgType::Uuid,
         PgType::Date,
@@ -240,6 +244,7 @@ fn every_type() -> Vec<PgType> {
         PgType::Timestamp(None),
         PgType::TimestampTz(Some(0)),
         PgType::Interval,
+        PgType::LimitedInterval(IntervalLimit::parse("interval(2)").unwrap()),
         PgType::Inet,
         PgType::Cidr,
         PgType::MacAddr,
@@ -271,7 +276,7 @@ fn every_type() -> Vec<PgType> {
         mood(),
         array(PgType::Int4),
         PgType::TimestampTz(None),
-        other("tsvector"),
+        other("cube"),
     ]
 }
 

@@ -16,7 +16,7 @@ pub(in crate::postgres::read::decode) fn plan(ty: &PgType, field: &Field) -> Pla
     match ty {
         PgType::Int2 => from(field, |payload| Ok(i16::from_be_bytes(exactly(payload)?).into())),
         PgType::Int4 => from(field, |payload| Ok(i32::from_be_bytes(exactly(payload)?).into())),
-        PgType::Int8 | PgType::Money => from(field, |payload| Ok(i64::from_be_bytes(exactly(payload)?).into())),
+        PgType::Int8 | PgType::Money(_) => from(field, |payload| Ok(i64::from_be_bytes(exactly(payload)?).into())),
         PgType::Oid | PgType::Xid | PgType::Cid => {
             from(field, |payload| Ok(u32::from_be_bytes(exactly(payload)?).into()))
         }
