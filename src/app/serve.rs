@@ -209,6 +209,7 @@ pub async fn start_with(
     let shared = Shared {
         budget,
         streams,
+        idle_timeout: limits.stream_idle_timeout.get(),
         life: life.clone(),
     };
     let authenticator = Authenticator::new(&config.raw().auth);

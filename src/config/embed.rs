@@ -182,10 +182,7 @@ fn service(embedding: &OpenaiEmbedding, problems: &mut Vec<Problem>) {
         );
         problems.push(Problem::new(at("base_url"), message));
     }
-    if let Some(url) = &embedding.base_url
-        && !(url.starts_with("http://") || url.starts_with("https://"))
-    {
-        let message = format!("is {url:?}; allowed: an address that starts with http:// or https://");
+    if let Some(message) = embedding.base_url.as_deref().and_then(wrong_address) {
         problems.push(Problem::new(at("base_url"), message));
     }
     if embedding.provider == EmbeddingProvider::Openai
@@ -263,6 +260,22 @@ fn columns(key: &str, names: &[String], problems: &mut Vec<Problem>) -> Vec<Iden
     seen
 }
 
+/// Why an address cannot be used. One with a password is not repeated.
+fn wrong_address(url: &str) -> Option<String> {
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    match rest.and_then(|rest| rest.split(['/', '?', '#']).next()) {
+        Some(host) if host.contains('@') => Some(
+            "names a user before its host, which is not sent and would be printed; put the key into `api_key`"
+                .to_owned(),
+        ),
+        Some(_) => None,
+        None if url.contains('@') => Some("does not start with http:// or https://".to_owned()),
+        None => Some(format!(
+            "is {url:?}; allowed: an address that starts with http:// or https://"
+        )),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -337,6 +350,11 @@ mod tests {
                 "base_url` is missing; `provider: tei` has no address",
             ),
             ("base_url", json!("h:1"), "starts with http:// or https://"),
+            (
+                "base_url",
+                json!("https://me:secret@h/v1"),
+                "put the key into `api_key`",
+            ),
             ("api_key", json!("a\nb"), "api_key` holds a line break"),
             ("provider", json!("hash_test"), "allow_test_provider"),
             ("dimensions", json!(0), "dimensions"),
@@ -347,6 +365,7 @@ mod tests {
             });
             let refused = changed.unwrap_err();
             assert!(refused.contains(why), "{key}: {refused}");
+            assert!(!refused.contains("secret"), "{key}: {refused}");
         }
         let openai = |dimensions: u32, shortened: bool| {
             read(|vectors| {

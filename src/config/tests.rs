@@ -163,8 +163,8 @@ fn rules_between_keys_are_checked() {
             "`lanes` is 20, more than the 16 connections of `pool.max_size`",
         ),
         (
-            "limits: {http2_connection_window_bytes: 4194304}",
-            "`limits.http2_connection_window_bytes` is 4194304, less than four times `limits.http2_stream_window_bytes` (2097152)",
+            "limits: {http2_connection_window_bytes: 2097152}",
+            "`limits.http2_connection_window_bytes` is 2097152, less than four times `limits.http2_stream_window_bytes` (1048576)",
         ),
         (
             "limits: {max_inflight_bytes: 1048576}",

@@ -15,7 +15,7 @@
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
 use hyper::body::{Body, Frame, SizeHint};
@@ -34,6 +34,8 @@ struct State {
     turn: Turn,
     /// When bytes came last.
     received: Option<Instant>,
+    /// When the message that is coming was let in, and its size.
+    coming: Option<(Instant, usize)>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,6 +51,17 @@ enum Turn {
     Granted,
 }
 
+/// Bytes per second at which a message has to come that memory is held for: a client that announces much and sends little
+/// would keep it from all others.
+const LOWEST_RATE: usize = 256 << 10;
+
+impl State {
+    fn late_at(&self, idle: Duration) -> Option<Instant> {
+        let (since, bytes) = self.coming?;
+        Some(since + idle + Duration::from_secs((bytes / LOWEST_RATE) as u64))
+    }
+}
+
 impl Gate {
     /// The gate of a call; one that nobody asks at where the call came through no upload of ours.
     pub fn of<T>(request: &tonic::Request<T>) -> Self {
@@ -60,9 +73,18 @@ impl Gate {
         self.state().turn = Turn::Shut;
     }
 
-    /// When bytes of the upload came last, of whatever message.
-    pub fn received(&self) -> Option<Instant> {
-        self.state().received
+    /// When a client that was waited for since then counts as idle: so long after its last byte, and so long after a message
+    /// that was let in could have come at the lowest rate.
+    pub fn idle_at(&self, since: Instant, idle: Duration) -> Instant {
+        let state = self.state();
+        let quiet = state.received.map_or(since, |received| received.max(since)) + idle;
+        state.late_at(idle).map_or(quiet, |late| late.min(quiet))
+    }
+
+    /// The same for a client that may send nothing as long as it likes, but not in the middle of a message.
+    pub fn overdue_at(&self, idle: Duration) -> Option<Instant> {
+        let (since, _) = self.state().coming?;
+        Some(self.idle_at(since, idle))
     }
 
     /// The size of the message that asks, in bytes. To be polled after the stream of messages itself, by the same task.
@@ -76,7 +98,11 @@ impl Gate {
 
     /// There is memory for the message that asked.
     pub fn grant(&self) {
-        self.state().turn = Turn::Granted;
+        let mut state = self.state();
+        if let Turn::Asked(bytes) = state.turn {
+            state.coming = Some((Instant::now(), bytes));
+        }
+        state.turn = Turn::Granted;
     }
 
     /// Whether a message of so many bytes may pass.
@@ -128,12 +154,20 @@ impl Upload<tonic::body::Body> {
     }
 }
 
-/// Not `CANCELLED`, which the gRPC library would read as an end.
-fn given_up() -> Status {
-    Status::aborted("the client gave the call up before the end of its stream")
-}
-
 impl<B> Upload<B> {
+    /// Whether a message has begun and is not whole.
+    fn is_cut(&self) -> bool {
+        self.left > 0 || !self.header.is_empty()
+    }
+
+    /// Not `CANCELLED`, which the gRPC library would read as an end.
+    fn give_up<T>(&mut self) -> Poll<Option<Result<T, Status>>> {
+        self.over = true;
+        Poll::Ready(Some(Err(Status::aborted(
+            "the client gave the call up before the end of its stream",
+        ))))
+    }
+
     fn new(body: B, gate: Gate, max_message_bytes: usize) -> Self {
         Self {
             body,
@@ -152,6 +186,9 @@ impl<B> Upload<B> {
         if self.left > 0 && self.received.has_remaining() {
             let part = self.received.split_to(self.left.min(self.received.len()));
             self.left -= part.len();
+            if self.left == 0 {
+                self.gate.state().coming = None;
+            }
             return Poll::Ready(Some(part));
         }
         let missing = (HEADER - self.header.len()).min(self.received.len());
@@ -164,6 +201,9 @@ impl<B> Upload<B> {
             return Poll::Pending;
         }
         self.left = length;
+        if length == 0 {
+            self.gate.state().coming = None;
+        }
         Poll::Ready(Some(self.header.split().freeze()))
     }
 }
@@ -188,14 +228,12 @@ where
                     this.gate.state().received = Some(Instant::now());
                     this.received = data;
                 }
+                // Behind these the gRPC library does not look whether the last message was whole.
+                Some(Ok(Err(_))) | None if this.is_cut() => return this.give_up(),
                 Some(Ok(Err(trailers))) => return Poll::Ready(Some(Ok(trailers))),
-                Some(Err(status)) if status.code() == Code::Cancelled => return Poll::Ready(Some(Err(given_up()))),
+                Some(Err(status)) if status.code() == Code::Cancelled => return this.give_up(),
                 Some(Err(status)) => return Poll::Ready(Some(Err(status))),
-                None if !this.body.is_end_stream() => return Poll::Ready(Some(Err(given_up()))),
-                // A header that is not whole is for the gRPC library to refuse.
-                None if !this.header.is_empty() => {
-                    return Poll::Ready(Some(Ok(Frame::data(this.header.split().freeze()))));
-                }
+                None if !this.body.is_end_stream() => return this.give_up(),
                 None => {}
             }
         }
@@ -203,8 +241,7 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.over && self.header.is_empty()
-            || self.received.is_empty() && self.header.is_empty() && self.body.is_end_stream()
+        self.over || self.received.is_empty() && !self.is_cut() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -337,7 +374,7 @@ mod tests {
             assert_eq!(next(&mut upload).await.unwrap().len(), length);
         }
         assert!(upload.frame().await.is_none());
-        assert!(gate.received().is_some());
+        assert!(gate.state().received.is_some());
     }
 
     #[tokio::test]
@@ -349,8 +386,36 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_header_that_is_cut_short_is_passed_on_to_be_refused() {
-        let upload = Upload::new(received(&[&[0, 0, 0]]), Gate::default(), LIMIT);
-        assert_eq!(upload.collect().await.unwrap().to_bytes().len(), 3);
+    async fn a_message_that_is_cut_short_is_no_end_even_where_the_stream_ended() {
+        let whole = message(20);
+        for cut in [1, 4, 5, 6, 24] {
+            for trailers in [false, true] {
+                let mut body = received(&[&whole, &whole[..cut]]);
+                if trailers {
+                    body.frames.push_back(Ok(Frame::trailers(http::HeaderMap::new())));
+                }
+                let outcome = Upload::new(body, Gate::default(), LIMIT).collect().await;
+                let error = outcome.expect_err("it is not whole");
+                assert_eq!(error.code(), Code::Aborted, "{cut} bytes, trailers: {trailers}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_announces_much_and_sends_little_is_idle_in_the_end() {
+        let (gate, idle) = (Gate::default(), Duration::from_secs(1));
+        gate.close();
+        let announced = message(20 * LOWEST_RATE);
+        let mut upload = Upload::new(received(&[&announced[..100]]), gate.clone(), usize::MAX);
+        assert_eq!(next(&mut upload).await, None);
+        assert_eq!(gate.overdue_at(idle), None, "nothing was let in");
+        let before = Instant::now();
+        gate.grant();
+        assert_eq!(next(&mut upload).await.unwrap().len(), HEADER);
+        let silent = gate.overdue_at(idle).expect("a message is coming");
+        assert!(silent >= before + idle && silent < before + 10 * idle);
+        gate.state().received = Some(before + 100 * idle);
+        let dripping = gate.overdue_at(idle).expect("a message is coming");
+        assert!(dripping >= before + 21 * idle && dripping < before + 30 * idle);
     }
 }

@@ -47,8 +47,9 @@ pub struct Limits {
     /// Largest gRPC message, in bytes.
     #[schemars(range(min = 65536, max = 2147483647))]
     pub max_message_bytes: u64,
-    /// Bytes of memory that all streams together may take: a third for messages, from their first byte on, a quarter for rows of open
-    /// transactions, the rest for HTTP/2 windows and buffers. A message that is larger than its third is taken alone.
+    /// Bytes of memory for what streams send: a third for messages, from their first byte on, a quarter for rows of open
+    /// transactions, the rest for buffers. A message that is larger than its third is taken alone, and a load that others wait for
+    /// may go on with one message beyond it. Beside this each open stream has its HTTP/2 window.
     #[schemars(range(min = 1048576))]
     pub max_inflight_bytes: u64,
     /// Streams at once, of all clients.
@@ -79,7 +80,8 @@ impl Default for Limits {
             max_inflight_bytes: 256 << 20,
             max_streams: 256,
             stream_idle_timeout: GoDuration::from_secs(30),
-            http2_stream_window_bytes: 2 << 20,
+            // 128 streams of a connection: more than a client opens before it has heard how many it may.
+            http2_stream_window_bytes: 1 << 20,
             http2_connection_window_bytes: 128 << 20,
             http2_keepalive_interval: GoDuration::from_secs(30),
             http2_keepalive_timeout: GoDuration::from_secs(20),

@@ -1,6 +1,7 @@
 //! The plugin service: dispatch of each call to the part that does it. Methods of sources are refused by name.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::stream::BoxStream;
 use tokio::sync::Semaphore;
@@ -45,6 +46,8 @@ pub struct Shared {
     pub budget: ByteBudget,
     /// Places for streams: `limits.max_streams` of all clients together. A Write call takes one.
     pub streams: Arc<Semaphore>,
+    /// Longest pause in the middle of a message.
+    pub idle_timeout: Duration,
     /// Where the server is in its life.
     pub life: Life,
 }
@@ -227,6 +230,7 @@ impl Plugin for CloudQueryFront {
             destination,
             caller,
             budget: self.shared.budget.clone(),
+            idle_timeout: self.shared.idle_timeout,
         });
         let outcome = tokio::select! {
             outcome = writer.run(request.into_inner(), gate) => outcome,

@@ -41,6 +41,7 @@ pub(super) struct WriteContext {
     pub(super) destination: Arc<dyn Destination>,
     pub(super) caller: Caller,
     pub(super) budget: ByteBudget,
+    pub(super) idle_timeout: Duration,
 }
 
 /// How many connections a Write call may hold for loads, and as many again for deletions.
@@ -120,12 +121,17 @@ impl Writer {
         loop {
             let due = [self.tables.due(), self.migrations.due()].into_iter().flatten().min();
             let due_at = due.map(tokio::time::Instant::from_std);
+            let idle = self.context.idle_timeout;
+            let overdue_at = gate.overdue_at(idle);
             let outcome = tokio::select! {
                 biased;
                 message = messages.next() => match message {
                     None => break,
                     Some(Err(status)) => return Err(self.failure.take().unwrap_or_else(|| self.broken(&status))),
-                    Some(Ok(_)) if self.failure.is_some() => Ok(()),
+                    Some(Ok(_)) if self.failure.is_some() => {
+                        self.room = None;
+                        Ok(())
+                    }
                     Some(Ok(request)) => self.take(request.message).await,
                 },
                 bytes = gate.asked() => {
@@ -135,6 +141,13 @@ impl Writer {
                     };
                     gate.grant();
                     room.map(|room| self.room = room)
+                }
+                () = tokio::time::sleep_until(overdue_at.unwrap_or_else(Instant::now).into()), if overdue_at.is_some() => {
+                    if gate.overdue_at(idle).is_some_and(|overdue| overdue <= Instant::now()) {
+                        let silent = StreamError::Idle { idle, kept: self.kept() };
+                        return Err(self.failure.take().unwrap_or_else(|| silent.into()));
+                    }
+                    Ok(())
                 }
                 () = tokio::time::sleep_until(due_at.unwrap_or_else(tokio::time::Instant::now)), if due.is_some() => {
                     self.write_due().await
@@ -196,9 +209,12 @@ impl Writer {
 
     /// Memory for a message; rows that are held back are written when there is none.
     async fn permit(&mut self, bytes: usize) -> Result<BytePermit, Error> {
+        let budget = self.context.budget.clone();
+        // One place in the queue, however often it is looked at.
+        let acquiring = budget.acquire(bytes);
+        tokio::pin!(acquiring);
         loop {
-            let budget = self.context.budget.clone();
-            match tokio::time::timeout(BUDGET_PATIENCE, budget.acquire(bytes)).await {
+            match tokio::time::timeout(BUDGET_PATIENCE, &mut acquiring).await {
                 Ok(permit) => return Ok(permit),
                 Err(_) => self.tables.flush_all().await?,
             }

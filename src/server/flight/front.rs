@@ -1,5 +1,7 @@
 //! The FlightService that clients see. Plain descriptors are served here; everything that is not offered says so.
 
+use std::time::Instant;
+
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::{
     Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse,
@@ -42,7 +44,7 @@ impl FlightFront {
         if self.put.life.draining.is_cancelled() {
             return Err(Error::Draining);
         }
-        let gate = Gate::of(&request);
+        let (gate, place) = (Gate::of(&request), self.put.place()?);
         let (headers, _, mut rest) = request.into_parts();
         let first = self.first_message(&mut rest, &gate).await?;
         let Some(wanted) = &first.flight_descriptor else {
@@ -53,7 +55,7 @@ impl FlightFront {
             .into());
         };
         match descriptor::read(wanted)? {
-            Command::Plain(target) => self.put.clone().put(PutCall { caller, headers, target, first, rest, gate }).await,
+            Command::Plain(target) => self.put.clone().put(PutCall { caller, headers, target, first, rest, gate, place }).await,
             Command::FlightSql(command) => Err(RequestError::Unsupported(format!(
                 "the Flight SQL command {command} is not offered yet; use a plain descriptor: PATH [table] or CMD {{\"table\": \"t\"}}"
             ))
@@ -63,40 +65,43 @@ impl FlightFront {
 
     /// The message with the descriptor and the schema; a large one waits for memory like all others.
     async fn first_message(&self, rest: &mut Streaming<FlightData>, gate: &Gate) -> Result<FlightData, Error> {
-        let idle = self.put.idle_timeout;
+        let (idle, kept) = (self.put.idle_timeout, Default::default());
+        let (mut waiting, mut _room) = (Instant::now(), None);
         gate.close();
-        let received = async {
-            let mut _room = None;
-            loop {
-                tokio::select! {
-                    biased;
-                    first = rest.next() => return first,
-                    bytes = gate.asked() => {
-                        if bytes > SCHEMA_BYTES {
-                            _room = Some(self.put.budget.acquire(bytes).await);
-                        }
-                        gate.grant();
+        let first = loop {
+            tokio::select! {
+                biased;
+                () = self.put.life.stopping.cancelled() => return Err(Error::Draining),
+                first = rest.next() => break first,
+                bytes = gate.asked() => {
+                    if bytes > SCHEMA_BYTES {
+                        _room = Some(self.put.budget.acquire(bytes).await);
+                    }
+                    gate.grant();
+                    waiting = Instant::now();
+                }
+                () = tokio::time::sleep_until(gate.idle_at(waiting, idle).into()) => {
+                    if gate.idle_at(waiting, idle) <= Instant::now() {
+                        return Err(StreamError::Idle { idle, kept }.into());
                     }
                 }
             }
         };
-        let kept = Default::default();
-        match tokio::time::timeout(idle, received).await {
-            Err(_) => Err(StreamError::Idle { idle, kept }.into()),
-            Ok(Some(Ok(first))) => Ok(first),
-            Ok(Some(Err(status))) if status.code() == tonic::Code::OutOfRange => Err(StreamError::Protocol {
+        match first {
+            Some(Ok(first)) => Ok(first),
+            Some(Err(status)) if status.code() == tonic::Code::OutOfRange => Err(StreamError::Protocol {
                 message: 1,
                 reason: format!("{} (limits.max_message_bytes); send smaller batches", status.message()),
                 kept,
             }
             .into()),
-            Ok(Some(Err(status))) => Err(StreamError::Broken {
+            Some(Err(status)) => Err(StreamError::Broken {
                 received: 0,
                 reason: status.message().to_owned(),
                 kept,
             }
             .into()),
-            Ok(None) => Err(RequestError::Malformed(
+            None => Err(RequestError::Malformed(
                 "the stream ended before its first message; send a descriptor with the schema, also when there are no rows"
                     .to_owned(),
             )

@@ -72,6 +72,8 @@ pub struct PutCall<S> {
     pub rest: S,
     /// Where its messages ask for memory.
     pub gate: Gate,
+    /// One of `limits.max_streams`, for as long as the stream lives.
+    pub place: OwnedSemaphorePermit,
 }
 
 impl PutContext {
@@ -84,7 +86,6 @@ impl PutContext {
         S: Stream<Item = Result<FlightData, Status>> + Send + Unpin + 'static,
     {
         let started = Instant::now();
-        let place = self.place()?;
         let decoder = Decoder::new(&call.first).map_err(|reason| StreamError::Decode {
             message: 1,
             reason,
@@ -105,7 +106,7 @@ impl PutContext {
             room: None,
             message: 1,
             has_stream: options.stream_id.is_some(),
-            _place: place,
+            _place: call.place,
         };
         // The guard lives in the answer stream: when the client drops the call, the pump is told to stop.
         let stop = CancellationToken::new();
@@ -134,7 +135,7 @@ impl PutContext {
     }
 
     /// A place among the streams of the server.
-    fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
+    pub(super) fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
         self.streams.clone().try_acquire_owned().map_err(|_| Error::Busy)
     }
 
@@ -209,7 +210,6 @@ struct Pump<S> {
     room: Option<BytePermit>,
     message: u64,
     has_stream: bool,
-    /// One of `limits.max_streams`, for as long as the stream lives.
     _place: OwnedSemaphorePermit,
 }
 
@@ -243,8 +243,7 @@ where
         let idle = self.context.idle_timeout;
         let mut waiting = Instant::now();
         loop {
-            let quiet = self.gate.received().map_or(waiting, |received| received.max(waiting));
-            let idle_at = tokio::time::Instant::from_std(quiet + idle);
+            let idle_at = tokio::time::Instant::from_std(self.gate.idle_at(waiting, idle));
             let flush_at = session.flush_at().map(tokio::time::Instant::from_std);
             tokio::select! {
                 biased;
@@ -264,7 +263,7 @@ where
                 // Others wait for memory that this stream holds for a chunk that is not full yet.
                 () = self.context.budget.pressed(), if session.holds_rows() => session.flush().await?,
                 () = tokio::time::sleep_until(idle_at) => {
-                    if self.gate.received().is_none_or(|received| received <= quiet) {
+                    if self.gate.idle_at(waiting, idle) <= Instant::now() {
                         return Err(StreamError::Idle { idle, kept: session.kept() }.into());
                     }
                 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use arrow_flight::FlightData;
 use bytes::Bytes;
 use prost::Message as _;
 use serde_json::json;
@@ -90,18 +91,9 @@ async fn cancel(mode: Mode, reason: h2::Reason) {
     let scene = Scene::set().await;
     let mut oracle = oracle_for(mode);
     let batches: Vec<_> = (0..5).map(|seq| mode.rows("cancelled", seq, ROWS)).collect();
-    let socket = tokio::net::TcpStream::connect(scene.server.address())
-        .await
-        .expect("it accepts");
-    let (requests, connection) = h2::client::handshake(socket).await.expect("HTTP/2");
-    let driving = tokio::spawn(connection);
-    let mut requests = requests.ready().await.expect("a place for a stream");
-    let (_answer, mut body) = requests.send_request(do_put(), false).expect("a stream");
+    let (mut body, driving) = open_put(&scene).await;
     for (seq, message) in messages(mode.to(ROWS), &batches).into_iter().enumerate() {
-        let message = message.encode_to_vec();
-        let length = u32::try_from(message.len()).expect("a small message").to_be_bytes();
-        body.send_data([&[0][..], &length, &message].concat().into(), false)
-            .expect("the stream is open");
+        send(&mut body, &message);
         if let Some(seq) = seq.checked_sub(1) {
             oracle.sent("cancelled", seq as u64, ROWS);
         }
@@ -122,6 +114,49 @@ async fn cancel(mode: Mode, reason: h2::Reason) {
         assert_eq!(scene.database.value(&count).await, "0", "{context}");
     }
     driving.abort();
+}
+
+/// A put on a connection of its own, frame by frame.
+async fn open_put(scene: &Scene) -> (h2::SendStream<Bytes>, tokio::task::JoinHandle<Result<(), h2::Error>>) {
+    let socket = tokio::net::TcpStream::connect(scene.server.address()).await;
+    let handshake = h2::client::handshake(socket.expect("it accepts")).await;
+    let (requests, connection) = handshake.expect("HTTP/2");
+    let driving = tokio::spawn(connection);
+    let mut requests = requests.ready().await.expect("a place for a stream");
+    let (_answer, body) = requests.send_request(do_put(), false).expect("a stream");
+    (body, driving)
+}
+
+fn send(body: &mut h2::SendStream<Bytes>, message: &FlightData) {
+    let message = message.encode_to_vec();
+    let length = u32::try_from(message.len()).expect("a small message").to_be_bytes();
+    let framed = [&[0][..], &length, &message].concat();
+    body.send_data(framed.into(), false).expect("the stream is open");
+}
+
+/// F19: memory is held for a message whose length has come, but not for good.
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_announce_a_message_and_fall_silent_do_not_keep_its_memory() {
+    let limits = json!({"max_inflight_bytes": 3 << 20, "max_message_bytes": 1 << 20, "stream_idle_timeout": "1s"});
+    let scene = Scene::set_with(json!({"limits": limits})).await;
+    let (mode, mut silent) = (MODES[0], Vec::new());
+    for _ in 0..3 {
+        let (mut body, driving) = open_put(&scene).await;
+        send(&mut body, &messages(mode.to(ROWS), &[mode.rows("silent", 0, ROWS)])[0]);
+        let announced = [&[0][..], &(1_u32 << 20).to_be_bytes()].concat();
+        body.send_data(announced.into(), false).expect("the stream is open");
+        silent.push((body, driving));
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let mut oracle = oracle_for(mode);
+    let mut client = scene.client().await;
+    let honest = put(&mut client, mode, &mut oracle, "honest", 4);
+    let honest = tokio::time::timeout(Duration::from_secs(60), honest).await;
+    honest.expect("it is not held up for good").unwrap();
+    oracle.assert_holds(&scene.database, "after the silence").await;
+    for (_, driving) in silent {
+        driving.abort();
+    }
 }
 
 /// An end of stream that lacks what a strict stream promised commits nothing.

@@ -153,19 +153,7 @@ async fn fill_log(mode: Mode) {
     tap.wait_for(5).await;
     use_up_the_log(&database, &cluster.address().log).await;
     disk.grow(512);
-    while tokio::net::TcpStream::connect(("127.0.0.1", cluster.address().port))
-        .await
-        .is_ok()
-    {
-        let trial = tokio_postgres::connect(&cluster.address().uri, tokio_postgres::NoTls);
-        if trial.await.is_ok() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    if !is_alive(cluster.address().pid) {
-        cluster.start();
-    }
+    come_back(&mut cluster).await;
     database.reconnect().await;
     tokio::time::sleep(Duration::from_millis(100)).await;
     tap.close();
@@ -176,6 +164,22 @@ async fn fill_log(mode: Mode) {
     assert!(again.is_ok(), "it heals without a restart of ours: {again:?} {context}");
     oracle.assert_holds(&database, &context).await;
     drop((server, proxy));
+}
+
+/// A server that could not recover has ended, and somebody starts it; one that could is there by itself.
+async fn come_back(cluster: &mut Cluster) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        if !is_alive(cluster.address().pid) {
+            return cluster.start();
+        }
+        let trial = tokio_postgres::connect(&cluster.address().uri, tokio_postgres::NoTls);
+        if matches!(tokio::time::timeout(Duration::from_secs(1), trial).await, Ok(Ok(_))) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "the server neither ended nor came back");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// Begins one segment of the log after the other until there is no space for the next.

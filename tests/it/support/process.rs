@@ -139,7 +139,8 @@ fn spawn(settings: &[(String, String)], log: &PathBuf) -> Child {
         .open(log)
         .expect("a directory for temporary files");
     let mut command = Command::new(env!("CARGO_BIN_EXE_pgflight"));
-    command.arg("serve");
+    // As in the image.
+    command.arg("serve").env("MALLOC_ARENA_MAX", "2");
     for (key, value) in settings {
         command.arg("--set").arg(format!("{key}={value}"));
     }
