@@ -10,6 +10,9 @@ use crate::model::table::TargetColumn;
 
 /// Name of the staging column that holds a row's position; `_pgflight` is ours in a staging table only.
 const ORDINAL: &str = "\"_pgflight_ordinal\"";
+/// Bytes of a wide row that stay in the staging table's page, as many as can. Values are then compressed and moved out of line
+/// once, by the target, and not first for a table that lives for a moment.
+const STAGE_TUPLE_TARGET: u16 = 8160;
 
 /// `copy "s"."t" ("a", "b") from stdin with (format binary)`.
 pub fn copy_into(table: &TableName, columns: &[TargetColumn]) -> String {
@@ -66,7 +69,7 @@ impl Merge {
             .map(|column| format!("{} {}", column.name.quoted(), stage_type(&column.ty)))
             .collect();
         format!(
-            "create temporary table {} ({}, {ORDINAL} bigint) on commit {}",
+            "create temporary table {} ({}, {ORDINAL} bigint) with (toast_tuple_target = {STAGE_TUPLE_TARGET}) on commit {}",
             self.stage.quoted(),
             columns.join(", "),
             if ends_with_transaction { "drop" } else { "delete rows" }
@@ -333,7 +336,7 @@ mod tests {
         assert_eq!(
             merge.create_stage(false),
             "create temporary table \"pgflight_stage_1\" (\"a\" varchar(3), \"b\" integer[], \
-             \"_pgflight_ordinal\" bigint) on commit delete rows"
+             \"_pgflight_ordinal\" bigint) with (toast_tuple_target = 8160) on commit delete rows"
         );
         assert_eq!(
             merge.copy_into_stage(),
