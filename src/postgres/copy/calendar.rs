@@ -3,6 +3,8 @@
 
 use std::io::Write;
 
+use super::digits::put_digits;
+
 /// Days in 400 years.
 const ERA_DAYS: i64 = 146_097;
 /// Days from 0000-03-01 to 1970-01-01.
@@ -64,23 +66,38 @@ pub(crate) fn put_date(out: &mut Vec<u8>, unix_days: i64) -> bool {
     let (year, month, day) = civil(unix_days);
     let before = year <= 0;
     let year = if before { 1 - year } else { year };
-    put(out, format_args!("{year:04}-{month:02}-{day:02}"));
+    put_digits(out, year.unsigned_abs(), 4);
+    out.push(b'-');
+    put_digits(out, month.into(), 2);
+    out.push(b'-');
+    put_digits(out, day.into(), 2);
     before
 }
 
 /// Writes `HH:MM:SS` and a fraction of `sub` / 10^`digits` seconds without closing zeros.
 pub(crate) fn put_time(out: &mut Vec<u8>, seconds: i64, sub: i64, digits: usize) {
-    put(
-        out,
-        format_args!("{:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60),
-    );
+    match u64::try_from(seconds) {
+        Ok(seconds) => {
+            put_digits(out, seconds / 3_600, 2);
+            out.push(b':');
+            put_digits(out, seconds / 60 % 60, 2);
+            out.push(b':');
+            put_digits(out, seconds % 60, 2);
+        }
+        // No time of a day; what is wrong with it is seen best as it is.
+        Err(_) => put(
+            out,
+            format_args!("{:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60),
+        ),
+    }
     put_fraction(out, sub, digits);
 }
 
 /// Writes `.` and the digits of `sub` / 10^`digits` without closing zeros, or nothing for 0.
 pub(crate) fn put_fraction(out: &mut Vec<u8>, sub: i64, digits: usize) {
     if sub != 0 {
-        put(out, format_args!(".{sub:0digits$}"));
+        out.push(b'.');
+        put_digits(out, sub.unsigned_abs(), digits);
         while out.last() == Some(&b'0') {
             out.pop();
         }

@@ -15,6 +15,7 @@ mod batch;
 mod calendar;
 mod cells;
 mod column;
+mod digits;
 mod error;
 mod lists;
 mod parse;

@@ -23,11 +23,21 @@ pub(crate) fn json(field: &Field, array: &ArrayRef, style: Style) -> Result<Writ
         let escape = style == Style::Cloudquery;
         let quoted: Write = match quoting {
             Quoting::Bare => write,
-            Quoting::Plain | Quoting::Escaped => Box::new(move |row, out| {
+            Quoting::Plain => Box::new(move |row, out| {
+                out.push(b'"');
+                write(row, out)?;
+                out.push(b'"');
+                Ok(())
+            }),
+            Quoting::Escaped => Box::new(move |row, out| {
+                out.push(b'"');
                 let start = out.len();
                 write(row, out)?;
-                let text = out.split_off(start);
-                put_string(out, &String::from_utf8_lossy(&text), escape);
+                if out[start..].iter().any(|byte| is_special(*byte, escape)) {
+                    let text = out.split_off(start);
+                    put_escaped(out, &String::from_utf8_lossy(&text), escape);
+                }
+                out.push(b'"');
                 Ok(())
             }),
         };
@@ -212,6 +222,16 @@ fn unfolded(field: &Field, array: &ArrayRef, style: Style) -> Result<Write, Wron
 /// Writes a JSON string; `html` escapes what Go's encoder escapes besides.
 fn put_string(out: &mut Vec<u8>, text: &str, html: bool) {
     out.push(b'"');
+    put_escaped(out, text, html);
+    out.push(b'"');
+}
+
+/// Whether a byte of UTF-8 may need to be escaped; U+2028 and U+2029 begin with 0xE2.
+fn is_special(byte: u8, html: bool) -> bool {
+    byte < b' ' || matches!(byte, b'"' | b'\\') || (html && matches!(byte, b'<' | b'>' | b'&' | 0xE2))
+}
+
+fn put_escaped(out: &mut Vec<u8>, text: &str, html: bool) {
     for c in text.chars() {
         match c {
             '"' => out.extend_from_slice(b"\\\""),
@@ -228,5 +248,4 @@ fn put_string(out: &mut Vec<u8>, text: &str, html: bool) {
             c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
-    out.push(b'"');
 }

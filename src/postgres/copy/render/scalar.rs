@@ -9,8 +9,8 @@ use super::number::{Float, put_decimal, put_go_decimal};
 use super::temporal::{go_duration, interval, temporal};
 use super::{Quoting, Style, Write};
 use crate::model::extension::Extension;
-use crate::postgres::copy::calendar::put;
 use crate::postgres::copy::cells::{Binaries, Strings};
+use crate::postgres::copy::digits::{put_hex, put_whole};
 use crate::postgres::copy::error::{CellReason, WrongArray};
 
 /// Where a text appears; a few of the Go plugin's forms differ.
@@ -96,8 +96,10 @@ fn extension(field: &Field, array: &ArrayRef) -> Scalar {
             let cells = Binaries::of(array)?;
             Some(of(Quoting::Plain, move |row, out| {
                 for (at, byte) in cells.get(row).iter().enumerate() {
-                    let hyphen = if matches!(at, 4 | 6 | 8 | 10) { "-" } else { "" };
-                    put(out, format_args!("{hyphen}{byte:02x}"));
+                    if matches!(at, 4 | 6 | 8 | 10) {
+                        out.push(b'-');
+                    }
+                    put_hex(out, *byte);
                 }
                 Ok(())
             }))
@@ -106,7 +108,10 @@ fn extension(field: &Field, array: &ArrayRef) -> Scalar {
             let cells = Binaries::of(array)?;
             Some(of(Quoting::Plain, move |row, out| {
                 for (at, byte) in cells.get(row).iter().enumerate() {
-                    put(out, format_args!("{}{byte:02x}", if at > 0 { ":" } else { "" }));
+                    if at > 0 {
+                        out.push(b':');
+                    }
+                    put_hex(out, *byte);
                 }
                 Ok(())
             }))
@@ -116,7 +121,7 @@ fn extension(field: &Field, array: &ArrayRef) -> Scalar {
         Some(Extension::Bool8) => {
             let values = primitive::<Int8Type>(array)?.values().clone();
             Some(of(Quoting::Bare, move |row, out| {
-                put(out, format_args!("{}", values[row] != 0));
+                put_boolean(out, values[row] != 0);
                 Ok(())
             }))
         }
@@ -164,18 +169,22 @@ fn boolean(array: &ArrayRef) -> Result<impl Fn(usize, &mut Vec<u8>) -> Result<()
         .cloned()
         .ok_or_else(|| WrongArray(array.data_type().clone()))?;
     Ok(move |row, out: &mut Vec<u8>| {
-        put(out, format_args!("{}", array.value(row)));
+        put_boolean(out, array.value(row));
         Ok(())
     })
 }
 
+fn put_boolean(out: &mut Vec<u8>, value: bool) {
+    out.extend_from_slice(if value { b"true" } else { b"false" });
+}
+
 fn integer<T: ArrowPrimitiveType>(array: &ArrayRef) -> Result<(Quoting, Write), WrongArray>
 where
-    T::Native: std::fmt::Display,
+    T::Native: Into<i128>,
 {
     let values = primitive::<T>(array)?.values().clone();
     Ok(of(Quoting::Bare, move |row, out| {
-        put(out, format_args!("{}", values[row]));
+        put_whole(out, values[row].into());
         Ok(())
     }))
 }
@@ -197,13 +206,13 @@ fn float<T: ArrowPrimitiveType>(
         let float = split(values[row]);
         let quoted = place == Place::Json && !float.value.is_finite();
         let quote = if quoted { "\"" } else { "" };
-        put(out, format_args!("{quote}"));
+        out.extend_from_slice(quote.as_bytes());
         match (style, place) {
             (Style::Native, _) => float.put(out, plain_digits),
             (Style::Cloudquery, Place::Column) => float.put_go(out, -4, 21),
             (Style::Cloudquery, Place::Json) => float.put_go(out, -6, 21),
         }
-        put(out, format_args!("{quote}"));
+        out.extend_from_slice(quote.as_bytes());
         Ok(())
     }))
 }
@@ -231,13 +240,18 @@ fn binary(array: &ArrayRef, style: Style) -> Result<(Quoting, Write), WrongArray
         Style::Native => of(Quoting::Escaped, move |row, out| {
             out.extend_from_slice(b"\\x");
             for byte in cells.get(row) {
-                put(out, format_args!("{byte:02x}"));
+                put_hex(out, *byte);
             }
             Ok(())
         }),
         Style::Cloudquery => of(Quoting::Plain, move |row, out| {
-            out.extend_from_slice(STANDARD.encode(cells.get(row)).as_bytes());
-            Ok(())
+            let (bytes, start) = (cells.get(row), out.len());
+            let length = base64::encoded_len(bytes.len(), true).ok_or(CellReason::FieldTooLarge(bytes.len()))?;
+            out.resize(start + length, 0);
+            match STANDARD.encode_slice(bytes, &mut out[start..]) {
+                Ok(_) => Ok(()),
+                Err(_) => Err(CellReason::FieldTooLarge(bytes.len())),
+            }
         }),
     })
 }

@@ -9,6 +9,7 @@ use arrow::datatypes::{
 use super::scalar::{Place, Scalar, of, primitive};
 use super::{Quoting, Style, Write};
 use crate::postgres::copy::calendar::{put, put_date, put_fraction, put_time};
+use crate::postgres::copy::digits::put_whole;
 use crate::postgres::copy::error::WrongArray;
 
 /// A count of 1/10^`digits` seconds, taken apart into days, seconds of the day and the rest.
@@ -90,7 +91,8 @@ pub(super) fn temporal(array: &ArrayRef, style: Style, place: Place) -> Scalar {
                 let before = put_date(out, day);
                 out.push(if as_text { b' ' } else { b'T' });
                 put_time(out, seconds, sub, digits(unit) as usize);
-                put(out, format_args!("{suffix}{}", if before { " BC" } else { "" }));
+                out.extend_from_slice(suffix.as_bytes());
+                out.extend_from_slice(if before { b" BC" } else { b"" });
                 Ok(())
             })
         }
@@ -114,7 +116,8 @@ pub(super) fn go_duration(array: &ArrayRef) -> Result<(Quoting, Write), WrongArr
         _ => "ns",
     };
     Ok(of(Quoting::Plain, move |row, out| {
-        put(out, format_args!("{}{unit}", count(row)));
+        put_whole(out, count(row).into());
+        out.extend_from_slice(unit.as_bytes());
         Ok(())
     }))
 }
@@ -140,6 +143,17 @@ fn put_iso(out: &mut Vec<u8>, months: i32, days: i32, nanoseconds: i128) {
     }
 }
 
+/// A JSON object of numbers.
+fn put_members(out: &mut Vec<u8>, members: &[(&str, i64)]) {
+    for (at, (name, value)) in members.iter().enumerate() {
+        out.extend_from_slice(if at == 0 { b"{\"" } else { b",\"" });
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b"\":");
+        put_whole(out, (*value).into());
+    }
+    out.push(b'}');
+}
+
 pub(super) fn interval(array: &ArrayRef, style: Style, place: Place) -> Result<(Quoting, Write), WrongArray> {
     let native = style == Style::Native;
     let quoting = if native { Quoting::Plain } else { Quoting::Bare };
@@ -149,7 +163,7 @@ pub(super) fn interval(array: &ArrayRef, style: Style, place: Place) -> Result<(
             of(quoting, move |row, out| {
                 match (style, place) {
                     (Style::Native, _) => put_iso(out, values[row], 0, 0),
-                    (Style::Cloudquery, Place::Column) => put(out, format_args!("{}", values[row])),
+                    (Style::Cloudquery, Place::Column) => put_whole(out, values[row].into()),
                     (Style::Cloudquery, Place::Json) => put(out, format_args!("{{\"months\":{}}}", values[row])),
                 }
                 Ok(())
@@ -162,7 +176,7 @@ pub(super) fn interval(array: &ArrayRef, style: Style, place: Place) -> Result<(
                 if native {
                     put_iso(out, 0, days, i128::from(milliseconds) * 1_000_000);
                 } else {
-                    put(out, format_args!("{{\"days\":{days},\"milliseconds\":{milliseconds}}}"));
+                    put_members(out, &[("days", days.into()), ("milliseconds", milliseconds.into())]);
                 }
                 Ok(())
             })
@@ -178,9 +192,13 @@ pub(super) fn interval(array: &ArrayRef, style: Style, place: Place) -> Result<(
                 if native {
                     put_iso(out, months, days, i128::from(nanoseconds));
                 } else {
-                    put(
+                    put_members(
                         out,
-                        format_args!("{{\"months\":{months},\"days\":{days},\"nanoseconds\":{nanoseconds}}}"),
+                        &[
+                            ("months", months.into()),
+                            ("days", days.into()),
+                            ("nanoseconds", nanoseconds),
+                        ],
                     );
                 }
                 Ok(())
