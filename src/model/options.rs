@@ -22,7 +22,7 @@ pub use choice::{
     Acks, BadRowPolicy, ChoiceError, CommitMode, ForcedStrategy, MigrateMode, MigrateRewrite, NulBytes, Nullability,
     PartitionWidth, TypeProfile, WriteMode,
 };
-pub use migrate::{CreateOptions, MigrateRules, PartitionBy};
+pub use migrate::{CreateOptions, MigrateRules, PartitionBy, Storage};
 use value::OptionValue;
 
 use crate::model::duration::GoDuration;

@@ -45,6 +45,10 @@ pub struct CreateOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 10, max = 100))]
     pub fillfactor: Option<u8>,
+    /// Bytes that a wide row (over 2 kB) may keep in its page before values of it are compressed and moved out of line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 128, max = 8160))]
+    pub toast_tuple_target: Option<u16>,
     /// Tablespace of the table.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
@@ -58,6 +62,25 @@ pub struct CreateOptions {
     pub partition_by: Option<PartitionBy>,
 }
 
+impl CreateOptions {
+    /// Storage parameters of the table, or of each of its partitions.
+    pub fn storage(&self) -> Storage {
+        Storage {
+            fillfactor: self.fillfactor,
+            toast_tuple_target: self.toast_tuple_target,
+        }
+    }
+}
+
+/// Storage parameters; `None` is the server's default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Storage {
+    /// Percentage of a page that inserts fill.
+    pub fillfactor: Option<u8>,
+    /// Bytes of a wide row that stay in its page.
+    pub toast_tuple_target: Option<u16>,
+}
+
 /// Range partitions over a time column, some made ahead.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -69,8 +92,8 @@ pub struct PartitionBy {
     pub every: PartitionWidth,
 }
 
-const CREATE: &str = "a JSON object with unlogged, fillfactor, tablespace, toast_lz4, align_columns and \
-                      partition_by {\"column\": .., \"every\": day, month or year}";
+const CREATE: &str = "a JSON object with unlogged, fillfactor, toast_tuple_target, tablespace, toast_lz4, align_columns \
+                      and partition_by {\"column\": .., \"every\": day, month or year}";
 
 impl OptionValue for CreateOptions {
     /// In headers and metadata: the JSON object as text.

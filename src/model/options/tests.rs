@@ -132,7 +132,7 @@ fn a_value_that_does_not_fit_names_option_value_and_what_is_allowed() {
         (
             "create_table",
             json!({"unloged": true}),
-            r#"option "create_table" is {"unloged":true}; allowed: a JSON object with unlogged, fillfactor, tablespace, toast_lz4, align_columns and partition_by {"column": .., "every": day, month or year} (unknown field `unloged`, expected one of `unlogged`, `fillfactor`, `tablespace`, `toast_lz4`, `align_columns`, `partition_by`)"#,
+            r#"option "create_table" is {"unloged":true}; allowed: a JSON object with unlogged, fillfactor, toast_tuple_target, tablespace, toast_lz4, align_columns and partition_by {"column": .., "every": day, month or year} (unknown field `unloged`, expected one of `unlogged`, `fillfactor`, `toast_tuple_target`, `tablespace`, `toast_lz4`, `align_columns`, `partition_by`)"#,
         ),
     ] {
         let mut options = StreamOptions::default();

@@ -5,7 +5,7 @@ mod tests;
 
 use super::depth::{Grant, TriggerState};
 use super::partition::Partition;
-use super::policy::PartitionBy;
+use super::policy::{PartitionBy, Storage};
 use super::step::{Action, NewTable, SetType};
 use crate::model::ident::{Ident, TableName};
 use crate::model::pg_type::PgType;
@@ -205,9 +205,7 @@ fn create_table(new: &NewTable, table: &TableName) -> Sql {
     );
     if options.partition_by.is_none() {
         // Storage parameters belong to partitions, which inherit nothing of the kind.
-        sql = sql.when(options.fillfactor, |sql, percent| {
-            sql.then(" WITH (fillfactor = ").number(u64::from(percent)).then(")")
-        });
+        sql = with_storage(sql, options.storage());
     }
     let tablespace = options.tablespace.as_deref().and_then(|name| Ident::new(name).ok());
     sql.when(tablespace, |sql, name| sql.then(" TABLESPACE ").ident(&name))
@@ -227,9 +225,19 @@ fn create_partition(partition: &Partition, table: &TableName) -> Sql {
             .then(")"),
         None => sql.then(" DEFAULT"),
     };
-    sql.when(partition.fillfactor, |sql, percent| {
-        sql.then(" WITH (fillfactor = ").number(u64::from(percent)).then(")")
-    })
+    with_storage(sql, partition.storage)
+}
+
+fn with_storage(sql: Sql, storage: Storage) -> Sql {
+    let parameters = [
+        ("fillfactor = ", storage.fillfactor.map(u64::from)),
+        ("toast_tuple_target = ", storage.toast_tuple_target.map(u64::from)),
+    ];
+    let mut set = parameters.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    let Some((name, value)) = set.next() else { return sql };
+    let first = sql.then(" WITH (").then(name).number(value);
+    set.fold(first, |sql, (name, value)| sql.then(", ").then(name).number(value))
+        .then(")")
 }
 
 fn column(sql: Sql, shape: &ColumnShape) -> Sql {

@@ -235,7 +235,7 @@ fn partitions(found: &Found, policy: &Policy) -> Vec<Change> {
         }
         Some(_) => return Vec::new(),
     };
-    partition::wanted(&found.name.name, by, &found.server.today, policy.create.fillfactor)
+    partition::wanted(&found.name.name, by, &found.server.today, policy.create.storage())
         .into_iter()
         .filter(|partition| !there.contains(&partition.name))
         .map(Change::NoPartition)

@@ -137,6 +137,15 @@ pub(super) fn to_creating(wanted: &TableShape, options: &CreateOptions) -> Vec<R
             "choose a percentage in that range",
         ));
     }
+    if options
+        .toast_tuple_target
+        .is_some_and(|bytes| !(128..=8160).contains(&bytes))
+    {
+        reasons.push(Reason::table(
+            "toast_tuple_target is not between 128 and 8160",
+            "choose a number of bytes in that range",
+        ));
+    }
     if let Some(Err(error)) = options.tablespace.as_deref().map(Ident::new) {
         reasons.push(Reason::table(
             format!("tablespace: {error}"),

@@ -1,7 +1,7 @@
 //! Range partitions over a time column: which there should be on a given day. Pure; the day comes from the server.
 
 use super::names;
-use super::policy::{PartitionBy, PartitionWidth};
+use super::policy::{PartitionBy, PartitionWidth, Storage};
 use crate::model::ident::Ident;
 
 /// How many partitions are kept ready, the current one included.
@@ -14,8 +14,8 @@ pub struct Partition {
     pub name: Ident,
     /// Bounds, the upper one excluded, as midnights in UTC (exact for dates and both kinds of timestamp); `None` is the default partition, which takes what no other takes.
     pub range: Option<(String, String)>,
-    /// Percentage of a page that inserts fill.
-    pub fillfactor: Option<u8>,
+    /// Its storage parameters, which it does not inherit.
+    pub storage: Storage,
 }
 
 /// A calendar day (proleptic Gregorian, as Postgres').
@@ -28,7 +28,7 @@ struct Day {
 
 /// The partitions that should exist on `today` (`2026-01-02`): the current one, the next three, and the default one, so that
 /// no row is without a place.
-pub fn wanted(table: &Ident, by: &PartitionBy, today: &str, fillfactor: Option<u8>) -> Vec<Partition> {
+pub fn wanted(table: &Ident, by: &PartitionBy, today: &str, storage: Storage) -> Vec<Partition> {
     let Some(today) = Day::parse(today) else {
         return Vec::new();
     };
@@ -40,7 +40,7 @@ pub fn wanted(table: &Ident, by: &PartitionBy, today: &str, fillfactor: Option<u
         partitions.extend(name.map(|name| Partition {
             name,
             range: Some((start.text(), end.text())),
-            fillfactor,
+            storage,
         }));
         start = end;
     }
@@ -48,7 +48,7 @@ pub fn wanted(table: &Ident, by: &PartitionBy, today: &str, fillfactor: Option<u
     partitions.extend(name.map(|name| Partition {
         name,
         range: None,
-        fillfactor,
+        storage,
     }));
     partitions
 }
@@ -125,7 +125,7 @@ mod tests {
             column: "at".to_owned(),
             every,
         };
-        let partitions = wanted(&Ident::new("t").unwrap(), &by, today, None);
+        let partitions = wanted(&Ident::new("t").unwrap(), &by, today, Storage::default());
         let text = |partition: Partition| match partition.range {
             Some((from, to)) => format!("{} {from} {to}", partition.name).replace(" 00:00:00+00", ""),
             None => partition.name.to_string(),

@@ -3,7 +3,7 @@
 use crate::model::ident::Ident;
 use crate::model::options::{MigrateMode, MigrateRewrite, MigrateRules, TypeProfile};
 
-pub use crate::model::options::{CreateOptions, ForcedStrategy, Nullability, PartitionBy, PartitionWidth};
+pub use crate::model::options::{CreateOptions, ForcedStrategy, Nullability, PartitionBy, PartitionWidth, Storage};
 
 /// What a migration may do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -32,8 +32,9 @@ const PLUGIN_KEYS: [&str; 10] = [
     "aws_iam_auth",
 ];
 /// Keys of ours that a client may set for itself.
-const OUR_KEYS: [&str; 9] = [
+const OUR_KEYS: [&str; 10] = [
     "schema",
+    "create_table",
     "nul_bytes",
     "on_bad_row",
     "max_rejects",

@@ -20,6 +20,7 @@ async fn storage_options_reach_the_table() {
         let options = CreateOptions {
             unlogged: true,
             fillfactor: Some(70),
+            toast_tuple_target: Some(4080),
             tablespace: Some("pg_default".to_owned()),
             align_columns: true,
             ..CreateOptions::default()
@@ -50,7 +51,7 @@ async fn storage_options_reach_the_table() {
             database
                 .value("select reloptions::text from pg_class where relname = 't'")
                 .await,
-            "{fillfactor=70}"
+            "{fillfactor=70,toast_tuple_target=4080}"
         );
     }
 }
@@ -134,12 +135,14 @@ async fn options_that_cannot_be_are_refused_together() {
     let mut policy = by("id");
     policy.create.unlogged = true;
     policy.create.fillfactor = Some(5);
+    policy.create.toast_tuple_target = Some(8161);
     let error = migrate(&mut client, "t", &events(), &policy)
         .await
         .unwrap_err()
         .to_string();
     for part in [
         "fillfactor is not between 10 and 100",
+        "toast_tuple_target is not between 128 and 8160",
         "column \"id\": it is bigint and partition_by takes dates",
         "cannot be unlogged",
     ] {

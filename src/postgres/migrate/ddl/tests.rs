@@ -82,6 +82,7 @@ fn creations() -> Vec<Action> {
     let storage = CreateOptions {
         unlogged: true,
         fillfactor: Some(70),
+        toast_tuple_target: Some(4080),
         tablespace: Some("Fast \"disk\"".to_owned()),
         toast_lz4: true,
         align_columns: true,
@@ -95,12 +96,15 @@ fn creations() -> Vec<Action> {
         Action::CreatePartition(Partition {
             name: ident("t_p20260102"),
             range: Some(("2026-01-02 00:00:00+00".to_owned(), "2026-01-03 00:00:00+00".to_owned())),
-            fillfactor: Some(90),
+            storage: Storage {
+                fillfactor: Some(90),
+                toast_tuple_target: None,
+            },
         }),
         Action::CreatePartition(Partition {
             name: ident("t_default"),
             range: None,
-            fillfactor: None,
+            storage: Storage::default(),
         }),
     ]
 }

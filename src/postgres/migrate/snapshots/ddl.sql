@@ -7,7 +7,7 @@ CREATE SCHEMA IF NOT EXISTS "Robert""); drop table x; --";
 CREATE TABLE "S ""1"""."Robert""); drop table x; --" ("Ünï" text UNIQUE, "at" timestamp with time zone NOT NULL, "Robert""); drop table x; --" boolean[], "n" numeric(20,0), "b" boolean, "select" bigint NOT NULL, CONSTRAINT "t_cqpk" PRIMARY KEY ("at", "select"));
 
 -- creating it; lock: none
-CREATE UNLOGGED TABLE "S ""1"""."Robert""); drop table x; --" ("at" timestamp with time zone NOT NULL, "select" bigint NOT NULL, "b" boolean, "Ünï" text COMPRESSION lz4 UNIQUE, "Robert""); drop table x; --" boolean[] COMPRESSION lz4, "n" numeric(20,0), CONSTRAINT "t_cqpk" PRIMARY KEY ("at", "select")) WITH (fillfactor = 70) TABLESPACE "Fast ""disk""";
+CREATE UNLOGGED TABLE "S ""1"""."Robert""); drop table x; --" ("at" timestamp with time zone NOT NULL, "select" bigint NOT NULL, "b" boolean, "Ünï" text COMPRESSION lz4 UNIQUE, "Robert""); drop table x; --" boolean[] COMPRESSION lz4, "n" numeric(20,0), CONSTRAINT "t_cqpk" PRIMARY KEY ("at", "select")) WITH (fillfactor = 70, toast_tuple_target = 4080) TABLESPACE "Fast ""disk""";
 
 -- creating it; lock: none
 CREATE TABLE "S ""1"""."Robert""); drop table x; --" ("Ünï" text UNIQUE, "at" timestamp with time zone NOT NULL, "Robert""); drop table x; --" boolean[], "n" numeric(20,0), "b" boolean, "select" bigint NOT NULL, CONSTRAINT "t_cqpk" PRIMARY KEY ("at", "select")) PARTITION BY RANGE ("at");
