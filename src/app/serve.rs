@@ -107,7 +107,11 @@ async fn serve_until_signalled(config: Config) -> Result<(), ServeError> {
         }
     });
     let running = start(config, Arc::new(move || metrics.render())).await?;
-    tracing::info!(grpc = ?running.grpc(), admin = ?running.admin(), "serving");
+    tracing::info!(
+        grpc = running.grpc().map(tracing::field::display),
+        admin = running.admin().map(tracing::field::display),
+        "serving"
+    );
     running.until(signalled(), signalled()).await
 }
 

@@ -205,11 +205,15 @@ impl Plugin for CloudQueryFront {
         match client {
             Ok(client) => self.clients.init(&connection, client),
             Err(error) => {
-                tracing::warn!(error = %error, peer = ?connection.peer, "a CloudQuery client was refused");
+                tracing::warn!(error = %error, peer = connection.peer.map(tracing::field::display), "a CloudQuery client was refused");
                 return Err(error.status());
             }
         }
-        tracing::info!(peer = ?connection.peer, invocation = init.invocation_id, "a CloudQuery client began");
+        tracing::info!(
+            peer = connection.peer.map(tracing::field::display),
+            invocation = init.invocation_id,
+            "a CloudQuery client began"
+        );
         Ok(Response::new(pb::init::Response {}))
     }
 
