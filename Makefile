@@ -12,7 +12,7 @@ KEPT = $(if $(KEEP),--keep)
 V ?= 18
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-pg test-peers lint fmt bench bench-embeddings deny bench-peers
+.PHONY: help build demo test test-pg test-peers lint fmt bench bench-embeddings bench-cloudquery deny bench-peers
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ bench: ## Measure; the numbers of one run are comparable with each other only
 
 bench-embeddings: ## What embeddings cost a load of 100,000 TPC-H comments; the machine should do nothing else
 	PGFLIGHT_EMBED_ROWS=100000 $(CARGO) test --release --locked --test it embed::cost -- --nocapture
+
+bench-cloudquery: ## Write throughput beside the Go destination of PGFLIGHT_CLOUDQUERY_PEERS (needs Go and half an hour)
+	$(CARGO) bench --locked --bench cloudquery
 
 bench-peers: ## The encoder beside the pgpq crate, on the same inputs
 	PGFLIGHT_BENCH_INPUTS=$(CURDIR)/target/encode-inputs $(CARGO) bench --locked --bench encode

@@ -4,9 +4,11 @@
 //! TPC-H lineitem by every way in turn, several times. Ratios of medians are what counts; absolute times only compare within
 //! one run. `cargo bench --bench load`; `SF` (0.2) sets the rows, `RUNS` (5) the repetitions, `ONLY` picks ways by name.
 
-use std::io::{BufRead, BufReader, Write};
+mod cluster;
+
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
@@ -18,57 +20,10 @@ use serde_json::{Value, json};
 use tokio_postgres::{Client, NoTls};
 use tonic::transport::Channel;
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+use cluster::{Cluster, Failure};
 
 /// Rows per record batch: what a Parquet reader or a data frame library sends.
 const BATCH_ROWS: usize = 16_384;
-/// Kernel clock ticks per second (`getconf CLK_TCK` on Linux).
-const TICKS: f64 = 100.0;
-
-/// A private cluster that stops when its standard input closes.
-struct Cluster {
-    child: Child,
-    input: Option<ChildStdin>,
-    uri: String,
-    bin_dir: PathBuf,
-}
-
-impl Cluster {
-    fn start() -> Result<Self, Failure> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/postgres");
-        let mut child = Command::new(script)
-            .args([
-                "start",
-                "--watch",
-                "--set",
-                "max_wal_size=8GB",
-                "--set",
-                "shared_buffers=512MB",
-            ])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let input = child.stdin.take();
-        let output = child.stdout.take().ok_or("no output of scripts/postgres")?;
-        let mut line = String::new();
-        BufReader::new(output).read_line(&mut line)?;
-        let address: Value = serde_json::from_str(&line)?;
-        let text = |key: &str| address[key].as_str().unwrap_or_default().to_owned();
-        Ok(Self {
-            child,
-            input,
-            uri: text("uri"),
-            bin_dir: text("bin_dir").into(),
-        })
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        drop(self.input.take());
-        drop(self.child.wait());
-    }
-}
 
 /// The server as users run it.
 struct Server {
@@ -105,9 +60,7 @@ impl Server {
 
     /// CPU seconds that the process has used.
     fn cpu(&self) -> Result<f64, Failure> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let fields: Vec<&str> = stat.rsplit_once(") ").ok_or("an odd stat line")?.1.split(' ').collect();
-        Ok((fields[11].parse::<f64>()? + fields[12].parse::<f64>()?) / TICKS)
+        cluster::cpu(self.child.id())
     }
 
     /// Largest resident memory so far, in MiB.
@@ -189,8 +142,8 @@ async fn main() -> Result<(), Failure> {
     let (scale, runs) = (number("SF", 0.2), number("RUNS", 5.0) as usize);
     let only = std::env::var("ONLY").ok();
     let cluster = Cluster::start()?;
-    let server = Server::start(&cluster.uri).await?;
-    let (client, connection) = tokio_postgres::connect(&cluster.uri, NoTls).await?;
+    let server = Server::start(cluster.uri()).await?;
+    let (client, connection) = tokio_postgres::connect(cluster.uri(), NoTls).await?;
     tokio::spawn(connection);
     let (batches, rows) = lineitem(scale)?;
     let file = prepare(&cluster, &server, &client, &batches).await?;
@@ -269,8 +222,9 @@ fn copy(cluster: &Cluster, file: &Path) -> Result<(), Failure> {
 }
 
 fn psql(cluster: &Cluster, command: &str) -> Result<(), Failure> {
-    let done = Command::new(cluster.bin_dir.join("psql"))
-        .args(["-qX", &cluster.uri, "-c", command])
+    let done = cluster
+        .program("psql")
+        .args(["-qX", cluster.uri(), "-c", command])
         .status()?;
     if done.success() {
         Ok(())

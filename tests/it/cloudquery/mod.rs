@@ -11,7 +11,6 @@ mod rejects;
 mod state;
 mod suite;
 mod suite_migrate;
-mod throughput;
 
 use client::Cq;
 

@@ -31,7 +31,7 @@ type server struct {
 func TestThroughput(t *testing.T) {
 	text := os.Getenv("PGFLIGHT_BENCH_SERVERS")
 	if text == "" {
-		t.Skip("a measurement: tests/it/cloudquery/throughput.rs runs it")
+		t.Skip("a measurement: benches/cloudquery.rs runs it")
 	}
 	var servers []server
 	if err := json.Unmarshal([]byte(text), &servers); err != nil {
