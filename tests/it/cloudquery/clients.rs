@@ -84,7 +84,7 @@ async fn two_clients_with_different_specs_do_not_touch_each_other_when_one_dies(
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), landed)
+    tokio::time::timeout(Duration::from_secs(120), landed)
         .await
         .expect("the second client's table appears");
     second_write.abort();

@@ -7,7 +7,7 @@
 
 use std::path::PathBuf;
 
-use super::real::{finish, start};
+use super::real::{finish, recorded, start};
 use crate::support::database::Database;
 use crate::support::server::Server;
 
@@ -60,6 +60,13 @@ async fn cli(command: &str, config: &str) -> Result<String, String> {
     finish(start(&peer("cloudquery"), command, config)).await
 }
 
+/// The same for a command that must work; what it prints.
+async fn run(command: &str, config: &str) -> String {
+    cli(command, config)
+        .await
+        .unwrap_or_else(|text| panic!("{command} of\n{config}\n{text}"))
+}
+
 /// Two databases: one that the Go destination writes, one that pgflight writes.
 struct Pair {
     go: Database,
@@ -84,23 +91,16 @@ impl Pair {
     }
 
     fn our_config(&self, sync: Sync<'_>) -> String {
-        config(
-            sync,
-            "grpc",
-            self.server.uri().trim_start_matches("grpc://"),
-            self.ours.uri(),
-        )
+        self.our_config_for(sync, &self.ours)
     }
 
-    async fn sync(&self, sync: Sync<'_>) {
-        self.run("sync", sync).await;
+    fn our_config_for(&self, sync: Sync<'_>, database: &Database) -> String {
+        config(sync, "grpc", &self.server.address().to_string(), database.uri())
     }
 
     async fn run(&self, command: &str, sync: Sync<'_>) {
         for config in [self.go_config(sync), self.our_config(sync)] {
-            cli(command, &config)
-                .await
-                .unwrap_or_else(|text| panic!("{command} of\n{config}\n{text}"));
+            run(command, &config).await;
         }
     }
 
@@ -158,10 +158,7 @@ impl Pair {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[cfg_attr(
-    not(cloudquery_peers),
-    ignore = "NOT RUN: PGFLIGHT_CLOUDQUERY_PEERS was not set when the tests were built"
-)]
+#[cfg_attr(not(cloudquery_peers), ignore = "NOT RUN: no Go destination here")]
 async fn syncs_of_every_write_mode_make_what_the_go_destination_makes() {
     for mode in ["overwrite-delete-stale", "overwrite", "append"] {
         let pair = Pair::create().await;
@@ -170,23 +167,16 @@ async fn syncs_of_every_write_mode_make_what_the_go_destination_makes() {
             destination: &destination,
             ..PLAIN
         };
-        pair.sync(first).await;
-        pair.assert_same().await;
-        // A second sync with fewer rows: stale ones go, or stay, or double.
-        pair.sync(Sync {
-            source: "num_clients: 1\nnum_rows: 3\nnum_sub_rows: 2",
-            ..first
-        })
-        .await;
-        pair.assert_same().await;
+        // In the second sync with fewer rows: stale ones go, or stay, or double.
+        for source in [first.source, "num_clients: 1\nnum_rows: 3\nnum_sub_rows: 2"] {
+            pair.run("sync", Sync { source, ..first }).await;
+            pair.assert_same().await;
+        }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[cfg_attr(
-    not(cloudquery_peers),
-    ignore = "NOT RUN: PGFLIGHT_CLOUDQUERY_PEERS was not set when the tests were built"
-)]
+#[cfg_attr(not(cloudquery_peers), ignore = "NOT RUN: no Go destination here")]
 async fn syncs_of_every_other_option_make_what_the_go_destination_makes() {
     for (destination, source, options) in [
         (
@@ -212,12 +202,12 @@ async fn syncs_of_every_other_option_make_what_the_go_destination_makes() {
     ] {
         let pair = Pair::create().await;
         for _ in 0..2 {
-            pair.sync(Sync {
+            let sync = Sync {
                 destination,
                 source,
                 options,
-            })
-            .await;
+            };
+            pair.run("sync", sync).await;
             pair.assert_same().await;
         }
     }
@@ -226,10 +216,7 @@ async fn syncs_of_every_other_option_make_what_the_go_destination_makes() {
 /// The CLI hands inserts to a goroutine and deletions not, so that a deletion can overtake the rows that it is about; then
 /// they stay, whatever the destination. Syncs are repeated until the deletion came last for both.
 #[tokio::test(flavor = "multi_thread")]
-#[cfg_attr(
-    not(cloudquery_peers),
-    ignore = "NOT RUN: PGFLIGHT_CLOUDQUERY_PEERS was not set when the tests were built"
-)]
+#[cfg_attr(not(cloudquery_peers), ignore = "NOT RUN: no Go destination here")]
 async fn deleted_records_are_gone_as_with_the_go_destination() {
     let pair = Pair::create().await;
     let source = "num_clients: 1\nnum_rows: 4\nnum_sub_rows: 2\ndelete_records: [1, 2]";
@@ -241,7 +228,7 @@ async fn deleted_records_are_gone_as_with_the_go_destination() {
     for (config, database) in [(pair.go_config(sync), &pair.go), (pair.our_config(sync), &pair.ours)] {
         let mut left = String::new();
         for _ in 0..8 {
-            cli("sync", &config).await.unwrap_or_else(|text| panic!("{text}"));
+            run("sync", &config).await;
             left = database
                 .value("select string_agg(resource_id::text, ',' order by resource_id) from test_some_table")
                 .await;
@@ -254,72 +241,67 @@ async fn deleted_records_are_gone_as_with_the_go_destination() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[cfg_attr(
-    not(cloudquery_peers),
-    ignore = "NOT RUN: PGFLIGHT_CLOUDQUERY_PEERS was not set when the tests were built"
-)]
+#[cfg_attr(not(cloudquery_peers), ignore = "NOT RUN: no Go destination here")]
 async fn migrate_test_connection_and_validate_config_work() {
     let pair = Pair::create().await;
     pair.run("migrate", PLAIN).await;
     pair.assert_same().await;
     pair.run("test-connection", PLAIN).await;
     pair.run("validate-config", PLAIN).await;
-    let wrong = pair
-        .our_config(PLAIN)
-        .replace("connection_string:", "batch_size: 0\n    connection_string:");
-    let text = cli("validate-config", &wrong)
-        .await
-        .expect_err("a batch size of zero is not valid");
-    assert!(text.contains("batch_size"), "{text}");
-    let wrong = pair.our_config(PLAIN).replace(pair.ours.name(), "no_such_database");
-    let text = cli("test-connection", &wrong)
-        .await
-        .expect_err("there is no such database");
-    assert!(text.contains("UNKNOWN_DATABASE"), "{text}");
+    for (command, part, wrong, reason) in [
+        (
+            "validate-config",
+            "connection_string:",
+            "batch_size: 0\n    connection_string:",
+            "batch_size",
+        ),
+        (
+            "test-connection",
+            pair.ours.name(),
+            "no_such_database",
+            "UNKNOWN_DATABASE",
+        ),
+    ] {
+        let config = pair.our_config(PLAIN).replace(part, wrong);
+        let text = cli(command, &config).await.expect_err("the configuration is wrong");
+        assert!(text.contains(reason), "{text}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[cfg_attr(
-    not(cloudquery_peers),
-    ignore = "NOT RUN: PGFLIGHT_CLOUDQUERY_PEERS was not set when the tests were built"
-)]
+#[cfg_attr(not(cloudquery_peers), ignore = "NOT RUN: no Go destination here")]
 async fn databases_change_hands_between_the_destinations_without_a_migration() {
     let pair = Pair::create().await;
-    let uri = pair.go.uri();
-    let ours = |sync| config(sync, "grpc", pair.server.uri().trim_start_matches("grpc://"), uri);
+    let ours = pair.our_config_for(PLAIN, &pair.go);
     let files = "select string_agg(relname || relfilenode, ',' order by relname) from pg_class \
                  where relnamespace = 'public'::regnamespace";
-    cli("sync", &pair.go_config(PLAIN))
-        .await
-        .unwrap_or_else(|text| panic!("{text}"));
+    run("sync", &pair.go_config(PLAIN)).await;
     let made = pair.go.value(files).await;
-    for config in [ours(PLAIN), pair.go_config(PLAIN), ours(PLAIN)] {
-        cli("sync", &config)
-            .await
-            .unwrap_or_else(|text| panic!("{config}\n{text}"));
+    for config in [&ours, &pair.go_config(PLAIN), &ours] {
+        run("sync", config).await;
         assert_eq!(pair.go.value(files).await, made, "no table or index was made anew");
         assert_eq!(pair.go.value("select count(*) from test_some_table").await, "10");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[cfg_attr(
-    not(cloudquery_peers),
-    ignore = "NOT RUN: PGFLIGHT_CLOUDQUERY_PEERS was not set when the tests were built"
-)]
+#[cfg_attr(not(cloudquery_peers), ignore = "NOT RUN: no Go destination here")]
 async fn the_binary_works_as_a_local_plugin() {
     let database = Database::create().await;
     let config = config(PLAIN, "local", env!("CARGO_BIN_EXE_pgflight"), database.uri());
-    let text = cli("sync", &config).await.unwrap_or_else(|text| panic!("{text}"));
+    let text = run("sync", &config).await;
     assert!(
         !text.contains("failed with") && !text.contains("unknown level"),
         "{text}"
     );
     assert_eq!(database.value("select count(*) from test_some_table").await, "10");
-    cli("validate-config", &config)
-        .await
-        .unwrap_or_else(|text| panic!("{text}"));
-    cli("test-connection", &config)
-        .await
-        .unwrap_or_else(|text| panic!("{text}"));
+    for command in ["validate-config", "test-connection"] {
+        run(command, &config).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(cloudquery_peers), ignore = "NOT RUN: no Go destination here")]
+async fn what_was_recorded_is_what_the_go_destination_makes() {
+    recorded::check(&peer("cq-destination-postgresql")).await;
 }

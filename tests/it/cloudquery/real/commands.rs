@@ -33,10 +33,7 @@ fn without_go_the_script_says_so_and_builds_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[cfg_attr(
-    not(cloudquery_cli),
-    ignore = "NOT RUN: no Go that can build tests/peers/go was found when the tests were built"
-)]
+#[cfg_attr(not(cloudquery_cli), ignore = "NOT RUN: no Go for tests/peers/go")]
 async fn the_published_writer_suite_of_the_sdk_passes_in_full() {
     let scene = Scene::create().await;
     let output = tokio::process::Command::new(program("writer-suite"))
@@ -81,10 +78,7 @@ async fn the_published_writer_suite_of_the_sdk_passes_in_full() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[cfg_attr(
-    not(cloudquery_cli),
-    ignore = "NOT RUN: no Go that can build tests/peers/go was found when the tests were built"
-)]
+#[cfg_attr(not(cloudquery_cli), ignore = "NOT RUN: no Go for tests/peers/go")]
 async fn migrate_makes_the_tables_and_no_rows() {
     let scene = Scene::create().await;
     let plan = Plan::new(
@@ -113,10 +107,7 @@ async fn migrate_makes_the_tables_and_no_rows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[cfg_attr(
-    not(cloudquery_cli),
-    ignore = "NOT RUN: no Go that can build tests/peers/go was found when the tests were built"
-)]
+#[cfg_attr(not(cloudquery_cli), ignore = "NOT RUN: no Go for tests/peers/go")]
 async fn test_connection_says_what_is_wrong() {
     let scene = Scene::create().await;
     let plan = Plan::new(json!({}), 1, 1);
@@ -148,10 +139,7 @@ async fn test_connection_says_what_is_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[cfg_attr(
-    not(cloudquery_cli),
-    ignore = "NOT RUN: no Go that can build tests/peers/go was found when the tests were built"
-)]
+#[cfg_attr(not(cloudquery_cli), ignore = "NOT RUN: no Go for tests/peers/go")]
 async fn validate_config_takes_the_go_plugins_spec_and_names_what_is_wrong() {
     let scene = Scene::create().await;
     let plan = Plan::new(json!({}), 1, 1);
@@ -177,10 +165,7 @@ async fn validate_config_takes_the_go_plugins_spec_and_names_what_is_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[cfg_attr(
-    not(cloudquery_cli),
-    ignore = "NOT RUN: no Go that can build tests/peers/go was found when the tests were built"
-)]
+#[cfg_attr(not(cloudquery_cli), ignore = "NOT RUN: no Go for tests/peers/go")]
 async fn the_cli_starts_and_stops_the_binary_as_a_plugin() {
     let scene = Scene::create().await;
     let local = json!({"registry": "local", "path": env!("CARGO_BIN_EXE_pgflight")});

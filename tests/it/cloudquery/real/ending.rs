@@ -19,10 +19,7 @@ async fn wait_for(path: &Path) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[cfg_attr(
-    not(cloudquery_cli),
-    ignore = "NOT RUN: no Go that can build tests/peers/go was found when the tests were built"
-)]
+#[cfg_attr(not(cloudquery_cli), ignore = "NOT RUN: no Go for tests/peers/go")]
 async fn two_clis_with_different_specs_share_a_server_and_one_dies_in_the_middle() {
     let scene = Scene::create().await;
     let other = Database::create().await;
@@ -67,10 +64,7 @@ async fn two_clis_with_different_specs_share_a_server_and_one_dies_in_the_middle
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[cfg_attr(
-    not(cloudquery_cli),
-    ignore = "NOT RUN: no Go that can build tests/peers/go was found when the tests were built"
-)]
+#[cfg_attr(not(cloudquery_cli), ignore = "NOT RUN: no Go for tests/peers/go")]
 async fn a_source_that_fails_takes_no_stale_rows_along_when_its_tables_got_none() {
     let scene = Scene::create().await;
     let destination = json!({"write_mode": "overwrite-delete-stale"});
@@ -97,10 +91,7 @@ async fn a_source_that_fails_takes_no_stale_rows_along_when_its_tables_got_none(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[cfg_attr(
-    not(cloudquery_cli),
-    ignore = "NOT RUN: no Go that can build tests/peers/go was found when the tests were built"
-)]
+#[cfg_attr(not(cloudquery_cli), ignore = "NOT RUN: no Go for tests/peers/go")]
 async fn the_cli_prints_what_postgres_refused_with_table_column_and_sqlstate() {
     let scene = Scene::create().await;
     let destination = json!({"write_mode": "append"});

@@ -7,6 +7,7 @@ mod commands;
 mod ending;
 mod modes;
 mod programs;
+pub(super) mod recorded;
 mod schemas;
 mod sync;
 mod tables;
@@ -16,7 +17,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use programs::cli;
-pub(super) use programs::program;
+use programs::program;
 pub(super) use programs::{finish, start};
 
 use crate::support::database::Database;

@@ -17,10 +17,7 @@ const KEYS: [&str; 6] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-#[cfg_attr(
-    not(cloudquery_cli),
-    ignore = "NOT RUN: no Go that can build tests/peers/go was found when the tests were built"
-)]
+#[cfg_attr(not(cloudquery_cli), ignore = "NOT RUN: no Go for tests/peers/go")]
 async fn overwrite_delete_stale_leaves_the_rows_of_the_last_sync_in_every_type() {
     let scene = Scene::create().await;
     let plan = |count, revision| {
@@ -51,10 +48,7 @@ async fn overwrite_delete_stale_leaves_the_rows_of_the_last_sync_in_every_type()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[cfg_attr(
-    not(cloudquery_cli),
-    ignore = "NOT RUN: no Go that can build tests/peers/go was found when the tests were built"
-)]
+#[cfg_attr(not(cloudquery_cli), ignore = "NOT RUN: no Go for tests/peers/go")]
 async fn overwrite_replaces_rows_by_key_and_keeps_the_others() {
     let scene = Scene::create().await;
     let destination = json!({"write_mode": "overwrite"});
@@ -80,10 +74,7 @@ async fn overwrite_replaces_rows_by_key_and_keeps_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[cfg_attr(
-    not(cloudquery_cli),
-    ignore = "NOT RUN: no Go that can build tests/peers/go was found when the tests were built"
-)]
+#[cfg_attr(not(cloudquery_cli), ignore = "NOT RUN: no Go for tests/peers/go")]
 async fn append_keeps_every_row_of_every_sync_and_no_key() {
     let scene = Scene::create().await;
     for revision in [1, 2] {
@@ -97,10 +88,7 @@ async fn append_keeps_every_row_of_every_sync_and_no_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[cfg_attr(
-    not(cloudquery_cli),
-    ignore = "NOT RUN: no Go that can build tests/peers/go was found when the tests were built"
-)]
+#[cfg_attr(not(cloudquery_cli), ignore = "NOT RUN: no Go for tests/peers/go")]
 async fn deterministic_ids_with_the_id_as_the_only_key_are_the_same_in_every_sync() {
     let scene = Scene::create().await;
     let destination = json!({"write_mode": "overwrite", "pk_mode": "cq-id-only"});
@@ -126,10 +114,7 @@ async fn deterministic_ids_with_the_id_as_the_only_key_are_the_same_in_every_syn
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[cfg_attr(
-    not(cloudquery_cli),
-    ignore = "NOT RUN: no Go that can build tests/peers/go was found when the tests were built"
-)]
+#[cfg_attr(not(cloudquery_cli), ignore = "NOT RUN: no Go for tests/peers/go")]
 async fn the_only_key_can_become_the_id_without_force() {
     let scene = Scene::create().await;
     scene.sync(&Plan::new(json!({"write_mode": "overwrite"}), 3, 1)).await;
@@ -150,10 +135,7 @@ async fn the_only_key_can_become_the_id_without_force() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[cfg_attr(
-    not(cloudquery_cli),
-    ignore = "NOT RUN: no Go that can build tests/peers/go was found when the tests were built"
-)]
+#[cfg_attr(not(cloudquery_cli), ignore = "NOT RUN: no Go for tests/peers/go")]
 async fn sync_groups_are_part_of_the_key_and_summaries_are_written() {
     let scene = Scene::create().await;
     let destination =
@@ -182,10 +164,7 @@ async fn sync_groups_are_part_of_the_key_and_summaries_are_written() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[cfg_attr(
-    not(cloudquery_cli),
-    ignore = "NOT RUN: no Go that can build tests/peers/go was found when the tests were built"
-)]
+#[cfg_attr(not(cloudquery_cli), ignore = "NOT RUN: no Go for tests/peers/go")]
 async fn sync_groups_and_summaries_append() {
     let scene = Scene::create().await;
     let destination = json!({"write_mode": "append", "sync_group_id": "g", "send_sync_summary": true});

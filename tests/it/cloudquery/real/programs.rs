@@ -10,7 +10,7 @@ use super::Directory;
 const DEADLINE: Duration = Duration::from_secs(240);
 
 /// A program of `tests/peers/go`, built now if this machine has not built it yet.
-pub(in super::super) fn program(name: &str) -> PathBuf {
+pub(super) fn program(name: &str) -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let directory = BUILT.get_or_init(|| {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/cloudquery-peers");

@@ -6,10 +6,7 @@ use super::tables::{ignored, rows_of};
 use super::{Plan, Scene};
 
 #[tokio::test(flavor = "multi_thread")]
-#[cfg_attr(
-    not(cloudquery_cli),
-    ignore = "NOT RUN: no Go that can build tests/peers/go was found when the tests were built"
-)]
+#[cfg_attr(not(cloudquery_cli), ignore = "NOT RUN: no Go for tests/peers/go")]
 async fn safe_migrations_add_columns_and_refuse_other_types_with_their_reason() {
     let scene = Scene::create().await;
     let safe = json!({"write_mode": "overwrite", "migrate_mode": "safe"});
@@ -33,10 +30,7 @@ async fn safe_migrations_add_columns_and_refuse_other_types_with_their_reason() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[cfg_attr(
-    not(cloudquery_cli),
-    ignore = "NOT RUN: no Go that can build tests/peers/go was found when the tests were built"
-)]
+#[cfg_attr(not(cloudquery_cli), ignore = "NOT RUN: no Go for tests/peers/go")]
 async fn forced_migrations_make_the_table_anew_and_leave_the_others() {
     let scene = Scene::create().await;
     let forced = json!({"write_mode": "append", "migrate_mode": "forced"});
@@ -61,10 +55,7 @@ async fn forced_migrations_make_the_table_anew_and_leave_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[cfg_attr(
-    not(cloudquery_cli),
-    ignore = "NOT RUN: no Go that can build tests/peers/go was found when the tests were built"
-)]
+#[cfg_attr(not(cloudquery_cli), ignore = "NOT RUN: no Go for tests/peers/go")]
 async fn deleted_records_go_with_all_that_hangs_below_them() {
     let scene = Scene::create().await;
     let overwrite = json!({"write_mode": "overwrite"});
@@ -81,10 +72,7 @@ async fn deleted_records_go_with_all_that_hangs_below_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[cfg_attr(
-    not(cloudquery_cli),
-    ignore = "NOT RUN: no Go that can build tests/peers/go was found when the tests were built"
-)]
+#[cfg_attr(not(cloudquery_cli), ignore = "NOT RUN: no Go for tests/peers/go")]
 async fn a_source_of_the_sdk_keeps_its_state_here() {
     let scene = Scene::create().await;
     let plan = Plan::new(json!({"write_mode": "overwrite"}), 2, 1).source(json!({
@@ -99,10 +87,7 @@ async fn a_source_of_the_sdk_keeps_its_state_here() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[cfg_attr(
-    not(cloudquery_cli),
-    ignore = "NOT RUN: no Go that can build tests/peers/go was found when the tests were built"
-)]
+#[cfg_attr(not(cloudquery_cli), ignore = "NOT RUN: no Go for tests/peers/go")]
 async fn batches_of_few_rows_write_the_same() {
     let scene = Scene::create().await;
     let plan = Plan::new(json!({"write_mode": "append"}), 9, 1)
