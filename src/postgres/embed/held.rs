@@ -12,7 +12,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::PgEmbedStore;
 use super::prepare::Ready;
-use super::work::{Sent, key_list, millis, row_key};
+use super::work::{NO_KEYS, Sent, key_list, learn_types, millis, row_key};
 use crate::ingest::ports::embed::{Held, Refused, RowKey};
 use crate::postgres::error::Error;
 use crate::postgres::queries;
@@ -54,11 +54,12 @@ impl PgEmbedStore {
         // Read after the ledger rows were locked: a text that changes from now on is noted in the journal, and whoever reads
         // that note waits for this transaction.
         let keys = key_list(ours.iter().map(|row| &row.key));
+        let verify = ready.shape.verify();
+        learn_types(tx, &verify, &[(&ready.id, Type::INT4), (&NO_KEYS, Type::BYTEA_ARRAY)])
+            .await
+            .map_err(doing)?;
         let present = tx
-            .query_typed(
-                &ready.shape.verify(),
-                &[(&ready.id, Type::INT4), (&keys, Type::BYTEA_ARRAY)],
-            )
+            .query_typed(&verify, &[(&ready.id, Type::INT4), (&keys, Type::BYTEA_ARRAY)])
             .await
             .map_err(doing)?;
         let mut present: HashMap<RowKey, (Vec<u8>, Metadata)> = present

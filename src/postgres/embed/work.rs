@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures::SinkExt;
 use tokio_postgres::types::{FromSql, ToSql, Type};
-use tokio_postgres::{Client, Row, Transaction};
+use tokio_postgres::{Client, GenericClient, Row, Transaction};
 
 use super::PgEmbedStore;
 use super::copy_rows::push_row;
@@ -17,6 +17,9 @@ use crate::ingest::ports::embed::{Claimed, Committed, Embedded, Held, RowKey};
 use crate::postgres::copy::{HEADER, TRAILER};
 use crate::postgres::error::Error;
 use crate::postgres::queries;
+
+/// Keys of no row.
+pub(super) const NO_KEYS: &[&[u8]] = &[];
 
 /// Size of a COPY message.
 const PIECE_BYTES: usize = 256 << 10;
@@ -201,6 +204,17 @@ async fn read_taken(client: &Client, ready: &Ready, taken: &[Row]) -> Result<Vec
     Ok(claimed.collect())
 }
 
+/// Asks a statement for no rows, so that the driver knows the types of its columns when rows follow. It asks for a type that it does
+/// not know (`vector`) when the columns are announced; with many rows behind them its channel is full by then, and the answer about
+/// the type cannot pass: both would wait for good.
+pub(super) async fn learn_types(
+    client: &impl GenericClient,
+    statement: &str,
+    without_rows: &[(&(dyn ToSql + Sync), Type)],
+) -> Result<(), tokio_postgres::Error> {
+    client.query_typed(statement, without_rows).await.map(drop)
+}
+
 /// The chunks that rows have: hash of the text and vector as it is stored.
 async fn stored_chunks(
     client: &Client,
@@ -212,6 +226,7 @@ async fn stored_chunks(
         return Ok(stored);
     }
     let statement = ready.shape.stored_chunks();
+    learn_types(client, &statement, &[(&NO_KEYS, Type::BYTEA_ARRAY)]).await?;
     let rows = client.query_typed(&statement, &[(&keys, Type::BYTEA_ARRAY)]).await?;
     for row in &rows {
         if let Some(Sent(vector)) = row.get::<_, Option<Sent>>(2) {
