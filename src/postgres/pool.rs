@@ -211,6 +211,7 @@ impl Connections {
         match self.pool.get().await {
             Ok(object) => Ok(Connection {
                 object: Some(object),
+                siblings: self.clone(),
                 clean: true,
             }),
             Err(PoolError::Timeout(TimeoutType::Wait)) => Err(Error::PoolExhausted {
@@ -231,6 +232,7 @@ impl Connections {
 #[derive(Debug)]
 pub struct Connection {
     object: Option<Object<Sessions>>,
+    siblings: Connections,
     clean: bool,
 }
 
@@ -249,6 +251,11 @@ impl Connection {
             Some(session) => &mut session.client,
             None => unreachable!("a connection is taken only when dropped"),
         }
+    }
+
+    /// The pool that this connection is from.
+    pub(crate) fn siblings(&self) -> Connections {
+        self.siblings.clone()
     }
 
     /// From here on the session has state that no one else may meet, until [`Connection::mark_clean`].

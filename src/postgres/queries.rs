@@ -73,6 +73,9 @@ pub const STREAM_ADVANCE: &str = include_str!("../../sql/stream/advance.sql");
 /// Ends a stream.
 pub const STREAM_FINALIZE: &str = include_str!("../../sql/stream/finalize.sql");
 
+/// Ends the session that a lost connection left behind.
+pub const TRANSACTION_END_LOST: &str = include_str!("../../sql/stream/end_lost.sql");
+
 /// How a transaction ended.
 pub const TRANSACTION_OUTCOME: &str = include_str!("../../sql/stream/outcome.sql");
 

@@ -8,7 +8,7 @@
 //! driver shows a server error only at the end of a COPY. A connection whose COPY failed is closed: the driver and the
 //! server may disagree about what comes next on it. With `on_bad_row: reject` cells are checked first, and a COPY that the
 //! server refused is undone to a savepoint (`sifted`, `sieve`). `retry` decides what is run again, `outcome` and `stream`
-//! find out what became of a COMMIT that was not answered.
+//! find out what became of a COMMIT that was not answered, `lost` ends what a broken connection left behind.
 
 mod atomic;
 mod batch;
@@ -18,6 +18,7 @@ pub mod delete;
 mod destination;
 mod factory;
 mod halve;
+mod lost;
 pub mod merge;
 mod outcome;
 mod patience;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::copy_in::{CopyFailure, copy_rows};
+use super::lost::end_lost;
 use super::merge::{Merge, Staged};
 use super::patience::Patience;
 use super::plan::{CopyInto, Plan, Stage};
@@ -216,7 +217,8 @@ impl Transaction {
             false => "commit".to_owned(),
         };
         let committing = async { Ok(self.client().batch_execute(&commit).await) };
-        let lost = match self.answered(committing).await {
+        // Not `answered`: from here on the session may be committing, and is left alone.
+        let lost = match self.plan.patience.wait(committing).await {
             Ok(Ok(())) => {
                 self.committed();
                 return Ok(());
@@ -298,9 +300,14 @@ impl Transaction {
         }
     }
 
-    /// Waits for work on this transaction's connection, as long as Postgres may take for a statement of it.
+    /// Waits for work on this transaction's connection, as long as Postgres may take for a statement of it. Where the connection
+    /// is lost instead, the server's side of the transaction is ended.
     pub(super) async fn answered<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        self.plan.patience.wait(work).await
+        let done = self.plan.patience.wait(work).await;
+        if done.as_ref().is_err_and(Error::lost_connection) {
+            end_lost(self.connection.siblings(), self.mark.clone());
+        }
+        done
     }
 
     pub(super) async fn execute(&self, sql: &str, what: &str) -> Result<(), Error> {

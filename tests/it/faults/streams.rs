@@ -240,6 +240,49 @@ async fn a_lost_answer_to_commit_is_resolved_by_the_stored_position() {
     }
 }
 
+/// F5: what lies between the service and Postgres keeps its side of a lost connection open. The session there holds the
+/// stream's row, in a COPY without any limit of Postgres' own, and the next try needs that row.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_outlives_its_connection_is_ended() {
+    let left = [Point::CopyInResponse, Point::CopyData, Point::CopyAnswer];
+    let database = Database::create().await;
+    create_tables(&database).await;
+    let (proxy, uri) = Proxy::before(database.uri()).await;
+    let process = Process::start(&uri, &[]).await;
+    for write in WRITES {
+        let mut oracle = Oracle::of(write);
+        for at in left {
+            let before = proxy.fired().len();
+            proxy.arm(at, 2, Deed::LeaveZombie);
+            let fed = attempt(&process.http(), write, &format!("{write} {at:?}"), &mut oracle).await;
+            let context = format!("{write} {at:?}: {}\n{}", fed.ending(), proxy.trace());
+            assert_eq!(proxy.fired().len(), before + 1, "A10 {context}");
+            assert!(fed.result.is_ok(), "{context}");
+            oracle.assert_holds(&database, &context).await;
+        }
+    }
+    assert!(process.log().contains("ended a Postgres session"), "{}", process.log());
+}
+
+/// F5: nothing tells Postgres that our machine is gone, so its kernel has to ask. What the session is set to is written by
+/// the session itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_vanished_is_noticed_within_a_minute() {
+    let database = Database::create().await;
+    create_tables(&database).await;
+    for setting in ["idle", "interval", "count"] {
+        let add = format!(
+            "alter table append add column {setting} int not null default current_setting('tcp_keepalives_{setting}')::int"
+        );
+        database.execute(&add).await;
+    }
+    let process = Process::start(database.uri(), &[]).await;
+    let fed = attempt(&process.http(), "append", "one", &mut Oracle::of("append")).await;
+    assert!(fed.result.is_ok(), "{}", fed.ending());
+    let longest = "select max(idle + interval * count) from append";
+    assert_eq!(database.value(longest).await, "60");
+}
+
 /// F3: the old backend hangs in COMMIT, since a synchronous standby is away. The verdict waits for it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backend_that_hangs_in_commit_is_waited_for_and_not_guessed_about() {

@@ -1,0 +1,68 @@
+//! Ends the server's side of a transaction whose connection was lost before its COMMIT was sent.
+//!
+//! As a rule Postgres notices the loss itself. A proxy or a pooler in between may keep its side open, though, and then the session
+//! goes on to hold the stream's row, keys and tables: in a transaction until `idle_in_transaction_session_timeout`, and in a COPY
+//! without limit, because a session that reads COPY data obeys neither `statement_timeout` nor a cancel request.
+//! A transaction whose COMMIT was sent must not come here: its session may be waiting for a standby.
+
+use std::time::{Duration, Instant};
+
+use tokio_postgres::types::Type;
+
+use crate::postgres::error::{Error, Mark};
+use crate::postgres::pool::Connections;
+use crate::postgres::queries;
+
+/// First and longest pause between two looks; within the first one most sessions end by themselves.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+/// After this long only an operator can help.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Looks after the transaction in the background, until it is gone.
+pub(super) fn end_lost(connections: Connections, mark: Mark) {
+    tokio::spawn(async move {
+        let (since, mut pause) = (Instant::now(), PAUSES.0);
+        while since.elapsed() < PATIENCE {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSES.1);
+            match end(&connections, &mark).await {
+                Ok(Session::Gone) => return,
+                Ok(Session::Ended(pid)) => {
+                    tracing::warn!(
+                        pid,
+                        "ended a Postgres session that was open although its connection was lost"
+                    );
+                }
+                Ok(Session::Busy) => {}
+                Err(error) => tracing::debug!(error = %error, "looking for the session of a lost connection"),
+            }
+        }
+    });
+}
+
+/// What was found of the session.
+enum Session {
+    /// Its transaction has ended.
+    Gone,
+    /// It waited for us and was told to end.
+    Ended(i32),
+    /// It works, and will notice when it is done, or wait for us.
+    Busy,
+}
+
+async fn end(connections: &Connections, mark: &Mark) -> Result<Session, Error> {
+    let connection = connections.get().await?;
+    let rows = connection
+        .client()
+        .query_typed(
+            queries::TRANSACTION_END_LOST,
+            &[(&mark.xid, Type::TEXT), (&mark.server_started, Type::TEXT)],
+        )
+        .await
+        .map_err(|error| Error::statement("ending the session of a lost connection", error))?;
+    Ok(match rows.first().map(|row| (row.get("pid"), row.get("ended"))) {
+        None => Session::Gone,
+        Some((pid, true)) => Session::Ended(pid),
+        Some((_, false)) => Session::Busy,
+    })
+}
