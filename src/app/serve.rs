@@ -183,7 +183,8 @@ pub async fn start(config: Config, metrics: RenderMetrics) -> Result<Running, Se
 
 /// The part of `limits.max_inflight_bytes` that messages get, as its divisor. A quarter
 /// ([`RETAINED_SHARE`](crate::postgres::load::RETAINED_SHARE)) keeps chunks of open transactions, to run them again; what is left
-/// is for what nobody counts: HTTP/2 windows and read buffers, COPY buffers, and the allocator's own (64 streams took 50 MiB beside 50 MiB of messages: 20 in use, 30 that glibc held).
+/// is for what nobody counts: HTTP/2 windows and read buffers, COPY buffers, and the allocator's own (64 streams took 50 MiB beside
+/// 50 MiB of messages: 20 in use, 30 that glibc held).
 const RECEIVED_SHARE: u64 = 3;
 
 /// Starts a server over a given destination.

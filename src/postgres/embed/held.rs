@@ -55,9 +55,12 @@ impl PgEmbedStore {
         // that note waits for this transaction.
         let keys = key_list(ours.iter().map(|row| &row.key));
         let verify = ready.shape.verify();
-        learn_types(tx, &verify, &[(&ready.id, Type::INT4), (&NO_KEYS, Type::BYTEA_ARRAY)])
-            .await
-            .map_err(doing)?;
+        // Without metadata its columns are of built-in types.
+        if !ready.shape.metadata.is_empty() {
+            learn_types(tx, &verify, &[(&ready.id, Type::INT4), (&NO_KEYS, Type::BYTEA_ARRAY)])
+                .await
+                .map_err(doing)?;
+        }
         let present = tx
             .query_typed(&verify, &[(&ready.id, Type::INT4), (&keys, Type::BYTEA_ARRAY)])
             .await

@@ -3,7 +3,8 @@
 //! Any Arrow integer goes into any of them; a pair that can overflow is checked cell by cell. Whole floats and decimals
 //! and integers written as text are taken too.
 
-use arrow::array::{Array, ArrowPrimitiveType, AsArray, PrimitiveArray};
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray};
+use arrow::buffer::ScalarBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{
     ArrowNativeTypeOp, DataType, Decimal128Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type,
@@ -94,12 +95,7 @@ fn decimal(source: &Source<'_>, target: &PgType) -> Planned {
     };
     let (target, source, scale) = (target.clone(), source.data_type.clone(), *scale);
     Ok(Box::new(move |array| {
-        let wrong = || WrongArray(array.data_type().clone());
-        if array.data_type() != &source {
-            return Err(wrong());
-        }
-        let wide = cast(array, &DataType::Decimal128(38, scale)).map_err(|_| wrong())?;
-        let values = wide.as_primitive::<Decimal128Type>().values().clone();
+        let values = unscaled(array, &source, scale)?;
         let target = target.clone();
         let power = 10i128.checked_pow(scale.unsigned_abs().into()).unwrap_or(i128::MAX);
         Ok(rendered(array.nulls(), move |row, out| {
@@ -113,6 +109,16 @@ fn decimal(source: &Source<'_>, target: &PgType) -> Planned {
             payload(value / power, &target, out)
         }))
     }))
+}
+
+/// The unscaled numbers of an array of 32-, 64- or 128-bit decimals, planned as `source`.
+pub(super) fn unscaled(array: &ArrayRef, source: &DataType, scale: i8) -> Result<ScalarBuffer<i128>, WrongArray> {
+    let wrong = || WrongArray(array.data_type().clone());
+    if array.data_type() != source {
+        return Err(wrong());
+    }
+    let wide = cast(array, &DataType::Decimal128(38, scale)).map_err(|_| wrong())?;
+    Ok(wide.as_primitive::<Decimal128Type>().values().clone())
 }
 
 fn from<T: ArrowPrimitiveType>(target: &PgType) -> Planned

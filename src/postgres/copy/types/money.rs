@@ -4,16 +4,15 @@
 //! exactly as this server prints an amount; both need the server's own form, and a text that reads differently as either is
 //! refused.
 
-use arrow::array::{Array, AsArray};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Decimal128Type};
+use arrow::array::Array;
+use arrow::datatypes::DataType;
 
 use super::int;
 use crate::model::money::MoneyForm;
 use crate::model::pg_type::PgType;
 use crate::postgres::copy::cells::from_text;
 use crate::postgres::copy::column::{Planned, fixed};
-use crate::postgres::copy::error::{CellReason, Refused, WrongArray};
+use crate::postgres::copy::error::{CellReason, Refused};
 use crate::postgres::copy::source::Source;
 
 const TOO_FINE: CellReason = CellReason::Inexact("the amount has more fraction digits than the server's currency");
@@ -51,12 +50,7 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, form: &MoneyForm) -> 
 
 fn decimal(source: DataType, scale: i8, digits: usize) -> Planned {
     Ok(Box::new(move |array| {
-        let wrong = || WrongArray(array.data_type().clone());
-        if array.data_type() != &source {
-            return Err(wrong());
-        }
-        let wide = cast(array, &DataType::Decimal128(38, scale)).map_err(|_| wrong())?;
-        let values = wide.as_primitive::<Decimal128Type>().values().clone();
+        let values = int::unscaled(array, &source, scale)?;
         Ok(fixed(array.nulls(), move |row| {
             minor(values[row], i32::from(scale), digits).map(i64::to_be_bytes)
         }))
