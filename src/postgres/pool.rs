@@ -102,7 +102,8 @@ impl Manager for Sessions {
         // The semaphore is never closed; without a permit the connection would only be made a little early.
         let _turn = self.connects.acquire().await.ok();
         let generation = self.generation.load(Ordering::Acquire);
-        let connected = self.connector.connect().await?;
+        // On the heap, like all that is deep and rare: each caller's future holds this one, and copies of it fill the stack.
+        let connected = Box::pin(self.connector.connect()).await?;
         let (connection, address) = (connected.connection, connected.address);
         let driver = tokio::spawn(async move {
             if let Err(error) = connection.await {

@@ -153,7 +153,8 @@ impl PgDestination {
     /// Makes the table fit and plans the load. A table that an atomic load creates is created in the load's own
     /// transaction, so that an aborted load leaves nothing.
     pub(super) async fn open_table(&self, request: &LoadRequest) -> Result<Opened, Error> {
-        let opening = self.open_table_at_last(request);
+        // On the heap, as the migrations are: together they would take half a megabyte of stack in a debug build.
+        let opening = Box::pin(self.open_table_at_last(request));
         self.patience(request).migration().wait(opening).await
     }
 
@@ -163,8 +164,8 @@ impl PgDestination {
         let migrate = self.migrate_request(request, &wish, &accepts);
         let mut connection = self.connections.get().await?;
         let there = match request.options.commit {
-            CommitMode::Batch => Some(apply::ensure(connection.client_mut(), &migrate).await?),
-            CommitMode::Atomic => apply::prepare(connection.client_mut(), &migrate).await?,
+            CommitMode::Batch => Some(Box::pin(apply::ensure(connection.client_mut(), &migrate)).await?),
+            CommitMode::Atomic => Box::pin(apply::prepare(connection.client_mut(), &migrate)).await?,
         };
         if let Some((table, report)) = there {
             let plan = Arc::new(self.plan(&connection, request, &wish, &table).await?);
@@ -177,7 +178,7 @@ impl PgDestination {
         }
         let settings = self.settings(&request.options);
         let mark = begin(&mut connection, &settings, self.patience(request)).await?;
-        let (table, report) = apply::ensure_in(connection.client(), &migrate).await?;
+        let (table, report) = Box::pin(apply::ensure_in(connection.client(), &migrate)).await?;
         let plan = Arc::new(self.plan(&connection, request, &wish, &table).await?);
         Ok(Opened {
             plan,

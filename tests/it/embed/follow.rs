@@ -314,3 +314,26 @@ async fn a_load_that_waits_is_answered_when_its_vectors_are_there() {
     );
     assert_eq!(bench.database.value("select count(*) from docs").await, "2");
 }
+
+/// More changed rows than the driver's channel holds, taken at once on a new connection: the driver asks Postgres for the type of
+/// the stored vectors, and the answer must not wait behind the rows.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_changed_rows_are_taken_at_once() {
+    let database = Database::create().await;
+    let stub = Stub::start(DIMENSIONS).await;
+    let mut settings = settings(&stub, DIMENSIONS as u32);
+    settings["embeddings"]["claim_rows"] = json!(1024);
+    for version in ["first", "second"] {
+        // Another server has other connections.
+        let server = Server::start_with(database.uri(), settings.clone()).await;
+        let mut flight = Flight::connect(&server).await;
+        let bodies: Vec<String> = (0..1000).map(|id| format!("{version} text of row {id}")).collect();
+        let rows: Vec<_> = (0..)
+            .zip(&bodies)
+            .map(|(id, body)| (id, "k", Some(body.as_str())))
+            .collect();
+        flight.put(upsert(), &[docs(&rows)]).await.expect("rows can be put");
+        drained(&database).await;
+        assert_eq!(chunks(&database).await, wanted(&database).await, "{version}");
+    }
+}

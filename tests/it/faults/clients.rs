@@ -9,6 +9,7 @@ use serde_json::json;
 use tonic::Code;
 
 use super::{MODES, Mode, ROWS, Scene, endless, oracle_for, put};
+use crate::cloudquery::client::Cq;
 use crate::support::chaos::Proxy;
 use crate::support::database::Database;
 use crate::support::feed::{Plan, Tap, feed};
@@ -91,7 +92,7 @@ async fn cancel(mode: Mode, reason: h2::Reason) {
     let scene = Scene::set().await;
     let mut oracle = oracle_for(mode);
     let batches: Vec<_> = (0..5).map(|seq| mode.rows("cancelled", seq, ROWS)).collect();
-    let (mut body, driving) = open_put(&scene).await;
+    let (mut body, driving) = open_call(&scene, DO_PUT).await;
     for (seq, message) in messages(mode.to(ROWS), &batches).into_iter().enumerate() {
         send(&mut body, &message);
         if let Some(seq) = seq.checked_sub(1) {
@@ -116,14 +117,17 @@ async fn cancel(mode: Mode, reason: h2::Reason) {
     driving.abort();
 }
 
-/// A put on a connection of its own, frame by frame.
-async fn open_put(scene: &Scene) -> (h2::SendStream<Bytes>, tokio::task::JoinHandle<Result<(), h2::Error>>) {
+/// A call on a connection of its own, frame by frame.
+async fn open_call(
+    scene: &Scene,
+    method: &str,
+) -> (h2::SendStream<Bytes>, tokio::task::JoinHandle<Result<(), h2::Error>>) {
     let socket = tokio::net::TcpStream::connect(scene.server.address()).await;
     let handshake = h2::client::handshake(socket.expect("it accepts")).await;
     let (requests, connection) = handshake.expect("HTTP/2");
     let driving = tokio::spawn(connection);
     let mut requests = requests.ready().await.expect("a place for a stream");
-    let (_answer, body) = requests.send_request(do_put(), false).expect("a stream");
+    let (_answer, body) = requests.send_request(call(method), false).expect("a stream");
     (body, driving)
 }
 
@@ -137,12 +141,22 @@ fn send(body: &mut h2::SendStream<Bytes>, message: &FlightData) {
 /// F19: memory is held for a message whose length has come, but not for good.
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_announce_a_message_and_fall_silent_do_not_keep_its_memory() {
+    for method in [DO_PUT, CLOUDQUERY_WRITE] {
+        fall_silent(method).await;
+    }
+}
+
+async fn fall_silent(method: &str) {
     let limits = json!({"max_inflight_bytes": 3 << 20, "max_message_bytes": 1 << 20, "stream_idle_timeout": "1s"});
     let scene = Scene::set_with(json!({"limits": limits})).await;
+    // What a Write needs; it holds for calls on other connections, too.
+    let _client = Cq::ready(&scene.server).await;
     let (mode, mut silent) = (MODES[0], Vec::new());
     for _ in 0..3 {
-        let (mut body, driving) = open_put(&scene).await;
-        send(&mut body, &messages(mode.to(ROWS), &[mode.rows("silent", 0, ROWS)])[0]);
+        let (mut body, driving) = open_call(&scene, method).await;
+        if method == DO_PUT {
+            send(&mut body, &messages(mode.to(ROWS), &[mode.rows("silent", 0, ROWS)])[0]);
+        }
         let announced = [&[0][..], &(1_u32 << 20).to_be_bytes()].concat();
         body.send_data(announced.into(), false).expect("the stream is open");
         silent.push((body, driving));
@@ -152,8 +166,12 @@ async fn clients_that_announce_a_message_and_fall_silent_do_not_keep_its_memory(
     let mut client = scene.client().await;
     let honest = put(&mut client, mode, &mut oracle, "honest", 4);
     let honest = tokio::time::timeout(Duration::from_secs(60), honest).await;
-    honest.expect("it is not held up for good").unwrap();
-    oracle.assert_holds(&scene.database, "after the silence").await;
+    honest
+        .unwrap_or_else(|_| panic!("{method} holds an honest client up for good"))
+        .unwrap();
+    oracle
+        .assert_holds(&scene.database, &format!("after the silence of {method}"))
+        .await;
     for (_, driving) in silent {
         driving.abort();
     }
@@ -229,7 +247,7 @@ async fn flood(address: &str, kind: Flood) -> u64 {
     while Instant::now() < until {
         let Ok(ready) = requests.ready().await else { break };
         requests = ready;
-        let Ok((answer, mut body)) = requests.send_request(do_put(), false) else {
+        let Ok((answer, mut body)) = requests.send_request(call(DO_PUT), false) else {
             break;
         };
         match kind {
@@ -251,8 +269,11 @@ async fn flood(address: &str, kind: Flood) -> u64 {
     sent
 }
 
-fn do_put() -> axum::http::Request<()> {
-    axum::http::Request::post("http://127.0.0.1/arrow.flight.protocol.FlightService/DoPut")
+const DO_PUT: &str = "arrow.flight.protocol.FlightService/DoPut";
+const CLOUDQUERY_WRITE: &str = "cloudquery.plugin.v3.Plugin/Write";
+
+fn call(method: &str) -> axum::http::Request<()> {
+    axum::http::Request::post(format!("http://127.0.0.1/{method}"))
         .header("content-type", "application/grpc")
         .header("te", "trailers")
         .body(())
