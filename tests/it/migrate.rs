@@ -13,4 +13,5 @@ mod kept;
 mod laws;
 mod special;
 mod storage;
+mod torn;
 mod widening;

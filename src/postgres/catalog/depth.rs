@@ -7,7 +7,7 @@ use tokio_postgres::GenericClient;
 use tokio_postgres::types::Type;
 
 use self::beside::{RawColumnGrant, RawPart, RawTrigger};
-use super::{CatalogError, ident};
+use super::{CatalogError, ident, read};
 use crate::model::ident::{Ident, TableName};
 use crate::postgres::migrate::depth::{ColumnUser, Depth, Grant, IndexDefinition, View};
 use crate::postgres::migrate::found::FoundTable;
@@ -76,14 +76,8 @@ pub async fn read_depth(
     let sql = Sql::new("SELECT NOT EXISTS (SELECT FROM ").table(name).then(")");
     let rows = client.query_typed(sql.as_str(), &[]).await?;
     let is_empty = rows.first().is_some_and(|row| row.get(0));
-    let rows = client
-        .query_typed(queries::CATALOG_DEPTH, &[(&table.oid, Type::OID)])
-        .await?;
-    let document: String = rows
-        .first()
-        .ok_or_else(|| CatalogError::Shape("no row".to_owned()))?
-        .try_get("depth")?;
-    let raw = parse(&document).map_err(|error| CatalogError::Shape(error.to_string()))?;
+    let document = read(client, queries::CATALOG_DEPTH, &[(&table.oid, Type::OID)]).await?;
+    let raw = parse(document).map_err(|error| CatalogError::Shape(error.to_string()))?;
     let named = |attnum: &i16| {
         table
             .columns
@@ -184,8 +178,7 @@ fn grants(raw: Option<Vec<RawGrant>>) -> Result<Vec<Grant>, CatalogError> {
 }
 
 /// What another session dropped while the catalog was read has no definition any more, and needs none.
-fn parse(document: &str) -> Result<RawDepth, serde_json::Error> {
-    let mut document: serde_json::Value = serde_json::from_str(document)?;
+fn parse(mut document: serde_json::Value) -> Result<RawDepth, serde_json::Error> {
     for part in ["views", "indexes", "triggers"] {
         if let Some(found) = document.get_mut(part).and_then(serde_json::Value::as_array_mut) {
             found.retain(|entry| entry.get("definition").is_some_and(|definition| !definition.is_null()));

@@ -4,8 +4,10 @@ mod depth;
 mod raw;
 mod types;
 
+use serde::de::DeserializeOwned;
 use tokio_postgres::GenericClient;
-use tokio_postgres::types::Type;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{ToSql, Type};
 
 use self::raw::{RawColumn, RawFound, RawKey, RawTable};
 use self::types::Types;
@@ -41,8 +43,8 @@ fn reason(error: &tokio_postgres::Error) -> String {
     }
 }
 
-/// How often a document that does not fit is asked for. What is dropped at that very moment is in the statement's snapshot
-/// still, while functions about it know nothing of it and answer null; the next look finds it gone.
+/// How often a torn document is asked for. What is dropped at that very moment is in the statement's snapshot still, while
+/// functions about it know nothing of it: they answer null or fail with "cache lookup failed" (XX000). The next look finds it gone.
 const LOOKS: usize = 8;
 
 /// Reads what there is under `name`; without a schema in `name` it is looked for in `default_schema`, and without that in
@@ -52,31 +54,62 @@ pub async fn read_table(
     name: &TableName,
     default_schema: Option<&Ident>,
 ) -> Result<Found, CatalogError> {
-    for _ in 1..LOOKS {
-        match look(client, name, default_schema).await {
-            Err(CatalogError::Shape(reason)) => tracing::debug!(table = %name, reason, "the table is looked at again"),
-            found => return found,
-        }
-    }
-    look(client, name, default_schema).await
-}
-
-async fn look(
-    client: &impl GenericClient,
-    name: &TableName,
-    default_schema: Option<&Ident>,
-) -> Result<Found, CatalogError> {
     let schema = name.schema.as_ref().or(default_schema).map(Ident::as_str);
     let table = name.name.as_str();
-    let row = client
-        .query_typed(queries::CATALOG_TABLE, &[(&schema, Type::TEXT), (&table, Type::TEXT)])
-        .await?
-        .into_iter()
-        .next()
-        .ok_or_else(|| CatalogError::Shape("no row".to_owned()))?;
-    let document: String = row.try_get("found")?;
-    let raw: RawFound = serde_json::from_str(&document).map_err(|error| CatalogError::Shape(error.to_string()))?;
+    let raw: RawFound = read(
+        client,
+        queries::CATALOG_TABLE,
+        &[(&schema, Type::TEXT), (&table, Type::TEXT)],
+    )
+    .await?;
     found(&raw, &name.name)
+}
+
+/// The JSON document that is a statement's one row, looked at again while it is torn.
+async fn read<T: DeserializeOwned>(
+    client: &impl GenericClient,
+    statement: &str,
+    parameters: &[(&(dyn ToSql + Sync), Type)],
+) -> Result<T, CatalogError> {
+    let mut torn = None;
+    for _ in 0..LOOKS {
+        match read_once(client, statement, parameters).await {
+            Err(error) if error.is_torn() => {
+                tracing::debug!(error = %error, "the catalog is looked at again");
+                torn = Some(error);
+            }
+            // A transaction does not outlive its first failure.
+            Err(CatalogError::Db(error))
+                if torn.is_some() && error.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION) =>
+            {
+                break;
+            }
+            done => return done,
+        }
+    }
+    Err(torn.unwrap_or_else(|| CatalogError::Shape("it was not looked at".to_owned())))
+}
+
+async fn read_once<T: DeserializeOwned>(
+    client: &impl GenericClient,
+    statement: &str,
+    parameters: &[(&(dyn ToSql + Sync), Type)],
+) -> Result<T, CatalogError> {
+    let rows = client.query_typed(statement, parameters).await?;
+    let row = rows.first().ok_or_else(|| CatalogError::Shape("no row".to_owned()))?;
+    let document: String = row.try_get(0)?;
+    serde_json::from_str(&document).map_err(|error| CatalogError::Shape(error.to_string()))
+}
+
+impl CatalogError {
+    /// Whether the answer may be that of a catalog that was changed while it was read.
+    fn is_torn(&self) -> bool {
+        match self {
+            CatalogError::Shape(_) => true,
+            CatalogError::Db(error) => error.code() == Some(&SqlState::INTERNAL_ERROR),
+            CatalogError::NoSchema => false,
+        }
+    }
 }
 
 fn found(raw: &RawFound, name: &Ident) -> Result<Found, CatalogError> {

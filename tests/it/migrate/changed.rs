@@ -1,18 +1,13 @@
 //! DDL by someone else while a stream is on its way: it is noticed, the table is read again, and the rows land as what they
 //! are, or the stream fails in one sentence. Never is a value stored as another one.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use arrow_flight::FlightData;
-use pgflight::postgres::catalog::read_table;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Code, Status};
 
-use super::fixture::table;
 use crate::support::database::Database;
 use crate::support::flight::{Flight, batch, command, longs, messages, texts};
 use crate::support::server::start;
@@ -316,33 +311,4 @@ async fn loads_of_one_table_with_ddl_between_them_each_see_it_as_it_is() {
         flight.put(to(), &rows(6)).await.unwrap();
         assert_eq!(database.lines("select id, n from t").await, ["6|60"], "{mode}");
     }
-}
-
-/// Postgres' privilege functions answer null for a table that is gone, while the snapshot that asks them still has it.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_table_that_comes_and_goes_while_it_is_looked_at_is_there_or_it_is_not() {
-    let database = Database::create().await;
-    let dropping = database.connect().await;
-    let stop = Arc::new(AtomicBool::new(false));
-    let stopped = Arc::clone(&stop);
-    let dropping = tokio::spawn(async move {
-        while !stopped.load(Ordering::Relaxed) {
-            // Each in a transaction of its own, so that others see the table.
-            for ddl in ["create table t (id bigint primary key, n int)", "drop table t"] {
-                dropping.batch_execute(ddl).await.expect("nobody holds it");
-            }
-        }
-    });
-    let (client, name) = (database.connect().await, table("t"));
-    let (mut there, mut gone) = (0, 0);
-    for _ in 0..300 {
-        let found = read_table(&client, &name, None).await.expect("there or not");
-        match found.table {
-            Some(_) => there += 1,
-            None => gone += 1,
-        }
-    }
-    stop.store(true, Ordering::Relaxed);
-    dropping.await.unwrap();
-    assert!(there > 0 && gone > 0, "A10 {there} times there, {gone} times not");
 }
