@@ -4,6 +4,8 @@
 //! prefix says), validation of the arrays stays on, and a panic of the reader is an error of this one stream. Format: Arrow
 //! columnar format, "Encapsulated message format", "IPC streaming format" and "Compression".
 
+mod views;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -164,7 +166,9 @@ fn read_unguarded(
             None,
             &version,
         );
-        return read.map(Some).map_err(|error| mismatch(schema, &error.to_string()));
+        let read = read.map_err(|error| mismatch(schema, &error.to_string()))?;
+        views::check(&read)?;
+        return Ok(Some(read));
     }
     if let Some(dictionary) = message.header_as_dictionary_batch() {
         if let Some(values) = dictionary.data() {
@@ -219,6 +223,25 @@ fn check_body(batch: &arrow::ipc::RecordBatch<'_>, body: &[u8]) -> Result<usize,
             ));
         }
     }
+    let unpacked = unpacked(batch, body)?;
+    // A child of no buffers (nulls, runs) may announce any length, and working memory is made for it.
+    let most = MAX_BATCH_ROWS.max(8 * unpacked.max(body.len() as i64));
+    if let Some(node) = batch.nodes().into_iter().flatten().find(|node| node.length() > most) {
+        return Err(format!(
+            "a column announces {} values, which the batch has no bytes for",
+            node.length()
+        ));
+    }
+    match unpacked > MAX_UNPACKED_BYTES {
+        true => Err(format!(
+            "the batch unpacks to {unpacked} bytes; at most {MAX_UNPACKED_BYTES} are taken, send smaller batches"
+        )),
+        false => usize::try_from(unpacked).map_err(|error| error.to_string()),
+    }
+}
+
+/// What the buffers unpack to, all of which must lie in the body; 0 where they are not compressed.
+fn unpacked(batch: &arrow::ipc::RecordBatch<'_>, body: &[u8]) -> Result<i64, String> {
     let size = body.len() as i64;
     let mut unpacked = 0_i64;
     for buffer in batch.buffers().into_iter().flatten() {
@@ -232,12 +255,7 @@ fn check_body(batch: &arrow::ipc::RecordBatch<'_>, body: &[u8]) -> Result<usize,
             unpacked = unpacked.saturating_add(unpacked_bytes(body, offset, length)?);
         }
     }
-    match unpacked > MAX_UNPACKED_BYTES {
-        true => Err(format!(
-            "the batch unpacks to {unpacked} bytes; at most {MAX_UNPACKED_BYTES} are taken, send smaller batches"
-        )),
-        false => usize::try_from(unpacked).map_err(|error| error.to_string()),
-    }
+    Ok(unpacked)
 }
 
 /// A compressed buffer starts with its unpacked length, or -1 when it is not compressed after all.

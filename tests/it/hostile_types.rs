@@ -327,3 +327,38 @@ async fn bytes_that_are_no_utf_8_are_refused_before_any_row() {
         assert_eq!(database.value("select to_regclass('t') is null").await, "t");
     }
 }
+
+/// A column of nulls has no bytes that could bound how many there are, and working memory is made for each of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_more_nulls_than_memory_holds_is_refused_and_the_server_lives_on() {
+    const HONEST: i64 = 1_234_567;
+    let database = Database::create().await;
+    let server = Server::start(&database).await;
+    let mut flight = Flight::connect(&server).await;
+    let offsets = OffsetBuffer::new(ScalarBuffer::from(vec![0, HONEST]));
+    let nulls = Arc::new(NullArray::new(HONEST as usize));
+    let lists: ArrayRef = Arc::new(LargeListArray::new(item(DataType::Null), offsets, nulls, None));
+    let honest = messages(command(json!({"table": "t"})), &[batch(vec![("value", lists)])]);
+    let mut hostile = honest.clone();
+    let last = hostile.last_mut().expect("a batch");
+    let claimed = |bytes: &[u8]| -> Vec<u8> {
+        let mut bytes = bytes.to_vec();
+        let (from, to) = (HONEST.to_le_bytes(), (1_i64 << 40).to_le_bytes());
+        while let Some(at) = bytes.windows(8).position(|window| window == from) {
+            bytes[at..at + 8].copy_from_slice(&to);
+        }
+        bytes
+    };
+    last.data_header = claimed(&last.data_header).into();
+    last.data_body = claimed(&last.data_body).into();
+    let error = flight.send(hostile).await.unwrap_err();
+    assert_eq!(error.code(), Code::InvalidArgument, "{error:?}");
+    assert!(
+        error.message().contains("which the batch has no bytes for"),
+        "{error:?}"
+    );
+    flight
+        .send(honest)
+        .await
+        .expect("the server lives on, and takes what is true");
+}

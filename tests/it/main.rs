@@ -17,6 +17,7 @@ mod limits;
 mod load;
 mod memory;
 mod migrate;
+mod named_rows;
 mod packaging;
 mod plan;
 mod promises;

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use super::words::message;
 use super::{Error, place};
 use crate::ingest::error::Facts;
 use crate::model::class::Class;
@@ -74,7 +75,7 @@ impl Error {
             column: facts.column,
             sqlstate: facts.sqlstate.unwrap_or_default(),
             constraint: facts.constraint,
-            reason: self.db().map(|db| db.message().to_owned()).unwrap_or_default(),
+            reason: self.db().map(|db| message(db).into_owned()).unwrap_or_default(),
         }
     }
 }

@@ -1,14 +1,43 @@
 //! What Postgres said, in one sentence without values.
 
+use std::borrow::Cow;
+
+use tokio_postgres::error::DbError;
+
 use super::place;
 use crate::postgres::sqlstate::betrays_pooler;
+
+/// Postgres' message without row values. Input functions quote the text that they refuse (class 22, and 42601 for `tsquery` and
+/// `jsonpath`); a column, constraint or type in quotes goes with it, and is told beside the message where Postgres names it.
+pub(super) fn message(db: &DbError) -> Cow<'_, str> {
+    let code = db.code().code();
+    match code.starts_with("22") || code == "42601" {
+        true => unquoted(db.message()),
+        false => Cow::Borrowed(db.message()),
+    }
+}
+
+/// Dots in the place of everything from the first to the last double quote: a value may itself hold quotes.
+fn unquoted(message: &str) -> Cow<'_, str> {
+    // An encoding is no value.
+    let from = message
+        .find("encoding \"UTF8\"")
+        .map_or(0, |at| at + "encoding \"UTF8\"".len());
+    let (Some(first), Some(last)) = (message[from..].find('"').map(|at| at + from), message.rfind('"')) else {
+        return Cow::Borrowed(message);
+    };
+    if first >= last {
+        return Cow::Borrowed(message);
+    }
+    Cow::Owned(format!("{}\"…\"{}", &message[..first], &message[last + 1..]))
+}
 
 /// Postgres' message with code, table, column and constraint; the driver's own words when the server said nothing.
 pub(super) fn words(error: &tokio_postgres::Error) -> String {
     let Some(db) = error.as_db_error() else {
         return format!("{error}; the connection to Postgres was lost or never worked");
     };
-    let mut text = format!("{} (SQLSTATE {}", db.message(), db.code().code());
+    let mut text = format!("{} (SQLSTATE {}", message(db), db.code().code());
     let place = place(db);
     let column = db
         .column()
@@ -31,4 +60,33 @@ pub(super) fn words(error: &tokio_postgres::Error) -> String {
         text.push_str(&format!("; {hint}"));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_postgres_quotes_is_not_repeated() {
+        let cases = [
+            (
+                "invalid input syntax for type integer: \"secret-42\"",
+                "invalid input syntax for type integer: \"…\"",
+            ),
+            (
+                "value \"70000\" is out of range for type smallint",
+                "value \"…\" is out of range for type smallint",
+            ),
+            ("syntax error in tsquery: \"a \" b\"", "syntax error in tsquery: \"…\""),
+            ("numeric field overflow", "numeric field overflow"),
+            ("an odd \" quote", "an odd \" quote"),
+            (
+                "invalid byte sequence for encoding \"UTF8\": 0xff",
+                "invalid byte sequence for encoding \"UTF8\": 0xff",
+            ),
+        ];
+        for (said, told) in cases {
+            assert_eq!(unquoted(said), told);
+        }
+    }
 }

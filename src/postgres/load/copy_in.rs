@@ -1,6 +1,7 @@
 //! Pumps the bytes of rows into one COPY statement. Encoding happens between two sends, while the driver's task
 //! writes the piece before to the socket.
 
+use arrow::array::RecordBatch;
 use bytes::{Bytes, BytesMut};
 use futures::SinkExt;
 use tokio_postgres::Client;
@@ -29,6 +30,16 @@ impl From<tokio_postgres::Error> for CopyFailure {
     }
 }
 
+/// Appends all rows of a batch.
+fn put_all(plan: &CopyPlan, batch: &RecordBatch, base: i64, out: &mut BytesMut) -> Result<(), CellError> {
+    let bound = plan.bind(batch)?;
+    let mut row = 0;
+    while row < bound.rows() {
+        row = bound.encode(row, PIECE_BYTES, base, out)?;
+    }
+    Ok(())
+}
+
 /// Sends the rows and returns how many Postgres counted. After a cell's failure the connection must be thrown away; after
 /// the server's, the transaction can go on from a savepoint.
 pub(super) async fn copy_rows(client: &Client, sql: &str, plan: &CopyPlan, rows: &Rows) -> Result<u64, CopyFailure> {
@@ -45,9 +56,18 @@ pub(super) async fn copy_rows(client: &Client, sql: &str, plan: &CopyPlan, rows:
         let base = i64::try_from(piece.place).unwrap_or(i64::MAX);
         let mut row = 0;
         while row < bound.rows() {
-            row = bound
-                .encode(row, PIECE_BYTES.saturating_sub(out.len()), base, &mut out)
-                .map_err(at)?;
+            row = match bound.encode(row, PIECE_BYTES.saturating_sub(out.len()), base, &mut out) {
+                Ok(next) => next,
+                Err(cell) => {
+                    // The server may refuse a row before it, and has not seen all of them yet.
+                    let before = piece.batch.slice(row, cell.row.saturating_sub(row));
+                    put_all(plan, &before, base.saturating_add(row as i64), &mut out).map_err(at)?;
+                    out.extend_from_slice(&TRAILER);
+                    sink.send(out.freeze()).await?;
+                    sink.finish().await?;
+                    return Err(at(cell));
+                }
+            };
             if out.len() >= PIECE_BYTES {
                 sink.send(out.split().freeze()).await?;
                 out.reserve(PIECE_BYTES + SLACK_BYTES);

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::atomic::{AtomicLoad, FinishedLoad};
 use super::batch::BatchLoad;
+use super::lost::end_lost;
 use super::patience::Patience;
 use super::plan::{LockLimits, Plan, Target, plan};
 use super::reject::RejectPlan;
@@ -178,12 +179,20 @@ impl PgDestination {
         }
         let settings = self.settings(&request.options);
         let mark = begin(&mut connection, &settings, self.patience(request)).await?;
-        let (table, report) = Box::pin(apply::ensure_in(connection.client(), &migrate)).await?;
-        let plan = Arc::new(self.plan(&connection, request, &wish, &table).await?);
+        let creating = Box::pin(async {
+            let (table, report) = apply::ensure_in(connection.client(), &migrate).await?;
+            let plan = self.plan(&connection, request, &wish, &table).await?;
+            Ok((Arc::new(plan), sql_of(report)))
+        });
+        let created: Result<_, Error> = creating.await;
+        if created.as_ref().is_err_and(Error::lost_connection) {
+            end_lost(connection.siblings(), mark.clone());
+        }
+        let (plan, migration) = created?;
         Ok(Opened {
             plan,
             begun: Some((connection, mark)),
-            migration: sql_of(report),
+            migration,
         })
     }
 

@@ -15,6 +15,8 @@ use crate::postgres::queries;
 
 /// First and longest pause between two looks; within the first one most sessions end by themselves.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+/// Longest wait for an answer: what swallowed one connection may swallow this one, too.
+const ANSWER: Duration = Duration::from_secs(10);
 /// After this long only an operator can help.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -25,7 +27,10 @@ pub(super) fn end_lost(connections: Connections, mark: Mark) {
         while since.elapsed() < PATIENCE {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(PAUSES.1);
-            match end(&connections, &mark).await {
+            let Ok(looked) = tokio::time::timeout(ANSWER, end(&connections, &mark)).await else {
+                continue;
+            };
+            match looked {
                 Ok(Session::Gone) => return,
                 Ok(Session::Ended(pid)) => {
                     tracing::warn!(
@@ -51,7 +56,8 @@ enum Session {
 }
 
 async fn end(connections: &Connections, mark: &Mark) -> Result<Session, Error> {
-    let connection = connections.get().await?;
+    let mut connection = connections.get().await?;
+    connection.mark_dirty();
     let rows = connection
         .client()
         .query_typed(
@@ -60,6 +66,7 @@ async fn end(connections: &Connections, mark: &Mark) -> Result<Session, Error> {
         )
         .await
         .map_err(|error| Error::statement("ending the session of a lost connection", error))?;
+    connection.mark_clean();
     Ok(match rows.first().map(|row| (row.get("pid"), row.get("ended"))) {
         None => Session::Gone,
         Some((pid, true)) => Session::Ended(pid),

@@ -183,7 +183,7 @@ impl Transaction {
         }
         self.execute(&format!("truncate {table}"), "emptying").await?;
         if let Some(notes) = &self.plan.notes {
-            notes.note_emptied(self.client()).await?;
+            self.answered(notes.note_emptied(self.client())).await?;
         }
         self.move_staged(stage, Move::Refill, places, None).await
     }
