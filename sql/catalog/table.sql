@@ -150,6 +150,7 @@ select pg_catalog.json_build_object(
                   where e.oid operator(pg_catalog.=) t.typelem and e.typarray operator(pg_catalog.=) t.oid),
       'base', nullif(t.typbasetype::pg_catalog.int8, 0),
       'base_typmod', t.typtypmod,
+      'base_display', pg_catalog.format_type(t.typbasetype, t.typtypmod),
       'not_null', t.typnotnull,
       'subtype', (select r.rngsubtype::pg_catalog.int8 from pg_catalog.pg_range r
                   where r.rngtypid operator(pg_catalog.=) t.oid or r.rngmultitypid operator(pg_catalog.=) t.oid),

@@ -106,7 +106,8 @@ fn fixed_shape(metadata: &str, storage: &DataType) -> Option<Extension> {
     let cells = shape
         .iter()
         .try_fold(1usize, |cells, length| cells.checked_mul(*length))?;
-    (cells == usize::try_from(*size).ok()?).then_some(Extension::FixedShapeTensor { shape })
+    // One of no dimensions is a list of one number.
+    (!shape.is_empty() && cells == usize::try_from(*size).ok()?).then_some(Extension::FixedShapeTensor { shape })
 }
 
 fn is_timestamp_with_offset(storage: &DataType) -> bool {

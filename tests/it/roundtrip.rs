@@ -238,6 +238,7 @@ fn cast_sql(name: &str, ty: &str) -> String {
 }
 
 async fn one_case(database: &Database, seed: u64) {
+    println!("to run this again set PGFLIGHT_ROUNDTRIP_SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     let kind = |random: &mut fastrand::Rng| match random.u8(..4) {
         0 => random.usize(KINDS..1 << 40),

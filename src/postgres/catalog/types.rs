@@ -71,8 +71,8 @@ impl<'a> Types<'a> {
         let over = raw
             .base
             .ok_or_else(|| CatalogError::Shape(format!("domain {} has no base type", raw.name)))?;
-        let display = self.get(over)?.display.clone();
-        let base = self.resolve(over, raw.base_typmod, &display)?;
+        let display = raw.base_display.as_deref().unwrap_or_default();
+        let base = self.resolve(over, raw.base_typmod, display)?;
         Ok(PgType::Domain(Arc::new(DomainType {
             name: ident(&raw.name)?,
             home,

@@ -162,9 +162,9 @@ async fn what_was_read_goes_back_into_a_table_of_the_same_types() {
     let database = Database::create().await;
     database
         .execute(
-            "create type mood as enum ('sad', 'happy');
-             create table first (a int4, b json, c varchar(5), d char(4), e mood, f mood[], g timestamptz(0), h time(3), i oid, j text[], l money);
-             insert into first values (1, '{\"a\":  1}', 'ab', 'x', 'sad', '{happy,NULL}', '2024-01-01', '01:02:03.004', 4294967295, '{a,NULL,\"\"}', 12.34);
+            "create type mood as enum ('sad', 'happy'); create domain place as point; create domain further as place;
+             create table first (p further, q place[], a int4, b json, c varchar(5), d char(4), e mood, f mood[], g timestamptz(0), h time(3), i oid, j text[], l money);
+             insert into first values ('(1,2)', array['(3,4)'::point], 1, '{\"a\":  1}', 'ab', 'x', 'sad', '{happy,NULL}', '2024-01-01', '01:02:03.004', 4294967295, '{a,NULL,\"\"}', 12.34);
              insert into first default values; insert into first (a) values (2);
              create table second (like first)",
         )

@@ -11,6 +11,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, UnionMode};
 
 use super::scalar::{Place, scalar};
 use super::{Quoting, Style, Write, or_null};
+use crate::model::extension::Extension;
 use crate::postgres::copy::error::{CellReason, WrongArray};
 use crate::postgres::copy::lists::{Lists, element_field};
 
@@ -65,20 +66,28 @@ pub(crate) fn refuse_unclear(data_type: &DataType) -> Result<(), String> {
                 if !names.insert(field.name()) {
                     return Err(format!("the struct has two fields named {:?}", field.name()));
                 }
-                refuse_unclear(field.data_type())?;
+                unclear_field(field)?;
             }
             Ok(())
         }
         DataType::Map(entries, _) => match entries.data_type() {
-            DataType::Struct(fields) => fields.iter().try_for_each(|field| refuse_unclear(field.data_type())),
+            DataType::Struct(fields) => fields.iter().try_for_each(|field| unclear_field(field)),
             _ => Ok(()),
         },
-        DataType::Union(fields, _) => fields
-            .iter()
-            .try_for_each(|(_, field)| refuse_unclear(field.data_type())),
+        DataType::Union(fields, _) => fields.iter().try_for_each(|(_, field)| unclear_field(field)),
         DataType::Dictionary(_, values) => refuse_unclear(values),
-        DataType::RunEndEncoded(_, values) => refuse_unclear(values.data_type()),
-        other => element_field(other).map_or(Ok(()), |element| refuse_unclear(element.data_type())),
+        DataType::RunEndEncoded(_, values) => unclear_field(values),
+        other => element_field(other).map_or(Ok(()), |element| unclear_field(element)),
+    }
+}
+
+fn unclear_field(field: &Field) -> Result<(), String> {
+    match Extension::of(field) {
+        Some(Extension::Variant) => Err(format!(
+            "{:?} holds Parquet variants, which are not decoded",
+            field.name()
+        )),
+        _ => refuse_unclear(field.data_type()),
     }
 }
 
@@ -139,12 +148,14 @@ fn map(entries: &FieldRef, array: &ArrayRef, style: Style) -> Result<Write, Wron
     let value = json(&fields[1], map.values(), style)?;
     let offsets = map.offsets().clone();
     let range = move |row: usize| offsets[row] as usize..offsets[row + 1] as usize;
+    let keys = flat(map.keys())?;
+    let key_field = fields[0].as_ref().clone().with_data_type(keys.data_type().clone());
     let key_text = match style {
-        Style::Native => scalar(&fields[0], map.keys(), style, Place::Column)?,
+        Style::Native => scalar(&key_field, &keys, style, Place::Column)?,
         Style::Cloudquery => None,
     };
     let Some((_, key_text)) = key_text else {
-        let key = json(&fields[0], map.keys(), style)?;
+        let key = json(&key_field, &keys, style)?;
         return Ok(Box::new(move |row, out| {
             out.push(b'[');
             for (at, entry) in range(row).enumerate() {
@@ -212,11 +223,22 @@ fn union(array: &ArrayRef, style: Style) -> Result<Write, WrongArray> {
 
 /// Dictionaries and runs, through the value of each row.
 fn unfolded(field: &Field, array: &ArrayRef, style: Style) -> Result<Write, WrongArray> {
+    let flat = flat(array)?;
+    json(&field.clone().with_data_type(flat.data_type().clone()), &flat, style)
+}
+
+/// The value of each row, without dictionary or runs.
+fn flat(array: &ArrayRef) -> Result<ArrayRef, WrongArray> {
+    if !matches!(
+        array.data_type(),
+        DataType::Dictionary(..) | DataType::RunEndEncoded(..)
+    ) {
+        return Ok(ArrayRef::clone(array));
+    }
     let wrong = || WrongArray(array.data_type().clone());
     let (indexes, values) = crate::postgres::copy::types::indexed::split(array).ok_or_else(wrong)?;
     let positions: UInt32Array = indexes.iter().map(|index| u32::try_from(*index).ok()).collect();
-    let flat = take(&values, &positions, None).map_err(|_| wrong())?;
-    json(&field.clone().with_data_type(flat.data_type().clone()), &flat, style)
+    take(&values, &positions, None).map_err(|_| wrong())
 }
 
 /// Writes a JSON string; `html` escapes what Go's encoder escapes besides.

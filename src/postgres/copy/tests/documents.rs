@@ -141,7 +141,19 @@ fn maps_are_objects_and_unions_their_value() {
     maps.keys().append_value("b");
     maps.values().append_null();
     maps.append(true).unwrap();
-    json(maps.finish(), &["map_object"]);
+    let maps = maps.finish();
+    json(maps.clone(), &["map_object"]);
+    // Keys in a dictionary are the same keys.
+    let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+    let keys = arrow::compute::cast(maps.keys(), &dictionary).unwrap();
+    let entry = Fields::from(vec![
+        Field::new("keys", dictionary, false),
+        Field::new("values", DataType::Int32, true),
+    ]);
+    let entries = StructArray::new(entry.clone(), vec![keys, maps.values().clone()], None);
+    let entries_field = Arc::new(Field::new("entries", DataType::Struct(entry), false));
+    let encoded = MapArray::new(entries_field, maps.offsets().clone(), entries, None, false);
+    json(encoded, &["map_object"]);
     let children = [
         Field::new("n", DataType::Int32, true),
         Field::new("s", DataType::Utf8, true),
@@ -304,6 +316,15 @@ fn what_a_document_cannot_hold_is_refused() {
         refused.to_string().ends_with("the struct has two fields named \"a\""),
         "{refused}"
     );
+    let bytes = || Field::new("b", DataType::Binary, false);
+    let parts = DataType::Struct(Fields::from(vec![
+        bytes().with_name("metadata"),
+        bytes().with_name("value"),
+    ]));
+    let variant = Field::new("v", parts, true).with_metadata([("ARROW:extension:name", "arrow.parquet.variant")]);
+    let nested = field(DataType::Struct(Fields::from(vec![variant])));
+    let refused = plan_with(&nested, &PgType::Jsonb, &EncodeOptions::default()).unwrap_err();
+    assert!(refused.to_string().contains("holds Parquet variants"), "{refused}");
     let mut maps = MapBuilder::new(None, StringBuilder::new(), Int32Builder::new());
     for _ in 0..2 {
         maps.keys().append_value("k");
@@ -320,8 +341,14 @@ fn what_a_document_cannot_hold_is_refused() {
 #[test]
 fn an_escaped_nul_in_jsonb_follows_the_option() {
     let documents = ["{\"a\":\"x\\u0000y\"}", "\"\\\\u0000\""];
-    let source = field(DataType::Utf8);
-    let array: ArrayRef = Arc::new(StringArray::from(documents.to_vec()));
+    follows_nul_bytes(field(DataType::Utf8), Arc::new(StringArray::from(documents.to_vec())));
+    // As CloudQuery has its JSON.
+    let bytes: Vec<&[u8]> = documents.iter().map(|document| document.as_bytes()).collect();
+    let source = field(DataType::Binary).with_metadata([("ARROW:extension:name", "json")]);
+    follows_nul_bytes(source, Arc::new(BinaryArray::from(bytes)));
+}
+
+fn follows_nul_bytes(source: Field, array: ArrayRef) {
     let encoded = |nul_bytes| {
         let options = EncodeOptions {
             nul_bytes,

@@ -12,7 +12,7 @@ use crate::model::extension::{Extension, is_text};
 use crate::model::options::{NulBytes, TypeProfile};
 use crate::model::pg_type::PgType;
 use crate::postgres::copy::EncodeOptions;
-use crate::postgres::copy::cells::{ByteCheck, NoNul, NoNulAnd, Strings};
+use crate::postgres::copy::cells::{Binaries, ByteCheck, NoNul, NoNulAnd, Strings};
 use crate::postgres::copy::column::{Planned, rendered};
 use crate::postgres::copy::error::{CellReason, Refused};
 use crate::postgres::copy::render::{Style, json, refuse_unclear};
@@ -32,11 +32,7 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, target: &PgType, opti
         PgType::Jsonb if is_text(ty) => jsonb_text(ty, options),
         // CloudQuery keeps JSON in binary arrays, whose bytes nobody has checked to be UTF-8.
         PgType::Json if is_json => binaries(ty, None, NoNulAnd(utf8)),
-        PgType::Jsonb if is_json => binaries(
-            ty,
-            Some(VERSION),
-            NoNulAnd(|json: &[u8]| utf8(json).and_then(|()| no_escape(json))),
-        ),
+        PgType::Jsonb if is_json => jsonb_binary(ty, options),
         PgType::Json => values(source, None, NulBytes::Error, options.type_profile),
         _ => values(source, Some(VERSION), options.nul_bytes, options.type_profile),
     }
@@ -59,12 +55,42 @@ fn jsonb_text(data_type: &DataType, options: &EncodeOptions) -> Planned {
     Ok(Box::new(move |array| {
         let texts = Strings::of(array)?;
         Ok(rendered(array.nulls(), move |row, out| {
-            out.push(VERSION);
-            let start = out.len();
-            out.extend(texts.get(row).bytes().filter(|byte| *byte != 0));
-            clean(out, start, nul_bytes)
+            put_cleaned(texts.get(row).as_bytes(), nul_bytes, out)
         }))
     }))
+}
+
+fn jsonb_binary(data_type: &DataType, options: &EncodeOptions) -> Planned {
+    if options.nul_bytes == NulBytes::Error {
+        let check = NoNulAnd(|json: &[u8]| utf8(json).and_then(|()| no_escape(json)));
+        return binaries(data_type, Some(VERSION), check);
+    }
+    let nul_bytes = options.nul_bytes;
+    Ok(Box::new(move |array| {
+        let bytes = Binaries::of(array)?;
+        Ok(rendered(array.nulls(), move |row, out| {
+            utf8(bytes.get(row))?;
+            put_cleaned(bytes.get(row), nul_bytes, out)
+        }))
+    }))
+}
+
+/// A `jsonb` payload without NUL, where that is what the option says.
+fn put_cleaned(json: &[u8], nul_bytes: NulBytes, out: &mut Vec<u8>) -> Result<(), CellReason> {
+    out.push(VERSION);
+    let start = out.len();
+    for part in json.split_inclusive(|byte| *byte == 0) {
+        match part.split_last() {
+            Some((0, before)) => {
+                out.extend_from_slice(before);
+                if nul_bytes == NulBytes::Replace {
+                    out.extend_from_slice("\u{fffd}".as_bytes());
+                }
+            }
+            _ => out.extend_from_slice(part),
+        }
+    }
+    clean(out, start, nul_bytes)
 }
 
 /// A plan that writes values of any type as JSON.

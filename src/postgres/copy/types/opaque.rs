@@ -17,8 +17,14 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, target: &PgType) -> O
     if vendor_name != "PostgreSQL" || !is_binary(source.data_type) || target == &PgType::Bytea {
         return None;
     }
-    if pg_name::names(type_name, target) {
-        return Some(super::bytea::plan(source));
+    // A domain takes the bytes of its base type, as which it is read.
+    let mut fits = target;
+    loop {
+        match fits {
+            _ if pg_name::names(type_name, fits) => return Some(super::bytea::plan(source)),
+            PgType::Domain(domain) => fits = &domain.base,
+            _ => break,
+        }
     }
     Some(Err(Refused::Because(format!(
         "the bytes are those of the Postgres type {type_name:?}"
