@@ -17,19 +17,20 @@ pub(super) fn message(db: &DbError) -> Cow<'_, str> {
     }
 }
 
+/// An encoding is no value.
+const ENCODING: &str = "encoding \"UTF8\"";
+
 /// Dots in the place of everything from the first to the last double quote: a value may itself hold quotes.
 fn unquoted(message: &str) -> Cow<'_, str> {
-    // An encoding is no value.
-    let from = message
-        .find("encoding \"UTF8\"")
-        .map_or(0, |at| at + "encoding \"UTF8\"".len());
-    let (Some(first), Some(last)) = (message[from..].find('"').map(|at| at + from), message.rfind('"')) else {
-        return Cow::Borrowed(message);
-    };
-    if first >= last {
-        return Cow::Borrowed(message);
+    if let Some((before, after)) = message.split_once(ENCODING) {
+        return Cow::Owned(format!("{before}{ENCODING}{}", unquoted(after)));
     }
-    Cow::Owned(format!("{}\"…\"{}", &message[..first], &message[last + 1..]))
+    match (message.split_once('"'), message.rsplit_once('"')) {
+        (Some((before, _)), Some((_, after))) if before.len() + 1 + after.len() < message.len() => {
+            Cow::Owned(format!("{before}\"…\"{after}"))
+        }
+        _ => Cow::Borrowed(message),
+    }
 }
 
 /// Postgres' message with code, table, column and constraint; the driver's own words when the server said nothing.
