@@ -168,7 +168,7 @@ async fn fall_silent(method: &str) {
     let honest = tokio::time::timeout(Duration::from_secs(60), honest).await;
     honest
         .unwrap_or_else(|_| panic!("{method} holds an honest client up for good"))
-        .unwrap();
+        .expect("its rows are taken");
     oracle
         .assert_holds(&scene.database, &format!("after the silence of {method}"))
         .await;
