@@ -6,6 +6,7 @@ use std::time::Instant;
 use arrow::array::RecordBatch;
 use bytes::{Buf, Bytes, BytesMut};
 use postgres_types::{IsNull, ToSql, Type, to_sql_checked};
+use tokio_postgres::Row;
 
 use super::delete;
 use super::destination::{PgDestination, lock_waits, matches_by_key};
@@ -73,10 +74,13 @@ impl PgDestination {
         let mut deleted = 0;
         loop {
             let slice = self
-                .count(&doing, &sql, &[&command.source_name, &command.sync_time], &followed)
+                .answer(&doing, &sql, &[&command.source_name, &command.sync_time], &followed)
                 .await?;
-            deleted += slice;
-            if slice < u64::from(SLICE_ROWS) {
+            let (gone, picked) = (number(slice.get(0)), number(slice.get(delete::PICKED)));
+            deleted += gone;
+            // Where fewer are gone than were picked, somebody changed one meanwhile, or a trigger keeps it: then none goes.
+            let all = picked < u64::from(SLICE_ROWS) && gone >= picked;
+            if all || gone == 0 {
                 return Ok(deleted);
             }
         }
@@ -109,7 +113,8 @@ impl PgDestination {
         }
         let parameters: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| value as &(dyn ToSql + Sync)).collect();
         let doing = format!("deleting records of {}", named.table);
-        self.count(&doing, &sql, &parameters, &followed).await
+        let row = self.answer(&doing, &sql, &parameters, &followed).await?;
+        Ok(number(row.get(0)))
     }
 
     /// Which of these tables are embedded.
@@ -133,15 +138,15 @@ impl PgDestination {
         }
     }
 
-    /// Runs one statement that is a transaction by itself and answers with a number; again when another was in the way.
+    /// Runs one statement that is a transaction by itself and answers with a row of numbers; again when another was in the way.
     /// Chunks of the deleted rows go in the same transaction.
-    async fn count(
+    async fn answer(
         &self,
         doing: &str,
         sql: &str,
         parameters: &[&(dyn ToSql + Sync)],
         followed: &Followed,
-    ) -> Result<u64, Error> {
+    ) -> Result<Row, Error> {
         let mut tries = self.tries();
         loop {
             let mut connection = self.connections.get().await?;
@@ -154,7 +159,7 @@ impl PgDestination {
             let error = match counted {
                 Ok(row) => {
                     connection.mark_clean();
-                    return Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or(0));
+                    return Ok(row);
                 }
                 Err(error) => Error::statement(doing, error),
             };
@@ -168,6 +173,11 @@ impl PgDestination {
             }
         }
     }
+}
+
+/// A count as Postgres answers it.
+fn number(count: i64) -> u64 {
+    u64::try_from(count).unwrap_or(0)
 }
 
 /// A predicate's value as the encoder writes it for the column, so that it equals what a load of it stored.

@@ -31,8 +31,12 @@ pub enum DeletePlanError {
     },
 }
 
-/// Deletes at most `rows` stale rows and answers with their number; `$1` is the source's name, `$2` the sync time. Run
-/// until it deletes less than `rows`.
+/// Name of the column that [`stale_slice`] answers last: how many rows it found.
+pub const PICKED: &str = "pgflight_picked";
+
+/// Deletes at most `rows` stale rows and answers with their number; `$1` is the source's name, `$2` the sync time. A row
+/// that somebody changes between being found and being deleted stays, although it may still be stale, so what was found is
+/// counted as well.
 ///
 /// The conditions stand inside and outside: in a partitioned table a `ctid` names one row in every partition.
 ///
@@ -41,8 +45,9 @@ pub fn stale_slice(table: &TableName, rows: u32, key: Option<&str>) -> String {
     const STALE: &str = "\"_cq_source_name\" = $1 and \"_cq_sync_time\" < $2";
     let table = table.quoted();
     format!(
-        "with d0 as (delete from {table} where ctid = any (array(select ctid from {table} where {STALE} limit {rows})) \
-         and {STALE} returning 1{}) select count(*){} from d0",
+        "with p as materialized (select ctid from {table} where {STALE} limit {rows}), \
+         d0 as (delete from {table} where ctid = any (array(select ctid from p)) and {STALE} returning 1{}) \
+         select count(*){}, (select count(*) from p) as {PICKED} from d0",
         returning(key),
         key.map_or("", |_| ", array_agg(pgflight_key)")
     )
@@ -244,9 +249,9 @@ mod tests {
     fn a_slice_of_stale_rows_repeats_its_condition_outside() {
         assert_eq!(
             stale_slice(&table("T"), 10, None),
-            "with d0 as (delete from \"T\" where ctid = any (array(select ctid from \"T\" where \"_cq_source_name\" = $1 \
-             and \"_cq_sync_time\" < $2 limit 10)) and \"_cq_source_name\" = $1 and \"_cq_sync_time\" < $2 returning 1) \
-             select count(*) from d0"
+            "with p as materialized (select ctid from \"T\" where \"_cq_source_name\" = $1 and \"_cq_sync_time\" < $2 limit 10), \
+             d0 as (delete from \"T\" where ctid = any (array(select ctid from p)) and \"_cq_source_name\" = $1 \
+             and \"_cq_sync_time\" < $2 returning 1) select count(*), (select count(*) from p) as pgflight_picked from d0"
         );
     }
 }

@@ -241,3 +241,35 @@ async fn deleting_stale_rows_beside_the_sync_that_still_runs_leaves_its_rows() {
     assert_eq!(there_of_source(&database).await, expected);
     assert!(deleted >= ROWS, "A10 only {deleted} rows were stale");
 }
+
+/// A slice that deletes fewer rows than it found is not the last one because of that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_is_changed_while_stale_rows_are_deleted_hides_none_of_the_others() {
+    let database = Database::create().await;
+    database
+        .execute(
+            "create table s (id bigint, _cq_source_name text, _cq_sync_time timestamp); \
+             insert into s select n, 'crm', '1970-01-01' from generate_series(1, 12000) n",
+        )
+        .await;
+    let process = Process::start(database.uri(), &[]).await;
+    let other = database.connect().await;
+    other
+        .batch_execute("begin; update s set id = -1 where id = 1")
+        .await
+        .unwrap();
+    let mut flight = Flight::reach(&process.http()).await;
+    let deletion = tokio::spawn(async move {
+        let stale = json!({"table": "s", "source_name": SOURCE, "sync_time": "1970-01-01T00:00:02Z"});
+        flight.act("pgflight.delete_stale", stale).await
+    });
+    database
+        .wait_for(
+            "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')",
+        )
+        .await;
+    other.batch_execute("commit").await.unwrap();
+    let answer = deletion.await.unwrap().expect("the table is there");
+    assert_eq!(answer["deleted"], 12_000);
+    assert_eq!(database.value("select count(*) from s").await, "0");
+}
