@@ -135,6 +135,18 @@ pub(crate) fn memory_bytes(header: &[u8], body: &[u8]) -> Result<usize, String> 
     })
 }
 
+/// Memory that the messages of a stream take once they are read, up to the first that cannot be: its reader ends there, too.
+pub(crate) fn stream_bytes(mut stream: Bytes) -> usize {
+    let mut bytes = 0_usize;
+    while let Ok(Some(message)) = split_message(&mut stream) {
+        match memory_bytes(&message.header, &message.body) {
+            Ok(more) => bytes = bytes.saturating_add(more),
+            Err(_) => break,
+        }
+    }
+    bytes
+}
+
 /// The body where the reader can take it. It moves what is not aligned for all arrays but unions, whose type ids and
 /// offsets it takes as they stand.
 fn aligned<'a>(body: &'a Buffer, schema: &Schema) -> Cow<'a, Buffer> {

@@ -49,6 +49,11 @@ pub fn status(error: &Error) -> Status {
     status
 }
 
+/// The status of what is refused before there is an error of the core.
+pub(crate) fn refusal(code: Code, message: String) -> Status {
+    Status::new(code, shortened(message))
+}
+
 /// The message as far as clients take it, with both of its ends.
 fn shortened(message: String) -> String {
     let cost = |c: char| {

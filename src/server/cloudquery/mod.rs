@@ -4,6 +4,8 @@
 //! brings, `write` turns it into loads of the core. Nothing here touches Postgres; the contract is in `proto/`.
 
 mod clients;
+#[cfg(test)]
+mod closed;
 mod message;
 mod read;
 mod service;

@@ -8,14 +8,14 @@ use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::ipc::writer::StreamWriter;
 use futures::stream::{BoxStream, StreamExt};
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::table::CqTable;
 use super::{pb, text_form};
 use crate::ingest::error::Error;
 use crate::ingest::ports::{Destination, ReadRequest};
 use crate::model::caller::Caller;
-use crate::server::status::status;
+use crate::server::status::{refusal, status};
 
 /// The records of a table.
 pub(super) type Records = BoxStream<'static, Result<pb::read::Response, Status>>;
@@ -42,7 +42,8 @@ pub(super) async fn read(
             // Clients take the first batch of a record and would stumble over an empty one.
             Ok(batch) if batch.num_rows() == 0 => None,
             Ok(batch) => Some(record(&wanted, &batch).map_err(|reason| {
-                Status::data_loss(format!("rows of {table} cannot be given in the asked types: {reason}"))
+                let text = format!("rows of {table} cannot be given in the asked types: {reason}");
+                refusal(Code::DataLoss, text)
             })),
             Err(error) => Some(Err(status(&error))),
         };

@@ -23,7 +23,7 @@ use crate::model::caller::Caller;
 use crate::server::auth::Authenticator;
 use crate::server::connection::ConnectionInfo;
 use crate::server::flight::put::Life;
-use crate::server::status::{code, status};
+use crate::server::status::{code, refusal, status};
 use crate::server::upload::Gate;
 
 /// The version of the plugin protocol that this service speaks.
@@ -77,9 +77,9 @@ impl CloudQueryFront {
             return Err(status(&Error::Draining));
         }
         let connection = connection(request)?;
-        let Some(client) = self.clients.of(connection.id, &caller.principal) else {
+        let Some(client) = self.clients.of(&connection, &caller.principal) else {
             return Err(Status::failed_precondition(format!(
-                "{call} came before Init on this connection, and no other client is there whose settings it could use; call Init first"
+                "{call} came before Init on this connection, or after Close or an Init that was refused, and no other client is there whose settings it could use; call Init first"
             )));
         };
         match client.destination.clone() {
@@ -124,7 +124,7 @@ impl InitError {
             Self::Spec(_) => tonic::Code::InvalidArgument,
             Self::Connection(failure) => code(failure.class()),
         };
-        Status::new(code, self.to_string())
+        refusal(code, self.to_string())
     }
 
     /// The code that `test-connection` prints.
@@ -206,6 +206,7 @@ impl Plugin for CloudQueryFront {
             Ok(client) => self.clients.init(&connection, client),
             Err(error) => {
                 tracing::warn!(error = %error, peer = connection.peer.map(tracing::field::display), "a CloudQuery client was refused");
+                self.clients.refuse(&connection);
                 return Err(error.status());
             }
         }

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use tonic::Status;
 
 use super::clients::Client;
-use super::message::{Command, Decoder};
+use super::message::{self, Command, Decoder, Record};
 use super::pb;
 use super::pb::write::request::Message;
 use crate::ingest::budget::{ByteBudget, BytePermit};
@@ -119,12 +119,15 @@ impl Writer {
     {
         gate.close();
         loop {
+            // What failed already writes nothing more.
+            let going = self.failure.is_none();
             let due = [self.tables.due(), self.migrations.due()].into_iter().flatten().min();
-            let due_at = due.map(tokio::time::Instant::from_std);
             let idle = self.context.idle_timeout;
             let overdue_at = gate.overdue_at(idle);
             let outcome = tokio::select! {
                 biased;
+                // First, since with a client that is faster than Postgres a message is always ready.
+                () = passed(due), if going => self.write_due().await,
                 message = messages.next() => match message {
                     None => break,
                     Some(Err(status)) => return Err(self.failure.take().unwrap_or_else(|| self.broken(&status))),
@@ -142,19 +145,18 @@ impl Writer {
                     gate.grant();
                     room.map(|room| self.room = room)
                 }
-                () = tokio::time::sleep_until(overdue_at.unwrap_or_else(Instant::now).into()), if overdue_at.is_some() => {
+                // Others wait for memory that rows hold here although their chunk is not full yet.
+                () = self.context.budget.pressed(), if going && self.tables.holds_rows() => self.tables.flush_all().await,
+                () = passed(overdue_at) => {
                     if gate.overdue_at(idle).is_some_and(|overdue| overdue <= Instant::now()) {
                         let silent = StreamError::Idle { idle, kept: self.kept() };
                         return Err(self.failure.take().unwrap_or_else(|| silent.into()));
                     }
                     Ok(())
                 }
-                () = tokio::time::sleep_until(due_at.unwrap_or_else(tokio::time::Instant::now)), if due.is_some() => {
-                    self.write_due().await
-                }
             };
             match outcome {
-                Err(error) if self.must_drain => drop(self.failure.get_or_insert(error)),
+                Err(error) if self.must_drain => self.fail(error),
                 other => other?,
             }
         }
@@ -162,6 +164,12 @@ impl Writer {
             Some(error) => Err(error),
             None => self.finish().await,
         }
+    }
+
+    /// The rest of the messages is read and not carried out; what waits holds neither memory nor connections meanwhile.
+    fn fail(&mut self, error: Error) {
+        self.failure.get_or_insert(error);
+        self.tables = Tables::new(self.context.clone(), self.width.lanes);
     }
 
     async fn finish(mut self) -> Result<Counts, Error> {
@@ -176,13 +184,11 @@ impl Writer {
         if matches!(message, Some(Message::Delete(_))) {
             self.must_drain = true;
         }
-        let room = self.room.take();
-        let permit = match (&message, room) {
-            (Some(Message::Insert(insert)), Some(room)) if room.bytes() >= insert.record.len() => Some(room),
-            // It unpacks to more than was received.
-            (Some(Message::Insert(insert)), room) => {
-                drop(room);
-                Some(self.permit(insert.record.len()).await?)
+        let room = match (&message, self.room.take()) {
+            (Some(Message::Insert(_)), room) => room,
+            (Some(Message::DeleteRecord(delete)), room) => {
+                let bytes = message::condition_bytes(delete).map_err(|error| self.numbered(error))?;
+                Some(self.room_of(bytes, room).await?)
             }
             _ => None,
         };
@@ -194,16 +200,32 @@ impl Writer {
                 }
                 Ok(())
             }
-            Command::Insert { table, batch, bytes } => {
-                self.migrate().await?;
-                self.finish_deletions_of(&table.name).await?;
-                let rows = batch.num_rows() as u64;
-                *self.received.entry(table.name.clone()).or_default() += rows;
-                self.counts.rows += rows;
-                self.tables.insert(table, Rows { batch, bytes, permit }).await
-            }
+            Command::Insert(record) => self.insert(record, room).await,
             Command::DeleteStale(command) => self.delete_stale(command).await,
             Command::DeleteRecords(command) => self.delete_records(command).await,
+        }
+    }
+
+    async fn insert(&mut self, record: Record, room: Option<BytePermit>) -> Result<(), Error> {
+        let permit = Some(self.room_of(record.bytes, room).await?);
+        let (table, bytes) = (Arc::clone(&record.table), record.bytes);
+        let batch = record.batch().map_err(|error| self.numbered(error))?;
+        self.migrate().await?;
+        self.finish_deletions_of(&table.name).await?;
+        let rows = batch.num_rows() as u64;
+        *self.received.entry(table.name.clone()).or_default() += rows;
+        self.counts.rows += rows;
+        self.tables.insert(table, Rows { batch, bytes, permit }).await
+    }
+
+    /// The memory that a message was received into, or more where it unpacks to more.
+    async fn room_of(&mut self, bytes: usize, room: Option<BytePermit>) -> Result<BytePermit, Error> {
+        match room {
+            Some(room) if room.bytes() >= bytes => Ok(room),
+            room => {
+                drop(room);
+                self.permit(bytes).await
+            }
         }
     }
 
@@ -351,3 +373,16 @@ impl Writer {
         }
     }
 }
+
+/// Ready from that time on; never where there is none.
+async fn passed(time: Option<Instant>) {
+    match time {
+        // Looked at here, because a timer is late where a task is never at a loss for something to do.
+        Some(time) if time <= Instant::now() => {}
+        Some(time) => tokio::time::sleep_until(time.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,16 +4,21 @@ use std::sync::Arc;
 
 use arrow::array::{BinaryArray, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::ipc::CompressionType;
+use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
 use pgflight::server::cloudquery::pb;
 use pgflight::server::cloudquery::pb::write::request::Message;
+use serde_json::json;
 use tonic::Code;
 
 use super::client::{
-    T, all_of, any_of, delete_records, delete_stale, equals, insert, key, migrate, record_bytes, schema, schema_bytes,
-    unique,
+    Cq, T, all_of, any_of, delete_records, delete_stale, equals, insert, key, migrate, record_bytes, schema,
+    schema_bytes, unique,
 };
 use super::generator::{extended, rows};
 use super::start;
+use crate::support::database::Database;
+use crate::support::server::Server;
 
 fn table(name: &str) -> SchemaRef {
     schema(
@@ -254,6 +259,27 @@ async fn migrations_of_one_call_are_refused_together_and_change_nothing() {
             .await,
         "0"
     );
+}
+
+/// Two clients at once, each of whose records unpacks to more than both may hold.
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_unpack_to_more_than_there_is_memory_go_one_by_one() {
+    let database = Database::create().await;
+    let limits = json!({"max_inflight_bytes": 1 << 20, "max_message_bytes": 1 << 20});
+    let server = Server::start_with(database.uri(), json!({"limits": limits})).await;
+    let schema = schema("packed", vec![Field::new("v", DataType::Int64, false)]);
+    let zeros = RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(Int64Array::from(vec![0; 150_000]))]).unwrap();
+    let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::ZSTD));
+    let mut writer = StreamWriter::try_new_with_options(Vec::new(), &schema, options.unwrap()).unwrap();
+    writer.write(&zeros).unwrap();
+    let record = writer.into_inner().unwrap();
+    assert!(record.len() < 100 << 10, "{} bytes are sent", record.len());
+    let mut first = Cq::ready(&server).await;
+    let mut second = Cq::ready(&server).await;
+    first.put(vec![migrate(&schema)]).await;
+    let both = || vec![raw_insert(record.clone()); 3];
+    tokio::join!(first.put(both()), second.put(both()));
+    assert_eq!(database.value("select count(*) from packed").await, "900000");
 }
 
 #[tokio::test(flavor = "multi_thread")]

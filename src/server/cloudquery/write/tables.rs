@@ -31,7 +31,7 @@ const SMALL_BATCH_ROWS: usize = 1024;
 #[derive(Debug)]
 pub(super) struct Rows {
     pub(super) batch: RecordBatch,
-    /// Size of the rows on the wire.
+    /// Memory of the rows.
     pub(super) bytes: usize,
     pub(super) permit: Option<BytePermit>,
 }
@@ -111,6 +111,11 @@ impl Tables {
             }
         }
         Ok(())
+    }
+
+    /// Whether rows wait.
+    pub(super) fn holds_rows(&self) -> bool {
+        self.waiting_bytes > 0
     }
 
     /// When rows have waited long enough.
