@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::failure::Failure;
 use super::gate::Gate;
-use super::pack::{cut_long, estimated_tokens};
+use super::pack::{RequestLimits, cut_long, estimated_tokens};
 use super::provider::Provider;
 use super::split::split;
 use crate::ingest::ports::embed::{ChunkVector, Claimed, Embedded, NewChunk, Refused, RowKey};
@@ -55,6 +55,17 @@ struct Texts {
     texts: Vec<String>,
     vectors: Vec<Option<Arc<Vec<f32>>>>,
     refused: HashMap<usize, Failure>,
+    /// Whether a request of several texts was found too large.
+    too_large: bool,
+}
+
+impl Texts {
+    /// Whether a request was too large as a whole. Where the halves lead to one text that is too large by itself, that was
+    /// why, and requests may be as large as before.
+    fn were_too_many(&self) -> bool {
+        let alone = |failure: &Failure| matches!(failure, Failure::TooLarge { .. });
+        self.too_large && !self.refused.values().any(alone)
+    }
 }
 
 /// Takes rows from text to vectors. May be dropped at any await; nothing is written here.
@@ -75,7 +86,12 @@ pub(super) async fn embed(rows: Vec<Claimed>, splitter: Splitter, provider: &Pro
         }
     }
     texts.vectors = vec![None; texts.texts.len()];
-    outcome.failure = ask(&mut texts, provider, gate).await.err();
+    let halvings = gate.halvings();
+    let limits = (0..halvings).fold(provider.limits(), |limits, _| limits.halved());
+    outcome.failure = ask(&mut texts, limits, provider, gate).await.err();
+    if texts.were_too_many() {
+        gate.too_large(halvings);
+    }
     for row in open {
         sort_out(row, &texts, &mut outcome);
     }
@@ -178,13 +194,9 @@ fn embedded(row: Claimed, chunks: Option<Vec<NewChunk>>) -> Embedded {
 }
 
 /// Asks for all texts; an error ends the asking, what was answered before stays.
-async fn ask(texts: &mut Texts, provider: &Provider, gate: &Gate) -> Result<(), Failure> {
-    let mut requests: VecDeque<Vec<usize>> = gate
-        .limits(provider.limits())
-        .pack(&texts.texts)
-        .into_iter()
-        .map(Iterator::collect)
-        .collect();
+async fn ask(texts: &mut Texts, limits: RequestLimits, provider: &Provider, gate: &Gate) -> Result<(), Failure> {
+    let packed = limits.pack(&texts.texts);
+    let mut requests: VecDeque<Vec<usize>> = packed.into_iter().map(Iterator::collect).collect();
     let (mut attempts, mut pauses) = (0, 0);
     while let Some(request) = requests.pop_front() {
         let inputs: Vec<String> = request.iter().filter_map(|at| texts.texts.get(*at).cloned()).collect();
@@ -224,9 +236,7 @@ async fn ask(texts: &mut Texts, provider: &Provider, gate: &Gate) -> Result<(), 
                 requests.push_front(request);
             }
             Err(failure @ (Failure::TooLarge { .. } | Failure::BadInput { .. })) => {
-                if matches!(failure, Failure::TooLarge { .. }) && request.len() > 1 {
-                    gate.too_large();
-                }
+                texts.too_large |= matches!(failure, Failure::TooLarge { .. }) && request.len() > 1;
                 narrow(request, failure, texts, &mut requests);
             }
             Err(failure) => {

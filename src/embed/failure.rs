@@ -46,6 +46,14 @@ pub enum Failure {
     /// The service was not reached, or the connection broke.
     #[error("the service did not answer: {0}")]
     Network(&'static str),
+    /// An answer that says nothing about a text: no row is given up for it.
+    #[error(
+        "the service answers in a way that no embeddings service is known for (HTTP {status}); check base_url and what is before it"
+    )]
+    Unknown {
+        /// HTTP status.
+        status: u16,
+    },
     /// The request holds too much.
     #[error("the service found the request too large (HTTP {status})")]
     TooLarge {
@@ -79,6 +87,7 @@ impl Failure {
             Self::NotFound { .. } => "not_found",
             Self::Server { .. } => "server",
             Self::Network(_) => "network",
+            Self::Unknown { .. } => "unknown_status",
             Self::TooLarge { .. } => "too_large",
             Self::BadInput { .. } => "bad_input",
             Self::WrongAnswer(_) => "wrong_answer",
@@ -156,8 +165,11 @@ pub fn classify(status: u16, headers: &PauseHeaders, body: &[u8]) -> Failure {
             after: headers.pause(),
         },
         401 | 403 => Failure::Auth { status },
-        404 | 405 => Failure::NotFound { status },
+        // Redirects are not followed: a key is sent to the configured address only.
+        300..400 | 404 | 405 => Failure::NotFound { status },
         408 | 425 => Failure::Network("the request took too long"),
+        // A conflict, a dependency that failed, a proxy whose client went: the text is not to blame.
+        409 | 424 | 499 => Failure::Server { status },
         413 => Failure::TooLarge { status },
         400 | 422 => match words.named_input() {
             Some(input) => Failure::BadInput {
@@ -169,7 +181,7 @@ pub fn classify(status: u16, headers: &PauseHeaders, body: &[u8]) -> Failure {
             None => Failure::BadInput { status, input: None },
         },
         500.. => Failure::Server { status },
-        _ => Failure::BadInput { status, input: None },
+        _ => Failure::Unknown { status },
     }
 }
 
@@ -312,9 +324,24 @@ mod tests {
     }
 
     #[test]
+    fn a_status_that_says_nothing_about_a_text_gives_no_row_up() {
+        for status in [301, 302, 307, 308] {
+            assert_eq!(of(status, "moved"), Failure::NotFound { status });
+        }
+        for status in [408, 409, 424, 425, 499] {
+            assert!(of(status, "later").is_passing(), "{status}");
+        }
+        for status in [406, 410, 411, 414, 415, 418, 421, 426, 431, 451] {
+            let failure = of(status, r#"{"error":{"message":"no"}}"#);
+            assert_eq!(failure, Failure::Unknown { status });
+            assert!(!failure.is_passing(), "{status}");
+        }
+    }
+
+    #[test]
     fn no_word_of_a_body_is_kept() {
         let secret = r#"{"error":{"message":"cannot embed 'my diary' with key sk-123"}}"#;
-        for status in [400, 401, 403, 404, 422, 429, 500, 503] {
+        for status in [302, 400, 401, 403, 404, 418, 422, 424, 429, 500, 503] {
             let shown = format!("{0} {0:?}", of(status, secret));
             assert!(!shown.contains("diary") && !shown.contains("sk-123"), "{shown}");
         }

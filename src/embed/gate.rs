@@ -12,7 +12,6 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::failure::Failure;
-use super::pack::RequestLimits;
 
 const FIRST_LIMIT: f64 = 2.0;
 const GOOD_ANSWERS: u32 = 20;
@@ -128,15 +127,16 @@ impl Gate {
         state.closed.clone().filter(|closed| closed.until > Instant::now())
     }
 
-    /// What one request may hold, by what was learned so far.
-    pub(super) fn limits(&self, configured: RequestLimits) -> RequestLimits {
-        (0..self.state().halvings).fold(configured, |limits, _| limits.halved())
+    /// How often requests were halved so far.
+    pub(super) fn halvings(&self) -> u32 {
+        self.state().halvings
     }
 
-    /// A request was found too large: the next ones are half as large.
-    pub(super) fn too_large(&self) {
+    /// A request was found too large that was made after so many halvings: the next ones are half as large as it. Requests
+    /// that were made of the same size and are refused, too, say nothing new.
+    pub(super) fn too_large(&self, halvings: u32) {
         let mut state = self.state();
-        state.halvings = (state.halvings + 1).min(12);
+        state.halvings = state.halvings.max((halvings + 1).min(12));
     }
 
     /// How long requests still pause because of a failure or because they were asked to.
@@ -344,6 +344,19 @@ mod tests {
         gate.failed(&rate_limited(Some(Duration::from_secs(2000))));
         assert_eq!(gate.width(), 2);
         assert!(gate.cooldown() > Duration::from_secs(1900));
+    }
+
+    #[test]
+    fn requests_of_one_size_are_halved_once_however_many_are_refused() {
+        let gate = gate(4, 0, 0, 300_000);
+        let before = gate.halvings();
+        gate.too_large(before);
+        gate.too_large(before);
+        assert_eq!(gate.halvings(), 1);
+        gate.too_large(gate.halvings());
+        assert_eq!(gate.halvings(), 2);
+        gate.too_large(before);
+        assert_eq!(gate.halvings(), 2, "an old answer takes nothing back");
     }
 
     #[tokio::test]

@@ -89,7 +89,6 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("arrow_flight", &["server", "client"]),
     ("axum", &["server"]),
     ("rustls", &["server", "client", "postgres", "embed"]),
-    ("async_openai", &["embed"]),
     ("hyper_util", &["embed"]),
     ("tokio_rustls", &["embed"]),
     ("clap", &["cli", "main"]),

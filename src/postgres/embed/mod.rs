@@ -74,7 +74,8 @@ impl PgEmbedStore {
         };
         // Rows are looked up by key a few hundred at a time: never read a whole table for that.
         let setup = format!(
-            "{}; set random_page_cost = 1.1; set enable_mergejoin = off",
+            "{}; set random_page_cost = 1.1; set enable_mergejoin = off; \
+             set default_transaction_isolation = 'read committed'",
             session_setup_of(config)
         );
         let ready = vec![None; tables.len()];

@@ -164,6 +164,36 @@ async fn a_request_that_is_too_large_is_sent_in_parts() {
     .await;
 }
 
+/// The halves of the request lead to the text; they say nothing about how much a request may hold.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_text_that_is_too_large_does_not_make_later_requests_smaller() {
+    let mut bench = Bench::start_with(|settings| settings["embeddings"]["max_inputs"] = json!(8)).await;
+    bench.stub.too_large("huge");
+    let rows = |first: i64, odd: &'static str| -> Vec<(i64, String)> {
+        let body = |id: i64| if id == 5 { odd.to_owned() } else { format!("text {id}") };
+        (first..first + 8).map(|id| (id, body(id))).collect()
+    };
+    for (first, odd, given_up) in [(0, "a huge text", "1"), (10, "", "1")] {
+        bench.stub.take();
+        let rows = rows(first, odd);
+        let rows: Vec<(i64, &str, Option<&str>)> = rows.iter().map(|row| (row.0, "k", Some(row.1.as_str()))).collect();
+        bench.put(&rows).await;
+        drained(&bench.database).await;
+        let dead = "select count(*) from pgflight.embed_state where state = 3 and err_code = 'too_large'";
+        assert_eq!(bench.database.value(dead).await, given_up);
+    }
+    let sizes: Vec<usize> = bench.stub.take().iter().map(|asked| asked.texts.len()).collect();
+    assert_eq!(sizes, [8], "as many texts as before");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statuses_that_say_nothing_about_a_text_leave_the_rows_pending() {
+    survives([Fault::Status(307, "")]).await;
+    survives([Fault::Status(409, "busy")]).await;
+    survives([Fault::Status(424, r#"{"error":"a part of the service failed"}"#)]).await;
+    survives([Fault::Status(418, "")]).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn refusals_of_the_key_or_the_quota_leave_the_rows_pending() {
     survives([Fault::Status(

@@ -60,8 +60,8 @@ struct Script {
     /// Texts that got their vectors.
     answered: Vec<String>,
     faults: VecDeque<Fault>,
-    /// Requests with a text that holds this are refused without saying which text it was.
-    poison: Option<&'static str>,
+    /// Requests with a text that holds this are refused with this status, without saying which text it was.
+    poison: Option<(&'static str, StatusCode)>,
     /// Of so many requests one is asked for a pause; 0: none.
     limited: usize,
     requests: usize,
@@ -117,7 +117,12 @@ impl Stub {
     }
 
     pub(crate) fn poison(&self, word: Option<&'static str>) {
-        self.script(|script| script.poison = word);
+        self.script(|script| script.poison = word.map(|word| (word, StatusCode::BAD_REQUEST)));
+    }
+
+    /// Requests with a text that holds this are found too large.
+    pub(crate) fn too_large(&self, word: &'static str) {
+        self.script(|script| script.poison = Some((word, StatusCode::PAYLOAD_TOO_LARGE)));
     }
 
     /// One request in so many is asked for a pause.
@@ -192,9 +197,10 @@ async fn answer(
     };
     tokio::time::sleep(delay).await;
     drop(holds.wait_for(|held| !held).await);
-    if fault.is_none() && poison.is_some_and(|poison| texts.iter().any(|text| text.contains(poison))) {
+    let poisoned = poison.filter(|(word, _)| texts.iter().any(|text| text.contains(word)));
+    if let (None, Some((_, status))) = (&fault, poisoned) {
         let words = r#"{"error":{"message":"cannot embed this","code":400,"type":"BadRequestError"}}"#;
-        return (StatusCode::BAD_REQUEST, words).into_response();
+        return (status, words).into_response();
     }
     if matches!(fault, None | Some(Fault::Reordered | Fault::NothingLeft(_))) {
         let mut script = script.lock().unwrap_or_else(PoisonError::into_inner);
