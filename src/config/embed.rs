@@ -268,6 +268,7 @@ fn wrong_address(url: &str) -> Option<String> {
             "names a user before its host, which is not sent and would be printed; put the key into `api_key`"
                 .to_owned(),
         ),
+        Some(_) if url.contains('#') => Some("holds a #, and nothing behind it would be sent; leave it out".to_owned()),
         Some(_) => None,
         None if url.contains('@') => Some("does not start with http:// or https://".to_owned()),
         None => Some(format!(
@@ -355,6 +356,7 @@ mod tests {
                 json!("https://me:secret@h/v1"),
                 "put the key into `api_key`",
             ),
+            ("base_url", json!("https://h/v1#part"), "base_url` holds a #"),
             ("api_key", json!("a\nb"), "api_key` holds a line break"),
             ("provider", json!("hash_test"), "allow_test_provider"),
             ("dimensions", json!(0), "dimensions"),

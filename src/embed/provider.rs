@@ -101,7 +101,7 @@ impl Provider {
                 .as_deref()
                 .or(embedding.provider.own_url())
                 .unwrap_or_default();
-            let address = format!("{}/embeddings", base.trim_end_matches('/'));
+            let address = address(base);
             Kind::Service(Box::new(Service {
                 http: Http::new(raw.embeddings.request_timeout.get())?,
                 address: address.parse().map_err(|_| ProviderError::Address(base.to_owned()))?,
@@ -139,6 +139,15 @@ impl Provider {
             Kind::Service(service) => service.embed(texts, self.dimensions).await,
         }
     }
+}
+
+/// Where texts are sent: the path goes before the query that some services want (Azure's `?api-version=..`).
+fn address(base: &str) -> String {
+    let (path, query) = base
+        .split_once('?')
+        .map_or((base, None), |(path, query)| (path, Some(query)));
+    let query = query.map_or_else(String::new, |query| format!("?{query}"));
+    format!("{}/embeddings{query}", path.trim_end_matches('/'))
 }
 
 fn headers(provider: EmbeddingProvider, key: Option<&str>) -> Result<HeaderMap, ProviderError> {
@@ -209,6 +218,23 @@ fn seconds_until(when: &str, date: Option<String>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_path_of_embeddings_goes_before_the_query() {
+        for (base, whole) in [
+            ("http://h/v1", "http://h/v1/embeddings"),
+            ("http://h/v1/", "http://h/v1/embeddings"),
+            ("http://h", "http://h/embeddings"),
+            ("http://h?a=b", "http://h/embeddings?a=b"),
+            (
+                "https://r.openai.azure.com/openai/deployments/d/?api-version=2024-10-21",
+                "https://r.openai.azure.com/openai/deployments/d/embeddings?api-version=2024-10-21",
+            ),
+        ] {
+            assert_eq!(address(base), whole);
+            assert!(whole.parse::<Uri>().is_ok(), "{whole}");
+        }
+    }
 
     #[test]
     fn a_pause_is_read_as_seconds_and_as_a_date() {

@@ -209,8 +209,7 @@ impl Workers {
             }
         }
         if !turn.busy && running.is_empty() && !self.settled[table] {
-            store.settle(table).await?;
-            self.settled[table] = true;
+            self.settled[table] = store.settle(table).await?;
         }
         Ok(turn)
     }

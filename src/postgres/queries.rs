@@ -136,6 +136,15 @@ pub const EMBED_RENEW: &str = include_str!("../../sql/embed/renew.sql");
 /// Embeddings: gives rows up.
 pub const EMBED_BURY: &str = include_str!("../../sql/embed/bury.sql");
 
+/// Embeddings: takes the turn to build a vector index.
+pub const EMBED_INDEX_TURN: &str = include_str!("../../sql/embed/index_turn.sql");
+
+/// Embeddings: gives back the turn to build a vector index.
+pub const EMBED_INDEX_TURN_OVER: &str = include_str!("../../sql/embed/index_turn_over.sql");
+
+/// Embeddings: whether any row is embedded.
+pub const EMBED_EMBEDDED: &str = include_str!("../../sql/embed/embedded.sql");
+
 /// Embeddings: makes rows pending that were given up.
 pub const EMBED_RETRY_DEAD: &str = include_str!("../../sql/embed/retry_dead.sql");
 

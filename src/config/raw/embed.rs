@@ -93,7 +93,7 @@ pub enum EmbeddingProvider {
     /// OpenAI itself.
     #[default]
     Openai,
-    /// Azure OpenAI; `base_url` ends in `/openai/v1`.
+    /// Azure OpenAI; `base_url` ends in `/openai/v1`, or is `../openai/deployments/<name>?api-version=<version>`.
     Azure,
     /// Ollama, at `http://127.0.0.1:11434/v1` unless `base_url` says otherwise.
     Ollama,
@@ -120,7 +120,7 @@ pub struct OpenaiEmbedding {
     /// Dimensions of a vector.
     #[schemars(range(min = 1, max = 16000))]
     pub dimensions: u32,
-    /// Address of the service, when it is not the preset's own.
+    /// Address of the service, when it is not the preset's own; `/embeddings` follows its path, before a query.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub base_url: Option<String>,

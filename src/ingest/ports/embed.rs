@@ -201,7 +201,8 @@ pub trait EmbedStore: Debug + Send + Sync {
     /// Keeps rows that `owner` holds for another `lease`.
     async fn renew(&self, table: usize, owner: i64, rows: &[RowKey], lease: Duration) -> Result<(), StoreError>;
 
-    /// Builds what is wanted once a table is drained (the vector index); `true` when it did something.
+    /// Builds what is wanted once a table is drained (the vector index); `false` when it is to be tried again, because the
+    /// table is not drained or another process builds.
     async fn settle(&self, table: usize) -> Result<bool, StoreError>;
 
     /// How a table stands.

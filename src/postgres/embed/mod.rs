@@ -15,6 +15,7 @@ pub(crate) mod note;
 mod overview;
 mod prepare;
 mod shape;
+mod vector_index;
 mod work;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -72,7 +73,8 @@ impl PgEmbedStore {
             max_lifetime: raw.pool.max_lifetime.get(),
             idle_timeout: raw.pool.idle_timeout.get(),
         };
-        // Rows are looked up by key a few hundred at a time: never read a whole table for that.
+        // Rows are looked up by key a few hundred at a time: never read a whole table for that. Who waited for a lock has to see
+        // what the other one left, which a database whose transactions are repeatable read would refuse.
         let setup = format!(
             "{}; set random_page_cost = 1.1; set enable_mergejoin = off; \
              set default_transaction_isolation = 'read committed'",

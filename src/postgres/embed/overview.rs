@@ -1,12 +1,11 @@
-//! What a person asks of the ledger: how tables stand, sweeps, another try for what was given up, the vector index.
+//! What a person asks of the ledger: how tables stand, sweeps, another try for what was given up.
 
 use std::collections::BTreeMap;
 
 use tokio_postgres::types::{ToSql, Type};
 
 use super::PgEmbedStore;
-use super::prepare::{Ready, index_name};
-use crate::config::VectorIndex;
+use super::prepare::Ready;
 use crate::ingest::ports::embed::{Sweep, TableStatus};
 use crate::postgres::error::Error;
 use crate::postgres::queries;
@@ -14,8 +13,6 @@ use crate::postgres::queries;
 /// Kinds of journal entries that are sweeps.
 pub(super) const BACKFILL: i16 = 1;
 pub(super) const RECONCILE: i16 = 2;
-/// pgvector 0.8.3 and 0.8.4 mended VACUUM of HNSW indexes.
-const HNSW_SOUND: (u32, u32, u32) = (0, 8, 4);
 /// Sweeps come after live rows.
 pub(super) const SWEEP_PRIO: i16 = 5;
 
@@ -137,55 +134,5 @@ impl PgEmbedStore {
         let revived = revived.map_err(|error| Error::statement("making rows pending", error))?;
         self.wake();
         Ok(revived)
-    }
-
-    /// Builds the index that the configuration asks for, once; a build that was interrupted is begun anew.
-    pub(super) async fn build_index(&self, table: usize) -> Result<bool, Error> {
-        if self.settings.index == VectorIndex::None {
-            return Ok(false);
-        }
-        let ready = self.ready(table)?;
-        let shape = &ready.shape;
-        let name = index_name(&shape.target.name, "_embedding_idx");
-        let doing = |error| Error::statement(format!("building an index on {}", shape.target), error);
-        let mut connection = self.connection().await?;
-        let schema = shape.target.schema.as_ref().map(|schema| schema.as_str().to_owned());
-        let found = connection
-            .client()
-            .query_typed(
-                queries::EMBED_INDEX,
-                &[(&schema, Type::TEXT), (&name.as_str(), Type::TEXT)],
-            )
-            .await
-            .map_err(doing)?;
-        let valid: Option<bool> = found.first().map(|row| row.get(0));
-        if valid == Some(true) {
-            return Ok(false);
-        }
-        connection.mark_dirty();
-        let client = connection.client();
-        client.batch_execute("set statement_timeout = 0").await.map_err(doing)?;
-        if valid == Some(false) {
-            let schema = shape
-                .target
-                .schema
-                .as_ref()
-                .map(|schema| format!("{}.", schema.quoted()));
-            let drop = format!("drop index {}{}", schema.unwrap_or_default(), name.quoted());
-            client.batch_execute(&drop).await.map_err(doing)?;
-        }
-        if ready.vector_version < HNSW_SOUND {
-            tracing::warn!(
-                table = %shape.target,
-                "pgvector before 0.8.4 can damage HNSW indexes when it cleans up; update the extension"
-            );
-        }
-        tracing::info!(table = %shape.target, index = %name, "building the vector index");
-        client
-            .batch_execute(&shape.create_hnsw(&name, &ready.vector_schema))
-            .await
-            .map_err(doing)?;
-        // The session has another statement_timeout now, so it is not put back.
-        Ok(true)
     }
 }

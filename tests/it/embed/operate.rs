@@ -144,6 +144,67 @@ async fn another_splitter_is_refused_until_it_is_wanted_and_another_model_always
     assert!(refused.message().contains("never share a column"), "{refused}");
 }
 
+/// An index that is being built looks like one whose build was interrupted, until its builder is done or gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_that_another_process_builds_is_left_alone_and_an_interrupted_one_begun_anew() {
+    let database = Database::create().await;
+    let stub = Stub::start(DIMENSIONS).await;
+    database
+        .execute("create table docs (id bigint primary key, kind text, body text)")
+        .await;
+    let mut settings = settings(&stub, DIMENSIONS as u32);
+    settings["embeddings"]["index"] = json!("hnsw");
+    let built = "select coalesce(string_agg(indexrelid || ' ' || indisvalid, ','), 'none') from pg_index \
+                 where indexrelid = to_regclass('docs_vectors_embedding_idx')";
+    let (code, text) = run(&database, &settings, &["work", "--drain"]).await;
+    assert_eq!(code, Some(0), "{text}");
+    assert_eq!(database.value(built).await, "none", "there was nothing to learn from");
+
+    database
+        .execute("insert into docs select n, 'k', 'text ' || n from generate_series(1, 20) n")
+        .await;
+    let (code, text) = run(&database, &settings, &["backfill"]).await;
+    assert_eq!(code, Some(0), "{text}");
+    let building = "create index docs_vectors_embedding_idx on docs_vectors using hnsw (embedding vector_cosine_ops); \
+                    update pg_index set indisvalid = false where indexrelid = 'docs_vectors_embedding_idx'::regclass";
+    database.execute(building).await;
+    let before = database.value(built).await;
+    let builder = database.connect().await;
+    let turn = "select pg_advisory_lock(512024739, id) from pgflight.embed_table";
+    builder.batch_execute(turn).await.expect("the turn is free");
+    let (code, text) = run(&database, &settings, &["work", "--drain"]).await;
+    assert_eq!(code, Some(0), "{text}");
+    assert_eq!(super::chunks(&database).await.len(), 20);
+    assert_eq!(database.value(built).await, before, "it is the builder's");
+
+    builder
+        .batch_execute("select pg_advisory_unlock_all()")
+        .await
+        .expect("the turn ends");
+    let (code, text) = run(&database, &settings, &["work", "--drain"]).await;
+    assert_eq!(code, Some(0), "{text}");
+    let after = database.value(built).await;
+    assert!(after != before && after.ends_with(" true"), "{before}, then {after}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_read_committed_rows_whatever_the_database_says() {
+    let mut bench = Bench::start_with(|settings| settings["embeddings"]["workers"] = json!(false)).await;
+    bench.put(&[(1, "a", Some("one"))]).await;
+    let strict = format!(
+        "alter database {} set default_transaction_isolation = 'repeatable read'",
+        bench.database.name()
+    );
+    bench.database.execute(&strict).await;
+    let settings = settings(&bench.stub, DIMENSIONS as u32);
+    let level = "alter table docs_vectors add column level text default current_setting('transaction_isolation')";
+    bench.database.execute(level).await;
+    let (code, text) = run(&bench.database, &settings, &["work", "--drain"]).await;
+    assert_eq!(code, Some(0), "{text}");
+    let levels = bench.database.lines("select id, level from docs_vectors").await;
+    assert_eq!(levels, ["1|read committed"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn large_vectors_are_indexed_once_everything_is_embedded() {
     for (dimensions, storage, kind, index) in [
