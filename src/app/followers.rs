@@ -80,18 +80,10 @@ async fn follow(config: Arc<Config>, store: Arc<PgEmbedStore>, client: Weak<PgDe
         }
         left.cancel();
     });
-    for until in [Until::Stopped, Until::Drained] {
-        let told = match until {
-            Until::Stopped => gone.clone(),
-            Until::Drained => stop.clone(),
-        };
-        match Workers::new(&config, Arc::<PgEmbedStore>::clone(&store)) {
-            Ok(workers) => drop(workers.run(until, told).await),
-            Err(error) => tracing::error!(%error, "a client's rows are not embedded"),
-        }
-        if stop.is_cancelled() {
-            break;
-        }
+    // The same workers go on when the client has gone: what the service is asked for at that moment is paid for.
+    match Workers::new(&config, store) {
+        Ok(workers) => drop(workers.run(Until::Left(gone), stop).await),
+        Err(error) => tracing::error!(%error, "a client's rows are not embedded"),
     }
     watch.abort();
 }

@@ -27,12 +27,14 @@ const FAILURES: u32 = 5;
 const GIVE_BACK: Duration = Duration::from_secs(5);
 
 /// When workers end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Until {
     /// When they are told to.
     Stopped,
     /// When nothing waits any more, or nothing can be done for what waits.
     Drained,
+    /// When this is cancelled and nothing waits any more. What nothing can be done for is tried again.
+    Left(CancellationToken),
 }
 
 /// What workers did.
@@ -53,6 +55,8 @@ pub struct Workers {
     splitters: Vec<Splitter>,
     claim_rows: u32,
     poll: Duration,
+    /// How long rows of a client that has gone are left alone when nothing can be done for them.
+    left_alone: Duration,
     /// Last complaint of each table, so that it is logged once, and how often in a row it came.
     problems: Vec<Option<(String, u32)>>,
     settled: Vec<bool>,
@@ -106,6 +110,7 @@ impl Workers {
             splitters: config.embed_tables().iter().map(|table| table.splitter).collect(),
             claim_rows: settings.claim_rows,
             poll: settings.poll_interval.get(),
+            left_alone: settings.retry_after.get(),
             problems: vec![None; tables],
             settled: vec![false; tables],
             next_gauges: Instant::now(),
@@ -132,11 +137,20 @@ impl Workers {
             if turn.busy {
                 continue;
             }
-            if until == Until::Drained && running.is_empty() {
-                let waits = self.anything_waits().await;
-                if !waits || turn.stuck {
-                    summary.drained = !waits;
+            let (may_end, gives_up) = match &until {
+                Until::Stopped => (false, false),
+                Until::Drained => (true, true),
+                Until::Left(gone) => (gone.is_cancelled(), false),
+            };
+            if may_end && running.is_empty() {
+                let waiting = self.waiting().await;
+                summary.drained = waiting == Some(0);
+                if summary.drained || (turn.stuck && gives_up) {
                     break;
+                }
+                if turn.stuck {
+                    self.leave_alone(waiting, &stop).await;
+                    continue;
                 }
             }
             self.idle(&mut running, &mut summary, &stop).await;
@@ -156,6 +170,19 @@ impl Workers {
             () = self.shared.store.noted() => {}
             () = tokio::time::sleep(self.poll) => {}
             Some(done) = running.join_next() => summary.add(done.unwrap_or_default()),
+        }
+    }
+
+    /// Nothing can be done for what waits, and who wants it has gone: somebody has to hear of it.
+    async fn leave_alone(&self, waiting: Option<i64>, stop: &CancellationToken) {
+        tracing::warn!(
+            waiting,
+            seconds = self.left_alone.as_secs_f64(),
+            "rows of a client that has gone cannot be embedded now; they are tried again after a while"
+        );
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(self.left_alone) => {}
         }
     }
 
@@ -214,14 +241,14 @@ impl Workers {
         Ok(turn)
     }
 
-    async fn anything_waits(&self) -> bool {
+    /// Rows and keys that wait or are held; `None` where nobody can say.
+    async fn waiting(&self) -> Option<i64> {
+        let mut waiting = 0;
         for table in 0..self.problems.len() {
-            match self.shared.store.status(table).await {
-                Ok(status) if status.is_drained() => {}
-                _ => return true,
-            }
+            let status = self.shared.store.status(table).await.ok()?;
+            waiting += status.journal_keys + status.pending + status.leased;
         }
-        false
+        Some(waiting)
     }
 
     async fn show(&mut self) {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{DIMENSIONS, wanted};
 use crate::cloudquery::client::{Cq, insert, key, migrate, schema};
 use crate::support::database::Database;
-use crate::support::embeddings::{Stub, drained, settings};
+use crate::support::embeddings::{Fault, Stub, drained, settings};
 use crate::support::server::Server;
 
 /// Rows with ids from `first`, as CloudQuery sends them.
@@ -66,6 +66,51 @@ async fn a_client_s_own_pgvector_config_embeds_its_rows_also_after_it_has_gone()
     // Another client without it embeds nothing.
     plain.put(vec![insert(&rows(20, &["six"]))]).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(super::chunks(&database).await.len(), 5);
+    server.stop().await;
+}
+
+/// A server with a client that has put five rows and gone, while the service holds its answer to them back.
+async fn client_that_has_gone(database: &Database, stub: &Stub) -> Server {
+    let quick = json!({"embeddings": {"poll_interval": "20ms", "retry_after": "300ms"}});
+    let server = Server::start_with(database.uri(), quick).await;
+    let mut cq = Cq::connect(&server).await;
+    cq.init(&spec(database, stub))
+        .await
+        .expect("loopback clients may say what is embedded");
+    stub.hold(true);
+    let first = rows(0, &["one", "two", "three", "four", "five"]);
+    cq.put(vec![migrate(&first.schema()), insert(&first)]).await;
+    while stub.requests() == 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    drop(cq);
+    // It is looked once a second whether a client is still there.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    server
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_for_when_a_client_goes_is_not_asked_for_again() {
+    let database = Database::create().await;
+    let stub = Stub::start(DIMENSIONS).await;
+    let server = client_that_has_gone(&database, &stub).await;
+    stub.hold(false);
+    drained(&database).await;
+    assert_eq!(super::chunks(&database).await, wanted(&database).await);
+    assert_eq!(stub.take_texts().len(), 5, "each text once");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_a_client_that_has_gone_are_tried_again_while_the_server_runs() {
+    let database = Database::create().await;
+    let stub = Stub::start(DIMENSIONS).await;
+    stub.fail_next([401, 401, 401].map(|status| Fault::Status(status, "")));
+    let server = client_that_has_gone(&database, &stub).await;
+    stub.hold(false);
+    drained(&database).await;
+    assert_eq!(super::chunks(&database).await, wanted(&database).await);
     assert_eq!(super::chunks(&database).await.len(), 5);
     server.stop().await;
 }
