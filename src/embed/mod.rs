@@ -14,6 +14,8 @@ pub mod provider;
 pub mod reply;
 pub mod sections;
 pub mod split;
+mod until;
 mod workers;
 
-pub use workers::{Summary, Until, Workers};
+pub use until::{Summary, Until};
+pub use workers::Workers;

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::batch;
 use super::gate::{Gate, Rates};
 use super::provider::{Provider, ProviderError};
+use super::until::{Summary, Until};
 use crate::config::Config;
 use crate::ingest::ports::embed::{Claimed, EmbedStore, RowKey, StoreError};
 use crate::model::class::Class;
@@ -25,28 +26,6 @@ const GAUGES: Duration = Duration::from_secs(15);
 const FAILURES: u32 = 5;
 /// How long a stop waits until leases are given back.
 const GIVE_BACK: Duration = Duration::from_secs(5);
-
-/// When workers end.
-#[derive(Debug, Clone)]
-pub enum Until {
-    /// When they are told to.
-    Stopped,
-    /// When nothing waits any more, or nothing can be done for what waits.
-    Drained,
-    /// When this is cancelled and nothing waits any more. What nothing can be done for is tried again.
-    Left(CancellationToken),
-}
-
-/// What workers did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Summary {
-    /// Rows whose chunks are now those of their text.
-    pub done: u64,
-    /// Rows that were given up.
-    pub dead: u64,
-    /// Whether nothing waits any more.
-    pub drained: bool,
-}
 
 /// Keeps vectors at what the ledger says. Any number of them may run, in any number of processes.
 #[derive(Debug)]
@@ -219,10 +198,22 @@ impl Workers {
         if !store.prepare(table).await? {
             return Ok(turn);
         }
-        turn.busy |= store.expand(table).await?.entries > 0;
+        let behind = match store.expand(table).await {
+            Ok(expanded) => {
+                turn.busy |= expanded.entries > 0;
+                None
+            }
+            // Another configuration counts now: what would be embedded here would not be stored.
+            Err(error) if error.class == Class::Refused => return Err(error),
+            // What the ledger knows already need not wait for what it cannot learn.
+            Err(error) => {
+                store.prepare(table).await?;
+                Some(error)
+            }
+        };
         if let Some(closed) = self.shared.gate.closed() {
             turn.stuck = !closed.hopeful;
-            return Ok(turn);
+            return behind.map_or(Ok(turn), Err);
         }
         if running.len() < self.shared.gate.width() {
             let shared = &self.shared;
@@ -234,6 +225,9 @@ impl Workers {
                 let (shared, splitter, stop) = (Arc::clone(shared), self.splitters[table], stop.clone());
                 running.spawn(async move { shared.work(Batch { table, owner, rows }, splitter, stop).await });
             }
+        }
+        if let Some(error) = behind {
+            return Err(error);
         }
         if !turn.busy && running.is_empty() && !self.settled[table] {
             self.settled[table] = store.settle(table).await?;
@@ -382,11 +376,4 @@ fn is_passing(class: Class) -> bool {
         class,
         Class::Unavailable | Class::Conflict | Class::Timeout | Class::Exhausted
     )
-}
-
-impl Summary {
-    fn add(&mut self, other: Self) {
-        self.done += other.done;
-        self.dead += other.dead;
-    }
 }

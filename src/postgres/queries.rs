@@ -127,6 +127,9 @@ pub const EMBED_FINISH: &str = include_str!("../../sql/embed/finish.sql");
 /// Embeddings: removes rows from the ledger.
 pub const EMBED_FORGET: &str = include_str!("../../sql/embed/forget.sql");
 
+/// Embeddings: removes all rows of a table from the ledger.
+pub const EMBED_FORGET_ALL: &str = include_str!("../../sql/embed/forget_all.sql");
+
 /// Embeddings: gives rows back.
 pub const EMBED_RELEASE: &str = include_str!("../../sql/embed/release.sql");
 

@@ -146,7 +146,7 @@ impl PgEmbedStore {
         let tx = connection.client_mut().transaction().await.map_err(doing)?;
         take_turn(&tx).await?;
         if let Some(known) = self.known(&tx, &building).await?
-            && known.fingerprint != migration.building.fingerprint()
+            && !building.is_known_by(&known.fingerprint)
         {
             let drop = format!("drop table if exists {}", building.target.quoted());
             tx.batch_execute(&drop).await.map_err(doing)?;

@@ -7,7 +7,7 @@ use tokio_postgres::GenericClient;
 use tokio_postgres::types::Type;
 
 use super::PgEmbedStore;
-use super::overview::{BACKFILL, SWEEP_PRIO};
+use super::overview::{BACKFILL, RECONCILE, SWEEP_PRIO};
 use super::shape::{Shape, TypedColumn, plain_type};
 use crate::config::OnConfigChange;
 use crate::model::embed::{EmbedTable, VectorStorage};
@@ -109,18 +109,26 @@ impl PgEmbedStore {
     /// The active configuration, which is ours or becomes ours, or a refusal.
     pub(super) async fn configure(&self, client: &impl GenericClient, shape: &Shape, id: i32) -> Result<i32, Error> {
         let doing = |error| Error::statement("reading the embedding configuration", error);
-        let fingerprint = shape.spec.fingerprint().to_vec();
+        let fingerprint = shape.fingerprint().to_vec();
         let active = client
             .query_typed(&self.sql(queries::EMBED_ACTIVE_CONFIG), &[(&id, Type::INT4)])
             .await
             .map_err(doing)?;
         if let Some(active) = active.first() {
             let (number, stored, spec): (i32, Vec<u8>, String) = (active.get(0), active.get(1), active.get(2));
-            if stored == fingerprint {
+            if shape.is_known_by(&stored) {
                 return Ok(number);
             }
-            self.changed(client, shape, id, &spec).await?;
-            let (kind, prio) = (BACKFILL, SWEEP_PRIO);
+            let old: serde_json::Value = serde_json::from_str(&spec).unwrap_or_default();
+            self.changed(client, shape, id, &old).await?;
+            let mut kind = BACKFILL;
+            if has_another_key(shape, &old) {
+                // The ledger's keys name no rows any more. What they named is removed at the end of the sweep.
+                let forget = self.sql(queries::EMBED_FORGET_ALL);
+                client.query_typed(&forget, &[(&id, Type::INT4)]).await.map_err(doing)?;
+                kind = RECONCILE;
+            }
+            let prio = SWEEP_PRIO;
             let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 3] =
                 [(&id, Type::INT4), (&kind, Type::INT2), (&prio, Type::INT2)];
             client
@@ -128,7 +136,7 @@ impl PgEmbedStore {
                 .await
                 .map_err(doing)?;
         }
-        let spec = shape.spec.identity().to_string();
+        let spec = shape.identity().to_string();
         let added = client
             .query_typed(
                 &self.sql(queries::EMBED_ADD_CONFIG),
@@ -143,13 +151,18 @@ impl PgEmbedStore {
     }
 
     /// Whether the stored configuration may give way to ours.
-    async fn changed(&self, client: &impl GenericClient, shape: &Shape, id: i32, old: &str) -> Result<(), Error> {
+    async fn changed(
+        &self,
+        client: &impl GenericClient,
+        shape: &Shape,
+        id: i32,
+        old: &serde_json::Value,
+    ) -> Result<(), Error> {
         let cost = client
             .query_typed(&self.sql(queries::EMBED_KNOWN_ROWS), &[(&id, Type::INT4)])
             .await
             .map_err(|error| Error::statement("counting embedded rows", error))?;
         let (rows, tokens): (i64, i64) = cost.first().map_or((0, 0), |row| (row.get(0), row.get(1)));
-        let old: serde_json::Value = serde_json::from_str(old).unwrap_or_default();
         let new = shape.spec.model_identity();
         if old.get("model") != Some(&new) {
             return Err(Error::Embed(format!(
@@ -158,6 +171,16 @@ impl PgEmbedStore {
                  or put the configuration back",
                 shape.target,
                 old.get("model").unwrap_or(&serde_json::Value::Null)
+            )));
+        }
+        if self.settings.on_config_change == OnConfigChange::Refuse && has_another_key(shape, old) {
+            return Err(Error::Embed(format!(
+                "rows of {} were known by {}, and its key is now {}; set embeddings.on_config_change: reembed to make {} again \
+                 ({rows} rows, about {tokens} tokens, no vector is kept), or put the key back",
+                shape.source,
+                old["key"],
+                shape.identity()["key"],
+                shape.target
             )));
         }
         if self.settings.on_config_change == OnConfigChange::Refuse {
@@ -170,6 +193,11 @@ impl PgEmbedStore {
         }
         Ok(())
     }
+}
+
+/// Whether rows were known by other columns than now.
+fn has_another_key(shape: &Shape, old: &serde_json::Value) -> bool {
+    old.get("key").is_some_and(|key| *key != shape.identity()["key"])
 }
 
 pub(super) fn name(text: &str) -> Ident {

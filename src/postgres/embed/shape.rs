@@ -3,6 +3,8 @@
 //! A row's key in the ledger is SHA-256 over the JSON array of its key columns' texts: the same for the journal, the
 //! ledger and the source, whatever type the key has, and still the same after the type was widened.
 
+use sha2::{Digest, Sha256};
+
 use crate::model::embed::{EmbedTable, Template, TemplatePart, VectorStorage};
 use crate::model::ident::{Ident, TableName};
 use crate::model::pg_type::PgType;
@@ -43,6 +45,22 @@ pub(super) fn plain_type(ty: &PgType) -> String {
 }
 
 impl Shape {
+    /// What decides what is stored for a row, and by which columns the ledger knows it.
+    pub(super) fn identity(&self) -> serde_json::Value {
+        let mut identity = self.spec.identity();
+        identity["key"] = self.key.iter().map(|column| column.name.as_str()).collect();
+        identity
+    }
+
+    /// Whether this is the fingerprint of our [`Shape::identity`]. Ledgers of before the key was part of it know only the rest.
+    pub(super) fn is_known_by(&self, fingerprint: &[u8]) -> bool {
+        fingerprint == self.fingerprint() || fingerprint == self.spec.fingerprint()
+    }
+
+    pub(super) fn fingerprint(&self) -> [u8; 32] {
+        Sha256::digest(self.identity().to_string()).into()
+    }
+
     /// `sha256` over the key of a row of `alias`.
     pub(super) fn row_key(&self, alias: &str) -> String {
         hash(&format!("{}::text", self.pk(alias)))

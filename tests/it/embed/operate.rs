@@ -144,6 +144,82 @@ async fn another_splitter_is_refused_until_it_is_wanted_and_another_model_always
     assert!(refused.message().contains("never share a column"), "{refused}");
 }
 
+/// Rows 1 to 20 of `docs`, without a server that would embed them.
+async fn twenty_rows() -> (Database, Stub, Value) {
+    let database = Database::create().await;
+    let stub = Stub::start(DIMENSIONS).await;
+    database
+        .execute(
+            "create table docs (id bigint primary key, kind text, body text); \
+             insert into docs select n, 'k', 'text ' || n from generate_series(1, 20) n",
+        )
+        .await;
+    let settings = settings(&stub, DIMENSIONS as u32);
+    (database, stub, settings)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_key_is_refused_until_it_is_wanted_and_leaves_no_chunk_of_the_old_one() {
+    let (database, stub, mut settings) = twenty_rows().await;
+    for command in [&["backfill"][..], &["work", "--drain"]] {
+        let (code, text) = run(&database, &settings, command).await;
+        assert_eq!(code, Some(0), "{text}");
+    }
+    assert_eq!(stub.take_texts().len(), 20);
+    database
+        .execute("alter table docs drop constraint docs_pkey, add primary key (kind, id)")
+        .await;
+    let (code, text) = run(&database, &settings, &["reconcile"]).await;
+    assert_eq!(code, Some(1), "{text}");
+    for part in [
+        r#"known by ["id"]"#,
+        r#"now ["kind","id"]"#,
+        "20 rows",
+        "on_config_change",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    settings["embeddings"]["on_config_change"] = json!("reembed");
+    for command in [&["backfill"][..], &["work", "--drain"]] {
+        let (code, text) = run(&database, &settings, command).await;
+        assert_eq!(code, Some(0), "{text}");
+    }
+    assert_eq!(super::chunks(&database).await, wanted(&database).await);
+    assert_eq!(database.value("select count(*) from pgflight.embed_state").await, "20");
+    assert_eq!(stub.take_texts().len(), 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_wait_are_embedded_also_where_the_journal_cannot_be_read() {
+    let (database, _stub, settings) = twenty_rows().await;
+    let (code, text) = run(&database, &settings, &["backfill", "--table", "docs", "--limit", "100"]).await;
+    assert_eq!(code, Some(0), "{text}");
+    let nonsense = "insert into pgflight.embed_journal (table_id, kind, row_count, key_types, keys) \
+                    select id, 0, 1, '{bigint}', '\\x01' from pgflight.embed_table";
+    database.execute(nonsense).await;
+    let (code, text) = run(&database, &settings, &["work", "--drain"]).await;
+    assert_eq!(code, Some(3), "{text}");
+    assert_eq!(super::chunks(&database).await, wanted(&database).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drained_run_says_each_time_that_rows_were_given_up() {
+    let (database, stub, settings) = twenty_rows().await;
+    stub.poison(Some("text 7"));
+    let (code, text) = run(&database, &settings, &["backfill"]).await;
+    assert_eq!(code, Some(0), "{text}");
+    for _ in 0..2 {
+        let (code, text) = run(&database, &settings, &["work", "--drain"]).await;
+        assert_eq!(code, Some(3), "{text}");
+        assert_eq!(super::chunks(&database).await.len(), 19);
+    }
+    stub.poison(None);
+    let (code, text) = run(&database, &settings, &["retry-dead"]).await;
+    assert_eq!(code, Some(0), "{text}");
+    let (code, text) = run(&database, &settings, &["work", "--drain"]).await;
+    assert_eq!(code, Some(0), "{text}");
+}
+
 /// An index that is being built looks like one whose build was interrupted, until its builder is done or gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_index_that_another_process_builds_is_left_alone_and_an_interrupted_one_begun_anew() {
