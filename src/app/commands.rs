@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use crate::cli::{self, Command, ConfigCommand, EXIT_FAILURE, EXIT_USAGE};
 use crate::config::{Loaded, ProcessSource, json_schema};
+use crate::postgres::load::Login;
 
 /// Runs the program with these arguments, program name first.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -35,7 +36,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Check(check) => {
             loaded().map_or_else(|code| code, |loaded| super::check::run(&loaded.config, check.json))
         }
-        Command::Serve(_) => loaded().map_or_else(|code| code, |loaded| super::serve::run(loaded.config)),
+        Command::Serve(serve) => {
+            let login = if serve.is_plugin() {
+                Login::Clients
+            } else {
+                Login::Servers
+            };
+            loaded().map_or_else(|code| code, |loaded| super::serve::run(loaded.config, login))
+        }
         Command::Health(health) => {
             loaded().map_or_else(|code| code, |loaded| super::health::run(&health, &loaded.config))
         }

@@ -23,7 +23,7 @@ use crate::embed::provider::ProviderError;
 use crate::ingest::budget::ByteBudget;
 use crate::ingest::ports::{Destination, Destinations};
 use crate::postgres::error::Error as PgError;
-use crate::postgres::load::{PgDestination, PgDestinations};
+use crate::postgres::load::{Login, PgDestination, PgDestinations};
 use crate::server::admin::{self, Admin, RenderMetrics};
 use crate::server::auth::Authenticator;
 use crate::server::cloudquery::{CloudQueryFront, Shared};
@@ -83,7 +83,7 @@ pub enum ServeError {
 }
 
 /// `serve`: exit code 0 after an orderly stop, 1 when the server could not start or failed.
-pub(super) fn run(config: Config) -> ExitCode {
+pub(super) fn run(config: Config, login: Login) -> ExitCode {
     if let Err(error) = telemetry::install_log(&config) {
         return fail(EXIT_FAILURE, &error);
     }
@@ -91,13 +91,13 @@ pub(super) fn run(config: Config) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(EXIT_FAILURE, &error),
     };
-    match runtime.block_on(serve_until_signalled(config)) {
+    match runtime.block_on(serve_until_signalled(config, login)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(EXIT_FAILURE, &error),
     }
 }
 
-async fn serve_until_signalled(config: Config) -> Result<(), ServeError> {
+async fn serve_until_signalled(config: Config, login: Login) -> Result<(), ServeError> {
     let metrics = telemetry::install_metrics()?;
     let upkeep = metrics.clone();
     tokio::spawn(async move {
@@ -106,7 +106,7 @@ async fn serve_until_signalled(config: Config) -> Result<(), ServeError> {
             upkeep.run_upkeep();
         }
     });
-    let running = start(config, Arc::new(move || metrics.render())).await?;
+    let running = start_for(config, Arc::new(move || metrics.render()), login).await?;
     tracing::info!(
         grpc = running.grpc().map(tracing::field::display),
         admin = running.admin().map(tracing::field::display),
@@ -148,21 +148,14 @@ pub struct Running {
 /// # Errors
 /// An address that cannot be bound, or connection settings that are unusable.
 pub async fn start(config: Config, metrics: RenderMetrics) -> Result<Running, ServeError> {
+    start_for(config, metrics, Login::Servers).await
+}
+
+async fn start_for(config: Config, metrics: RenderMetrics, login: Login) -> Result<Running, ServeError> {
     let config = Arc::new(config);
     let own = match PgDestination::new(&config, &ProcessSource) {
         Ok(destination) => Ok(Arc::new(destination)),
-        // As a plugin of the CloudQuery CLI the program starts without a configuration; the spec comes with Init. There it is
-        // no warning: the CLI counts warnings into its sync summary. A plugin has no admin port.
-        Err(error) if config.raw().connection_string.is_none() => {
-            let says = "no connection_string: only CloudQuery clients that bring their own can write";
-            match config.admin_listen() {
-                Some(_) => tracing::warn!(%error, "{says}"),
-                None => tracing::info!(%error, "{says}"),
-            }
-            Err(Unconfigured {
-                reason: error.to_string(),
-            })
-        }
+        Err(error) if config.raw().connection_string.is_none() => Err(Unconfigured::because(&error, &config)),
         Err(error) => return Err(error.into()),
     };
     let followers = Followers::default();
@@ -170,7 +163,13 @@ pub async fn start(config: Config, metrics: RenderMetrics) -> Result<Running, Se
         followers.start_own(&config, own)?;
     }
     let made = followers.of_clients();
-    let destinations = PgDestinations::new(Box::new(ProcessSource), Arc::clone(&config), own.as_ref().ok(), made);
+    let destinations = PgDestinations::new(
+        Box::new(ProcessSource),
+        login,
+        Arc::clone(&config),
+        own.as_ref().ok(),
+        made,
+    );
     let destination: Arc<dyn Destination> = match own {
         Ok(destination) => destination,
         Err(unconfigured) => Arc::new(unconfigured),

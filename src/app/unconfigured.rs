@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::config::Config;
 use crate::ingest::error::{DestinationError, Error, Facts};
 use crate::ingest::ports::{ConnectionFailure, ConnectionFault, Destination, Load, StreamState};
 use crate::ingest::request::LoadRequest;
@@ -13,15 +14,30 @@ use crate::model::class::Class;
 use crate::model::command::{DeleteRecords, DeleteStale, MigrateCommand};
 use crate::model::ident::TableName;
 use crate::model::migration::MigrationReport;
+use crate::postgres::error::Error as PgError;
 
 /// Refuses everything with the reason why there is no destination.
 #[derive(Clone, Debug)]
 pub(super) struct Unconfigured {
     /// What is wrong with the connection settings.
-    pub(super) reason: String,
+    reason: String,
 }
 
 impl Unconfigured {
+    /// Says in the log that connection settings cannot be used, and why.
+    pub(super) fn because(error: &PgError, config: &Config) -> Self {
+        // As a plugin of the CloudQuery CLI the program starts without a configuration; the spec comes with Init. There it is
+        // no warning: the CLI counts warnings into its sync summary. A plugin has no admin port.
+        let says = "no connection_string: only CloudQuery clients that bring their own can write";
+        match config.admin_listen() {
+            Some(_) => tracing::warn!(%error, "{says}"),
+            None => tracing::info!(%error, "{says}"),
+        }
+        Self {
+            reason: error.to_string(),
+        }
+    }
+
     fn error(&self) -> Error {
         Error::Destination(DestinationError {
             class: Class::Refused,

@@ -39,7 +39,7 @@ pub use raw::{
 pub use reference::reference_markdown;
 pub use schema::{Key, Kind, json_schema, keys};
 pub use secret::{ConnectionString, REDACTED, Secret};
-pub use source::{FixedSource, ProcessSource, Source};
+pub use source::{FixedSource, ProcessSource, Source, WithoutLogin};
 
 use crate::model::embed::EmbedTable;
 use crate::model::ident::{Ident, TableName};

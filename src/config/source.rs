@@ -4,8 +4,11 @@
 //! its own process.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+
+/// Most bytes of a file that a connection string names.
+const SMALL_FILE_BYTES: u64 = 1 << 20;
 
 /// Environment variables and text files.
 pub trait Source {
@@ -20,6 +23,15 @@ pub trait Source {
     /// # Errors
     /// As `std::fs::read_to_string`.
     fn read(&self, path: &Path) -> io::Result<String>;
+
+    /// The text of a small file that a connection string names: a regular one of at most 1 MiB, so that no client can make
+    /// the program wait for a pipe or read a device.
+    ///
+    /// # Errors
+    /// As [`Source::read`]; or it is no such file.
+    fn read_small(&self, path: &Path) -> io::Result<String> {
+        self.read(path)
+    }
 
     /// A file's permission bits, as in `0o600`; `None` where the platform has none.
     ///
@@ -47,6 +59,20 @@ impl Source for ProcessSource {
         std::fs::read_to_string(path)
     }
 
+    fn read_small(&self, path: &Path) -> io::Result<String> {
+        // Asked before it is opened, since opening a pipe waits for its writer.
+        let found = std::fs::metadata(path)?;
+        if !found.is_file() || found.len() > SMALL_FILE_BYTES {
+            let reason = format!("it is not a regular file of at most {SMALL_FILE_BYTES} bytes");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+        }
+        let mut text = String::new();
+        std::fs::File::open(path)?
+            .take(SMALL_FILE_BYTES)
+            .read_to_string(&mut text)?;
+        Ok(text)
+    }
+
     #[cfg(unix)]
     fn permissions(&self, path: &Path) -> io::Result<Option<u32>> {
         use std::os::unix::fs::PermissionsExt;
@@ -56,6 +82,41 @@ impl Source for ProcessSource {
     #[cfg(not(unix))]
     fn permissions(&self, path: &Path) -> io::Result<Option<u32>> {
         std::fs::metadata(path).map(|_| None)
+    }
+}
+
+/// Another source without the login that its environment names: for connection strings of clients, who could have the
+/// server's password sent to a server of their own.
+pub struct WithoutLogin<'a>(pub &'a dyn Source);
+
+impl std::fmt::Debug for WithoutLogin<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WithoutLogin").finish_non_exhaustive()
+    }
+}
+
+impl Source for WithoutLogin<'_> {
+    fn variable(&self, name: &str) -> Option<String> {
+        match name {
+            "PGPASSWORD" | "PGPASSFILE" | "PGSERVICE" => None,
+            name => self.0.variable(name),
+        }
+    }
+
+    fn variable_names(&self) -> Vec<String> {
+        self.0.variable_names()
+    }
+
+    fn read(&self, path: &Path) -> io::Result<String> {
+        self.0.read(path)
+    }
+
+    fn read_small(&self, path: &Path) -> io::Result<String> {
+        self.0.read_small(path)
+    }
+
+    fn permissions(&self, path: &Path) -> io::Result<Option<u32>> {
+        self.0.permissions(path)
     }
 }
 
@@ -114,5 +175,26 @@ impl Source for FixedSource {
 
     fn permissions(&self, path: &Path) -> io::Result<Option<u32>> {
         self.file(path).map(|(_, mode)| Some(*mode))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_regular_files_of_some_size_are_small() {
+        let known = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+        assert!(ProcessSource.read_small(&known).unwrap().contains("pgflight"));
+        // The program of this test is far larger.
+        let large = std::env::current_exe().unwrap();
+        for odd in [
+            large.as_path(),
+            Path::new(env!("CARGO_MANIFEST_DIR")),
+            Path::new("/dev/zero"),
+        ] {
+            let error = ProcessSource.read_small(odd).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{}: {error}", odd.display());
+        }
     }
 }

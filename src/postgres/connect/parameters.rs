@@ -98,7 +98,7 @@ fn service(name: &str, file: Option<&str>, source: &dyn Source) -> Result<Vec<(S
         files.push(Path::new(&directory).join("pg_service.conf"));
     }
     for path in &files {
-        let text = match source.read(path) {
+        let text = match source.read_small(path) {
             Ok(text) => text,
             // Only a file that was named must exist.
             Err(error) if file.is_some() && Some(path) == files.first() => {

@@ -26,7 +26,7 @@ pub(super) fn password(path: &Path, login: &Login<'_>, source: &dyn Source) -> R
         ));
     }
     let text = source
-        .read(path)
+        .read_small(path)
         .map_err(|error| format!("password file {} is ignored: {error}", path.display()))?;
     Ok(text.lines().find_map(|line| matching(line, login)))
 }

@@ -81,7 +81,7 @@ pub(super) fn choose(parameters: &mut Parameters, source: &dyn Source) -> Result
 fn roots(parameters: &mut Parameters, source: &dyn Source) -> Result<Roots, String> {
     let read = |path: &PathBuf| {
         source
-            .read(path)
+            .read_small(path)
             .map_err(|error| format!("cannot read the root certificates {}: {error}", path.display()))
     };
     match parameters.take("sslrootcert") {
@@ -225,7 +225,7 @@ fn identity(parameters: &mut Parameters, source: &dyn Source) -> Result<Option<I
             key_path.display()
         ));
     }
-    let text = source.read(&key_path).map_err(cannot_read)?;
+    let text = source.read_small(&key_path).map_err(cannot_read)?;
     let key = PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|error| {
         format!(
             "sslkey {} is not an unencrypted PEM key (PKCS#8, SEC1 or PKCS#1): {error}",

@@ -6,15 +6,27 @@ use async_trait::async_trait;
 
 use super::destination::PgDestination;
 use super::probe;
-use crate::config::{Config, Source};
+use crate::config::{Config, Source, WithoutLogin};
 use crate::ingest::ports::{ConnectionFailure, Destination, Destinations};
+use crate::postgres::error::Error;
 
 /// Told of every destination that is made for a client, to start what it needs beside loads.
 pub type Made = Box<dyn Fn(&Arc<Config>, &Arc<PgDestination>) + Send + Sync>;
 
+/// Whose the login is that the environment names (`PGPASSWORD`, `PGPASSFILE`, `PGSERVICE`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Login {
+    /// The server's: a client's own connection string may lead anywhere, and does not get it.
+    Servers,
+    /// The client's, who started the program as its plugin.
+    Clients,
+}
+
 /// Makes destinations over Postgres.
 pub struct PgDestinations {
     source: Box<dyn Source + Send + Sync>,
+    login: Login,
+    server: Arc<Config>,
     on_made: Made,
     /// What is in use; a destination goes with its last client.
     made: Mutex<Vec<(Arc<Config>, Weak<PgDestination>)>>,
@@ -31,15 +43,26 @@ impl PgDestinations {
     /// destination where it has one. `on_made` is told of the others.
     pub fn new(
         source: Box<dyn Source + Send + Sync>,
+        login: Login,
         config: Arc<Config>,
         own: Option<&Arc<PgDestination>>,
         on_made: Made,
     ) -> Self {
-        let made = own.map(|own| (config, Arc::downgrade(own)));
+        let made = own.map(|own| (Arc::clone(&config), Arc::downgrade(own)));
         Self {
             source,
+            login,
+            server: config,
             on_made,
             made: Mutex::new(made.into_iter().collect()),
+        }
+    }
+
+    fn make(&self, settings: &Config) -> Result<PgDestination, Error> {
+        let own = settings.raw().connection_string == self.server.raw().connection_string;
+        match own || self.login == Login::Clients {
+            true => PgDestination::new(settings, &*self.source),
+            false => PgDestination::new(settings, &WithoutLogin(&*self.source)),
         }
     }
 }
@@ -53,7 +76,7 @@ impl Destinations<Config> for PgDestinations {
         if let Some(known) = same.filter_map(|(_, destination)| destination.upgrade()).next() {
             return Ok(known);
         }
-        let new = PgDestination::new(&settings, &*self.source).map_err(|error| probe::failure(&error))?;
+        let new = self.make(&settings).map_err(|error| probe::failure(&error))?;
         let new = Arc::new(new);
         (self.on_made)(&settings, &new);
         made.push((settings, Arc::downgrade(&new)));
@@ -75,4 +98,36 @@ fn alike(one: &Config, other: &Config) -> bool {
         && a.pgvector_config == b.pgvector_config
         && a.embeddings == b.embeddings
         && one.state_schema() == other.state_schema()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::FixedSource;
+    use serde_json::json;
+
+    fn config(connection_string: &str) -> Config {
+        Config::from_json(&json!({"connection_string": connection_string})).unwrap()
+    }
+
+    fn refusal(login: Login, connection_string: &str) -> Option<String> {
+        // A service that is nowhere: whoever looks for it says so.
+        let source = FixedSource::new().with_variable("PGSERVICE", "nowhere");
+        let server = Arc::new(config("host=own user=u"));
+        let factory = PgDestinations::new(Box::new(source), login, server, None, Box::new(|_, _| {}));
+        let made = factory.make(&config(connection_string));
+        made.err().map(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn a_clients_own_connection_string_gets_no_login_of_the_server() {
+        assert_eq!(refusal(Login::Servers, "host=other user=u"), None);
+        for (login, text) in [
+            (Login::Servers, "host=own user=u"),
+            (Login::Clients, "host=other user=u"),
+        ] {
+            let refusal = refusal(login, text).unwrap();
+            assert!(refusal.contains("\"nowhere\""), "{refusal}");
+        }
+    }
 }

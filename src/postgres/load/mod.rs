@@ -41,5 +41,5 @@ mod unchanged;
 mod wish;
 
 pub use destination::{PgDestination, RETAINED_SHARE};
-pub use factory::{Made, PgDestinations};
+pub use factory::{Login, Made, PgDestinations};
 pub(crate) use session::session_setup_of;

@@ -1,6 +1,7 @@
 //! Read: a table back as records in exactly the asked types, one consistent snapshot, many rows per message.
 //!
-//! Columns are asked for by name; the destination refuses a type that it cannot give exactly.
+//! A client that takes nothing for longer than the idle timeout is cut off with an error, as with Flight, since it holds a
+//! connection meanwhile. Columns are asked for by name; the destination refuses a type that it cannot give exactly.
 
 use std::sync::Arc;
 
@@ -10,11 +11,13 @@ use arrow::ipc::writer::StreamWriter;
 use futures::stream::{BoxStream, StreamExt};
 use tonic::{Code, Status};
 
+use super::service::Shared;
 use super::table::CqTable;
 use super::{pb, text_form};
 use crate::ingest::error::Error;
 use crate::ingest::ports::{Destination, ReadRequest};
 use crate::model::caller::Caller;
+use crate::server::flight::get::pumped;
 use crate::server::status::{refusal, status};
 
 /// The records of a table.
@@ -28,6 +31,7 @@ pub(super) async fn read(
     destination: Arc<dyn Destination>,
     caller: &Caller,
     table: &CqTable,
+    shared: &Shared,
 ) -> Result<Records, Error> {
     let wanted = Arc::clone(&table.schema);
     let stored: Vec<Field> = wanted.fields().iter().map(|field| text_form::stored(field)).collect();
@@ -37,7 +41,8 @@ pub(super) async fn read(
     };
     let reader = destination.read(caller, request).await?;
     let table = table.name.to_string();
-    let records = reader.batches.filter_map(move |batch| {
+    let batches = pumped(reader, shared.idle_timeout, &shared.life);
+    let records = batches.filter_map(move |batch| {
         let record = match batch {
             // Clients take the first batch of a record and would stumble over an empty one.
             Ok(batch) if batch.num_rows() == 0 => None,

@@ -260,7 +260,7 @@ impl Plugin for CloudQueryFront {
             caller, destination, ..
         } = self.client(&request, "Read")?;
         let table = message::read_table(request.into_inner().table).map_err(|error| status(&error.into()))?;
-        let records = super::read::read(destination, &caller, &table).await;
+        let records = super::read::read(destination, &caller, &table, &self.shared).await;
         records.map(Response::new).map_err(|error| status(&error))
     }
 

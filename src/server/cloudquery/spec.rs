@@ -176,6 +176,10 @@ impl SpecPolicy {
     }
 
     fn check_connection_string(&self, spec: &mut Map<String, Value>) -> Result<(), SpecError> {
+        // Left in, it would take the server's away and leave everything to the server's environment.
+        if spec.get("connection_string").is_some_and(Value::is_null) {
+            spec.remove("connection_string");
+        }
         let own = self.server.raw().connection_string.as_ref();
         let clients = spec
             .get("connection_string")

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
@@ -18,7 +19,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::put::PutContext;
+use super::put::{Life, PutContext};
 use super::ticket;
 use crate::ingest::error::{Error, RequestError, StreamError};
 use crate::ingest::ports::{Destination, ListRequest, ReadRequest, TableDescription, TableReader};
@@ -43,7 +44,8 @@ pub async fn do_get(context: &PutContext, caller: &Caller, ticket: &Ticket) -> R
     let request = ticket::of_ticket(&ticket.ticket)?;
     let reader = context.destination.read(caller, request).await?;
     let schema = Arc::clone(&reader.schema);
-    let batches = pumped(context, reader).map(|batch| batch.map_err(|error| FlightError::from(status(&error))));
+    let batches = pumped(reader, context.idle_timeout, &context.life)
+        .map(|batch| batch.map_err(|error| FlightError::from(status(&error))));
     let encoder = FlightDataEncoderBuilder::new()
         .with_schema(schema)
         .with_max_flight_data_size(MESSAGE_BYTES)
@@ -52,10 +54,13 @@ pub async fn do_get(context: &PutContext, caller: &Caller, ticket: &Ticket) -> R
 }
 
 /// Reads on a task of its own, so that decoding and sending overlap and a client that stands still is noticed.
-fn pumped(context: &PutContext, mut reader: TableReader) -> BoxStream<'static, Result<RecordBatch, Error>> {
+pub(crate) fn pumped(
+    mut reader: TableReader,
+    idle: Duration,
+    life: &Life,
+) -> BoxStream<'static, Result<RecordBatch, Error>> {
     let (sender, receiver) = mpsc::channel(1);
-    let idle = context.idle_timeout;
-    let stopping = context.life.stopping.clone();
+    let stopping = life.stopping.clone();
     let pump = tokio::spawn(async move {
         let send = async {
             while let Some(batch) = reader.batches.next().await {

@@ -261,3 +261,35 @@ async fn a_write_beyond_the_limit_of_streams_is_refused_and_its_place_comes_back
     writing.await.unwrap().unwrap();
     second.put(vec![migrate(&ids("u"))]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_that_nobody_takes_is_cut_off_and_gives_its_connection_back() {
+    let database = Database::create().await;
+    database
+        .execute("create table big as select n::bigint as n, repeat('x', 900) as t from generate_series(1, 60000) n")
+        .await;
+    let limits = json!({"limits": {"stream_idle_timeout": "1s"}});
+    let server = Server::start_with(database.uri(), limits).await;
+    let mut cq = Cq::ready(&server).await;
+    let fields = vec![
+        Field::new("n", DataType::Int64, true),
+        Field::new("t", DataType::Utf8, true),
+    ];
+    let table = super::client::schema_bytes(&schema("big", fields)).into();
+    let mut records = cq.plugin.read(pb::read::Request { table }).await.unwrap().into_inner();
+    assert!(records.message().await.unwrap().is_some());
+    database
+        .wait_for(
+            "select not exists (select from pg_stat_activity where query like 'copy (select%' \
+             and datname = current_database() and state = 'active')",
+        )
+        .await;
+    let end = loop {
+        match records.message().await {
+            Ok(Some(_)) => {}
+            end => break end,
+        }
+    };
+    let status = end.expect_err("a read that was cut off does not look complete");
+    assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
+}
