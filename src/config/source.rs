@@ -98,7 +98,8 @@ impl std::fmt::Debug for WithoutLogin<'_> {
 impl Source for WithoutLogin<'_> {
     fn variable(&self, name: &str) -> Option<String> {
         match name {
-            "PGPASSWORD" | "PGPASSFILE" | "PGSERVICE" => None,
+            // Through HOME lead `.pgpass`, `.pg_service.conf` and `.postgresql`, which hold passwords and keys.
+            "PGPASSWORD" | "PGPASSFILE" | "PGSERVICE" | "PGSERVICEFILE" | "HOME" => None,
             name => self.0.variable(name),
         }
     }

@@ -112,7 +112,10 @@ mod tests {
 
     fn refusal(login: Login, connection_string: &str) -> Option<String> {
         // A service that is nowhere: whoever looks for it says so.
-        let source = FixedSource::new().with_variable("PGSERVICE", "nowhere");
+        let source = FixedSource::new()
+            .with_variable("PGSERVICE", "nowhere")
+            .with_variable("HOME", "/home/server")
+            .with_file("/home/server/.pg_service.conf", "[stored]\nhost=own\npassword=secret\n");
         let server = Arc::new(config("host=own user=u"));
         let factory = PgDestinations::new(Box::new(source), login, server, None, Box::new(|_, _| {}));
         let made = factory.make(&config(connection_string));
@@ -129,5 +132,10 @@ mod tests {
             let refusal = refusal(login, text).unwrap();
             assert!(refusal.contains("\"nowhere\""), "{refusal}");
         }
+        // The password of a stored service could be sent anywhere.
+        let elsewhere = "service=stored host=other user=u";
+        let refusal_of = refusal(Login::Servers, elsewhere).unwrap();
+        assert!(refusal_of.contains("\"stored\""), "{refusal_of}");
+        assert_eq!(refusal(Login::Clients, elsewhere), None);
     }
 }
