@@ -120,7 +120,7 @@ pub(super) struct RawType {
     pub(super) element: Option<u32>,
     pub(super) base: Option<u32>,
     pub(super) base_typmod: i32,
-    pub(super) base_display: Option<String>,
+    pub(super) base_display: String,
     pub(super) not_null: bool,
     pub(super) subtype: Option<u32>,
     pub(super) labels: Option<Vec<String>>,

@@ -71,8 +71,7 @@ impl<'a> Types<'a> {
         let over = raw
             .base
             .ok_or_else(|| CatalogError::Shape(format!("domain {} has no base type", raw.name)))?;
-        let display = raw.base_display.as_deref().unwrap_or_default();
-        let base = self.resolve(over, raw.base_typmod, display)?;
+        let base = self.resolve(over, raw.base_typmod, &raw.base_display)?;
         Ok(PgType::Domain(Arc::new(DomainType {
             name: ident(&raw.name)?,
             home,

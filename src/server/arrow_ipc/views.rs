@@ -24,7 +24,6 @@ pub(super) fn check(batch: &RecordBatch) -> Result<(), String> {
 
 /// An upper bound of the elements that list views in an array stand for, where each of its values is used `times` times.
 fn uses(array: &ArrayRef, times: u64) -> u64 {
-    let below = |child: &ArrayRef, times: u64| uses(child, times);
     match array.data_type() {
         DataType::ListView(_) => {
             let list = array.as_list_view::<i32>();
@@ -42,33 +41,25 @@ fn uses(array: &ArrayRef, times: u64) -> u64 {
                 .fold(0, |sum: u64, size| sum.saturating_add(size.unsigned_abs()));
             view(total, list.values(), times)
         }
-        DataType::List(_) => below(array.as_list::<i32>().values(), times),
-        DataType::LargeList(_) => below(array.as_list::<i64>().values(), times),
-        DataType::FixedSizeList(..) => below(array.as_fixed_size_list().values(), times),
-        DataType::Map(..) => array
-            .as_map()
-            .entries()
-            .columns()
-            .iter()
-            .map(|child| below(child, times))
-            .max()
-            .unwrap_or(0),
-        DataType::Struct(_) => array
-            .as_struct()
-            .columns()
-            .iter()
-            .map(|child| below(child, times))
-            .max()
-            .unwrap_or(0),
+        DataType::List(_) => uses(array.as_list::<i32>().values(), times),
+        DataType::LargeList(_) => uses(array.as_list::<i64>().values(), times),
+        DataType::FixedSizeList(..) => uses(array.as_fixed_size_list().values(), times),
+        DataType::Map(..) => most(array.as_map().entries().columns(), times),
+        DataType::Struct(_) => most(array.as_struct().columns(), times),
         DataType::Dictionary(..) => {
             let dictionary = array.as_any_dictionary();
-            below(
+            uses(
                 dictionary.values(),
                 times.saturating_mul(repeats(dictionary.len(), dictionary.values())),
             )
         }
         _ => 0,
     }
+}
+
+/// The same for columns side by side: the column that uses most.
+fn most(columns: &[ArrayRef], times: u64) -> u64 {
+    columns.iter().map(|child| uses(child, times)).max().unwrap_or(0)
 }
 
 /// How often each value is used on average at most, rounded up.
