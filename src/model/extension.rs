@@ -54,14 +54,14 @@ pub enum Extension {
 impl Extension {
     /// The extension of a field, where it is known and its storage allowed.
     pub fn of(field: &Field) -> Option<Self> {
-        let name = field.metadata().get(NAME)?;
-        let metadata = field.metadata().get(METADATA).map_or("", String::as_str);
-        let storage = match field.data_type() {
-            DataType::Dictionary(_, value) => value.as_ref(),
-            DataType::RunEndEncoded(_, values) => values.data_type(),
-            plain => plain,
+        let Some(name) = field.metadata().get(NAME) else {
+            return match field.data_type() {
+                DataType::RunEndEncoded(_, values) => Self::of(values),
+                _ => None,
+            };
         };
-        Self::parse(name, metadata, storage)
+        let metadata = field.metadata().get(METADATA).map_or("", String::as_str);
+        Self::parse(name, metadata, unencoded(field.data_type()))
     }
 
     fn parse(name: &str, metadata: &str, storage: &DataType) -> Option<Self> {
@@ -74,7 +74,7 @@ impl Extension {
             "arrow.fixed_shape_tensor" => fixed_shape(metadata, storage)?,
             "arrow.variable_shape_tensor" if matches!(storage, DataType::Struct(_)) => Self::VariableShapeTensor,
             "arrow.timestamp_with_offset" if is_timestamp_with_offset(storage) => Self::TimestampWithOffset,
-            "arrow.parquet.variant" if matches!(storage, DataType::Struct(_)) => Self::Variant,
+            "arrow.parquet.variant" if is_variant(storage) => Self::Variant,
             "geoarrow.wkb" if is_binary(storage) => Self::Wkb,
             "geoarrow.wkt" if is_text(storage) => Self::Wkt,
             "inet" if is_binary(storage) => Self::Inet,
@@ -116,7 +116,28 @@ fn is_timestamp_with_offset(storage: &DataType) -> bool {
     };
     fields.len() == 2
         && matches!(fields[0].data_type(), DataType::Timestamp(_, Some(_)))
-        && matches!(fields[1].data_type(), DataType::Int16)
+        && matches!(unencoded(fields[1].data_type()), DataType::Int16)
+}
+
+/// Whether a struct has the parts of a variant: `metadata`, and `value` or `typed_value`, in any order.
+fn is_variant(storage: &DataType) -> bool {
+    let DataType::Struct(fields) = storage else {
+        return false;
+    };
+    let is_bytes = |name: &str| {
+        let found = fields.find(name);
+        found.is_some_and(|(_, field)| is_binary(unencoded(field.data_type())))
+    };
+    is_bytes("metadata") && (is_bytes("value") || fields.find("typed_value").is_some())
+}
+
+/// The type of the values behind a dictionary or runs.
+pub fn unencoded(data_type: &DataType) -> &DataType {
+    match data_type {
+        DataType::Dictionary(_, values) => values,
+        DataType::RunEndEncoded(_, values) => values.data_type(),
+        plain => plain,
+    }
 }
 
 /// Text in any layout.

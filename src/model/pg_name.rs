@@ -107,6 +107,7 @@ fn plain(name: &str) -> Option<PgType> {
         "char" => Some(PgType::Bpchar(Some(1))),
         "\"char\"" => Some(PgType::SingleChar),
         "bit" => Some(PgType::Bit(Some(1))),
+        "\"bit\"" => Some(PgType::Bit(None)),
         "vector" => Some(PgType::Vector(None, TypeHome::default())),
         "halfvec" => Some(PgType::HalfVec(None, TypeHome::default())),
         "sparsevec" => Some(PgType::SparseVec(None, TypeHome::default())),

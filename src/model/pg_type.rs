@@ -282,6 +282,8 @@ impl fmt::Display for PgType {
             PgType::Varchar(n) => with_length(f, "varchar", *n),
             // A bare `char` would mean char(1); `bpchar` is the unbounded one.
             PgType::Bpchar(Some(n)) => write!(f, "char({n})"),
+            // A bare `bit` would mean bit(1); the catalog's own name has no length.
+            PgType::Bit(None) => f.write_str("\"bit\""),
             PgType::Bit(n) => with_length(f, "bit", *n),
             PgType::VarBit(n) => with_length(f, "varbit", *n),
             PgType::Time(p) => with_length(f, "time", p.map(u32::from)),

@@ -52,10 +52,7 @@ fn native(field: &Field) -> Mapped {
 fn native_extension(extension: &Extension, field: &Field) -> Mapped {
     Ok(match extension {
         Extension::Uuid => PgType::Uuid,
-        Extension::Json => PgType::Jsonb,
-        Extension::Variant => {
-            return Err(": Parquet variants are not decoded; cast the column to JSON text before sending it");
-        }
+        Extension::Json | Extension::Variant => PgType::Jsonb,
         Extension::Bool8 => PgType::Bool,
         Extension::TimestampWithOffset => PgType::TimestampTz(None),
         Extension::Inet => PgType::Inet,

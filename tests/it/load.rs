@@ -14,16 +14,16 @@ use crate::support::process::{self, Signal};
 use crate::support::server::Server;
 
 /// A directory that is removed with everything in it.
-struct Scratch(PathBuf);
+pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let path = std::env::temp_dir().join(format!("pgflight-it-load-{:016x}", fastrand::u64(..)));
         fs::create_dir(&path).expect("a new name in the directory for temporary files");
         Self(path)
     }
 
-    fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
+    pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
         let path = self.0.join(name);
         fs::write(&path, content).expect("the scratch directory can be written");
         path.to_str().expect("an ASCII path").to_owned()
@@ -37,7 +37,7 @@ impl Drop for Scratch {
 }
 
 /// The program's answer to `load` with these words; nothing of our environment configures it.
-async fn load(server: &str, words: &[&str], input: &str) -> Output {
+pub(crate) async fn load(server: &str, words: &[&str], input: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pgflight"));
     command.arg("load").args(words).args(["--to", server]);
     command
@@ -60,7 +60,7 @@ async fn load(server: &str, words: &[&str], input: &str) -> Output {
         .expect("the program can be waited for")
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 

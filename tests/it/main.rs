@@ -29,4 +29,6 @@ mod sql_files;
 mod streams;
 mod support;
 mod tls;
+mod unchanged;
+mod variants;
 mod write_modes;

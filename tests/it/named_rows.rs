@@ -76,3 +76,22 @@ async fn a_limited_interval_behind_a_domain_is_not_rounded() {
         .expect("whole seconds fit");
     assert_eq!(database.value("select v from t").await, "00:00:02");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bit_column_without_a_length_takes_any() {
+    let database = Database::create().await;
+    // A column that is declared as `bit` has length 1; one of a query has none.
+    database
+        .execute("create table t as select B'101' as b; create table one (b bit)")
+        .await;
+    let server = Server::start(&database).await;
+    let mut flight = Flight::connect(&server).await;
+    let rows = [batch(vec![("b", texts(&[Some("1"), Some("00110011101")]))])];
+    flight.put(path(&["t"]), &rows).await.expect("any length fits");
+    assert_eq!(
+        database.lines("select b from t order by ctid").await,
+        ["101", "1", "00110011101"]
+    );
+    let error = flight.put(path(&["one"]), &rows).await.unwrap_err();
+    assert!(error.message().contains("11 bits, 1 are needed"), "{error:?}");
+}

@@ -1,20 +1,24 @@
 //! Parquet and Arrow IPC: formats that bring their own schema.
 //!
-//! Only adapts the decoders of `parquet` and `arrow` to [`BatchReader`]; values are theirs, untouched.
+//! Only adapts the decoders of `parquet` and `arrow` to [`BatchReader`]; values are theirs, untouched. The logical types UUID and
+//! JSON of Parquet come as extension types; VARIANT is noted here, on columns and not inside them.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 
-use arrow::array::{RecordBatch, RecordBatchReader};
-use arrow::datatypes::SchemaRef;
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::ipc::reader::{FileReader, StreamReader};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::LogicalType;
+use parquet::schema::types::Type;
 
 use super::BatchReader;
 use super::error::SourceError;
 use super::format::Format;
 use super::input::Counted;
+use crate::model::extension;
 
 /// Rows per batch decoded from Parquet: a few MiB for usual tables; wider rows are split again before sending.
 const PARQUET_BATCH_ROWS: usize = 8192;
@@ -34,17 +38,20 @@ impl BinaryReader {
         let fail = |source| decode_error(&input, format, source);
         let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| fail(error.into()))?;
         let row_count = u64::try_from(builder.metadata().file_metadata().num_rows()).ok();
+        let schema = with_variants(builder.schema(), builder.parquet_schema().root_schema());
         let reader = builder
             .with_batch_size(PARQUET_BATCH_ROWS)
             .build()
             .map_err(|error| fail(error.into()))?;
-        let schema = reader.schema();
+        let noted = SchemaRef::clone(&schema);
+        let batches =
+            reader.map(move |batch| RecordBatch::try_new(SchemaRef::clone(&noted), batch?.columns().to_vec()));
         Ok(Self {
             input,
             format,
             schema,
             row_count,
-            batches: Box::new(reader),
+            batches: Box::new(batches),
         })
     }
 
@@ -72,6 +79,23 @@ impl BinaryReader {
             input,
         })
     }
+}
+
+/// The schema with what the decoder leaves out: which columns are variants.
+fn with_variants(schema: &SchemaRef, columns: &Type) -> SchemaRef {
+    let noted = |(field, column): (&FieldRef, &parquet::schema::types::TypePtr)| match column
+        .get_basic_info()
+        .logical_type_ref()
+    {
+        Some(LogicalType::Variant(_)) => {
+            let mut metadata = field.metadata().clone();
+            metadata.insert(extension::NAME.to_owned(), "arrow.parquet.variant".to_owned());
+            FieldRef::new(Field::clone(field).with_metadata(metadata))
+        }
+        _ => FieldRef::clone(field),
+    };
+    let fields: Vec<FieldRef> = schema.fields().iter().zip(columns.get_fields()).map(noted).collect();
+    SchemaRef::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
 }
 
 fn decode_error(input: &str, format: Format, source: ArrowError) -> SourceError {

@@ -142,6 +142,17 @@ choice! {
     }
 }
 
+impl NulBytes {
+    /// What stands for the byte 0, where text with it is taken at all.
+    pub fn substitute(self) -> Option<&'static str> {
+        match self {
+            Self::Error => None,
+            Self::Strip => Some(""),
+            Self::Replace => Some("\u{fffd}"),
+        }
+    }
+}
+
 choice! {
     /// What a row does that Postgres cannot take.
     BadRowPolicy {

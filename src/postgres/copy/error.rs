@@ -74,6 +74,9 @@ pub enum CellReason {
     /// Text that is none of an enum's labels.
     #[error("the text is not a label of the enum")]
     UnknownLabel,
+    /// Bytes that are no Parquet variant.
+    #[error("the value is no Parquet variant: {0}")]
+    BadVariant(&'static str),
     /// NaN or infinity where only finite numbers are stored.
     #[error("NaN and infinities cannot be stored")]
     NotFinite,
@@ -108,6 +111,7 @@ impl CellReason {
             Self::NullInside(_) => "22004",
             Self::Ragged => "2202E",
             Self::FieldTooLarge(_) => "54000",
+            Self::BadVariant(_) => "22P03",
             Self::Inexact(_) | Self::WrongLength { .. } => "22000",
             Self::WrongArray(_) | Self::WrongColumnCount { .. } => "42804",
         }

@@ -24,6 +24,7 @@ mod registry;
 mod render;
 mod source;
 mod types;
+mod variant;
 
 #[cfg(test)]
 mod tests;

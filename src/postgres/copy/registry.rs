@@ -24,9 +24,6 @@ pub(crate) fn plan(source: &Source<'_>, target: &PgType, options: &EncodeOptions
     {
         return types::timestamp::plan_with_offset(source, target, options);
     }
-    if source.extension == Some(Extension::Variant) {
-        return Err(Refused::Because("Parquet variants are not decoded".to_owned()));
-    }
     if !keeps_meaning(source.extension.as_ref(), target) {
         return Err(Refused::NoRule);
     }
@@ -82,6 +79,8 @@ fn keeps_meaning(extension: Option<&Extension>, target: &PgType) -> bool {
         );
     match extension {
         Some(Extension::Json | Extension::Wkt) => as_text,
+        // As it is, a variant is a row of two binaries.
+        Some(Extension::Variant) => as_text || matches!(target, PgType::Composite(_)),
         Some(Extension::Bool8) => as_text || target == &PgType::Bool,
         Some(Extension::Uuid) => as_text || matches!(target, PgType::Uuid | PgType::Bytea),
         Some(Extension::Inet) => as_text || matches!(target, PgType::Inet | PgType::Cidr),

@@ -175,14 +175,16 @@ impl Merge {
             ));
         }
         if self.skip_unchanged {
-            let side = |alias: &str| {
-                let cells: Vec<String> = rest.iter().map(|column| comparable(alias, column)).collect();
-                cells.join(", ")
+            let row = |alias: &str| {
+                let cells = rest.iter().map(|column| format!("{alias}.{}", column.name.quoted()));
+                format!("row({})::record", cells.collect::<Vec<_>>().join(", "))
             };
+            // By the bytes, because equality is coarser than what is stored: 1.0 = 1.00, also in jsonb, 0 = -0, and
+            // 'a' = 'A' where a collation says so. It needs no operator of the types and unpacks no value that differs in size.
             conditions.push(format!(
-                "({}) is distinct from ({})",
-                side("pgflight_target"),
-                side("excluded")
+                "{} operator(pg_catalog.*<>) {}",
+                row("pgflight_target"),
+                row("excluded")
             ));
         }
         if !conditions.is_empty() {
@@ -204,46 +206,6 @@ fn stage_type(ty: &PgType) -> String {
         PgType::Domain(domain) => stage_type(&domain.base),
         other => other.to_string(),
     }
-}
-
-/// A cell in a form that has an equality operator and tells apart everything that its text tells apart.
-///
-/// `numeric` and the floats compare equal for different texts (1.0 and 1.00, 0 and -0): an overwrite must write them.
-fn comparable(alias: &str, column: &TargetColumn) -> String {
-    let cell = format!("{alias}.{}", column.name.quoted());
-    match exact_equality(&column.ty) {
-        true => cell,
-        false => format!("{cell}::text"),
-    }
-}
-
-fn exact_equality(ty: &PgType) -> bool {
-    matches!(
-        ty,
-        PgType::Bool
-            | PgType::SingleChar
-            | PgType::Int2
-            | PgType::Int4
-            | PgType::Int8
-            | PgType::Oid
-            | PgType::Text
-            | PgType::Varchar(_)
-            | PgType::Name
-            | PgType::Bytea
-            | PgType::Uuid
-            | PgType::Date
-            | PgType::Time(_)
-            | PgType::Timestamp(_)
-            | PgType::TimestampTz(_)
-            | PgType::MacAddr
-            | PgType::MacAddr8
-            | PgType::Inet
-            | PgType::Cidr
-            | PgType::Jsonb
-            | PgType::Enum(_)
-            // With a declared scale all values have the same number of digits.
-            | PgType::Numeric(Some(_))
-    )
 }
 
 #[cfg(test)]
@@ -280,8 +242,8 @@ mod tests {
              select \"id\", \"v\", \"j\" from (select distinct on (\"id\") * from pg_temp.\"pgflight_stage_1\" \
              order by \"id\", \"_pgflight_ordinal\" desc) as pgflight_staged \
              on conflict (\"id\") do update set \"v\" = excluded.\"v\", \"j\" = excluded.\"j\" \
-             where (pgflight_target.\"v\", pgflight_target.\"j\"::text) \
-             is distinct from (excluded.\"v\", excluded.\"j\"::text)"
+             where row(pgflight_target.\"v\", pgflight_target.\"j\")::record operator(pg_catalog.*<>) \
+             row(excluded.\"v\", excluded.\"j\")::record"
         );
     }
 

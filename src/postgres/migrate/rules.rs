@@ -69,6 +69,7 @@ fn holds(wanted: &PgType, found: &PgType) -> bool {
         | (PgType::Cidr, PgType::Inet)
         | (PgType::MacAddr, PgType::MacAddr8)
         | (PgType::LimitedInterval(_), PgType::Interval)
+        | (PgType::Bit(Some(_)), PgType::Bit(None))
         | (PgType::Vector(Some(_), _), PgType::Vector(None, _))
         | (PgType::HalfVec(Some(_), _), PgType::HalfVec(None, _)) => true,
         (_, PgType::Numeric(room)) => digits(wanted).is_some_and(|need| room.is_none_or(|room| fits_in(need, room))),

@@ -30,7 +30,7 @@ async fn client(server: &Server) -> FlightServiceClient<Channel> {
 }
 
 /// All of what a ticket reads, as one batch.
-async fn get(server: &Server, ticket: Value) -> Result<RecordBatch, Status> {
+pub(crate) async fn get(server: &Server, ticket: Value) -> Result<RecordBatch, Status> {
     let (schema, batches) = get_batches(server, ticket).await?;
     Ok(arrow::compute::concat_batches(&schema, &batches).expect("batches of one schema"))
 }

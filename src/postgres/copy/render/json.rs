@@ -5,15 +5,16 @@
 
 use std::collections::HashSet;
 
-use arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
-use arrow::compute::take;
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Field, FieldRef, UnionMode};
 
 use super::scalar::{Place, scalar};
+use super::variant::{refuse_storage, variant};
 use super::{Quoting, Style, Write, or_null};
 use crate::model::extension::Extension;
 use crate::postgres::copy::error::{CellReason, WrongArray};
 use crate::postgres::copy::lists::{Lists, element_field};
+use crate::postgres::copy::types::indexed::flat;
 
 /// Writes the values of `array` as JSON, NULL as `null`.
 ///
@@ -45,6 +46,7 @@ pub(crate) fn json(field: &Field, array: &ArrayRef, style: Style) -> Result<Writ
         return Ok(or_null(array, quoted));
     }
     let write = match array.data_type() {
+        DataType::Struct(_) if Extension::of(field) == Some(Extension::Variant) => variant(array)?,
         DataType::Struct(fields) => object(fields, array, style)?,
         DataType::Map(entries, _) => map(entries, array, style)?,
         DataType::Union(_, _) => union(array, style)?,
@@ -57,37 +59,36 @@ pub(crate) fn json(field: &Field, array: &ArrayRef, style: Style) -> Result<Writ
     Ok(or_null(array, write))
 }
 
-/// Why values of a type have no JSON of their own: two struct fields of one name.
-pub(crate) fn refuse_unclear(data_type: &DataType) -> Result<(), String> {
+/// Why values of a field have no JSON of their own: two struct fields of one name, a variant that cannot be read.
+pub(crate) fn refuse_unclear(field: &Field) -> Result<(), String> {
+    let is_variant = Extension::of(field) == Some(Extension::Variant);
+    refuse_unclear_type(field.data_type(), is_variant)
+}
+
+fn refuse_unclear_type(data_type: &DataType, is_variant: bool) -> Result<(), String> {
     match data_type {
+        DataType::Struct(_) if is_variant => refuse_storage(data_type),
         DataType::Struct(fields) => {
             let mut names = HashSet::new();
             for field in fields {
                 if !names.insert(field.name()) {
                     return Err(format!("the struct has two fields named {:?}", field.name()));
                 }
-                unclear_field(field)?;
+                refuse_unclear(field)?;
             }
             Ok(())
         }
         DataType::Map(entries, _) => match entries.data_type() {
-            DataType::Struct(fields) => fields.iter().try_for_each(|field| unclear_field(field)),
+            DataType::Struct(fields) => fields.iter().try_for_each(|field| refuse_unclear(field)),
             _ => Ok(()),
         },
-        DataType::Union(fields, _) => fields.iter().try_for_each(|(_, field)| unclear_field(field)),
-        DataType::Dictionary(_, values) => refuse_unclear(values),
-        DataType::RunEndEncoded(_, values) => unclear_field(values),
-        other => element_field(other).map_or(Ok(()), |element| unclear_field(element)),
-    }
-}
-
-fn unclear_field(field: &Field) -> Result<(), String> {
-    match Extension::of(field) {
-        Some(Extension::Variant) => Err(format!(
-            "{:?} holds Parquet variants, which are not decoded",
-            field.name()
-        )),
-        _ => refuse_unclear(field.data_type()),
+        DataType::Union(fields, _) => fields.iter().try_for_each(|(_, field)| refuse_unclear(field)),
+        DataType::Dictionary(_, values) => refuse_unclear_type(values, is_variant),
+        DataType::RunEndEncoded(_, values) => match refuse_unclear_type(values.data_type(), is_variant) {
+            Ok(()) => refuse_unclear(values),
+            refused => refused,
+        },
+        other => element_field(other).map_or(Ok(()), |element| refuse_unclear(element)),
     }
 }
 
@@ -181,6 +182,8 @@ fn map(entries: &FieldRef, array: &ArrayRef, style: Style) -> Result<Write, Wron
             put_string(out, &String::from_utf8_lossy(&text), false);
             out.push(b':');
             value(entry, out)?;
+            // Keys that only NULs tell apart would be one where `nul_bytes` takes these out.
+            text.retain(|byte| *byte != 0);
             if !seen.insert(text) {
                 return Err(CellReason::NotA("a map of distinct keys"));
             }
@@ -227,22 +230,8 @@ fn unfolded(field: &Field, array: &ArrayRef, style: Style) -> Result<Write, Wron
     json(&field.clone().with_data_type(flat.data_type().clone()), &flat, style)
 }
 
-/// The value of each row, without dictionary or runs.
-fn flat(array: &ArrayRef) -> Result<ArrayRef, WrongArray> {
-    if !matches!(
-        array.data_type(),
-        DataType::Dictionary(..) | DataType::RunEndEncoded(..)
-    ) {
-        return Ok(ArrayRef::clone(array));
-    }
-    let wrong = || WrongArray(array.data_type().clone());
-    let (indexes, values) = crate::postgres::copy::types::indexed::split(array).ok_or_else(wrong)?;
-    let positions: UInt32Array = indexes.iter().map(|index| u32::try_from(*index).ok()).collect();
-    take(&values, &positions, None).map_err(|_| wrong())
-}
-
 /// Writes a JSON string; `html` escapes what Go's encoder escapes besides.
-fn put_string(out: &mut Vec<u8>, text: &str, html: bool) {
+pub(super) fn put_string(out: &mut Vec<u8>, text: &str, html: bool) {
     out.push(b'"');
     put_escaped(out, text, html);
     out.push(b'"');

@@ -8,6 +8,7 @@ mod json;
 mod number;
 mod scalar;
 mod temporal;
+mod variant;
 
 pub(crate) use json::{json, refuse_unclear};
 pub(crate) use temporal::counts;

@@ -73,7 +73,33 @@ pub(super) struct Float {
     pub(super) scientific: String,
 }
 
+impl From<f32> for Float {
+    fn from(value: f32) -> Self {
+        Self {
+            value: value.into(),
+            scientific: format!("{value:e}"),
+        }
+    }
+}
+
+impl From<f64> for Float {
+    fn from(value: f64) -> Self {
+        Self {
+            value,
+            scientific: format!("{value:e}"),
+        }
+    }
+}
+
 impl Float {
+    /// Writes the float as a JSON value, which has quotes where JSON has no such number.
+    pub(super) fn put_json(&self, out: &mut Vec<u8>, put: impl FnOnce(&Self, &mut Vec<u8>)) {
+        let quote: &[u8] = if self.value.is_finite() { b"" } else { b"\"" };
+        out.extend_from_slice(quote);
+        put(self, out);
+        out.extend_from_slice(quote);
+    }
+
     /// Writes the float as Postgres prints it (`extra_float_digits` of 1): plain from 1e-4 up to 15 digits.
     pub(super) fn put(&self, out: &mut Vec<u8>, plain_digits: i32) {
         if self.value.is_nan() {

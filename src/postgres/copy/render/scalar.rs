@@ -12,6 +12,7 @@ use crate::model::extension::Extension;
 use crate::postgres::copy::cells::{Binaries, Strings};
 use crate::postgres::copy::digits::{put_hex, put_whole};
 use crate::postgres::copy::error::{CellReason, WrongArray};
+use crate::postgres::copy::types::indexed::is_encoded;
 
 /// Where a text appears; a few of the Go plugin's forms differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +25,11 @@ pub(super) enum Place {
 
 pub(super) type Scalar = Result<Option<(Quoting, Write)>, WrongArray>;
 
-/// The text of a scalar column, or nothing for a nested type.
+/// The text of a scalar column, or nothing for a nested type, a dictionary and runs.
 pub(super) fn scalar(field: &Field, array: &ArrayRef, style: Style, place: Place) -> Scalar {
+    if is_encoded(array.data_type()) {
+        return Ok(None);
+    }
     if let Some(writer) = extension(field, array)? {
         return Ok(Some(writer));
     }
@@ -47,14 +51,8 @@ pub(super) fn scalar(field: &Field, array: &ArrayRef, style: Style, place: Place
                 scientific: format!("{:e}", v.to_f32()),
             }
         })?,
-        DataType::Float32 => float::<Float32Type>(array, style, place, |v| Float {
-            value: v.into(),
-            scientific: format!("{v:e}"),
-        })?,
-        DataType::Float64 => float::<Float64Type>(array, style, place, |v| Float {
-            value: v,
-            scientific: format!("{v:e}"),
-        })?,
+        DataType::Float32 => float::<Float32Type>(array, style, place, Float::from)?,
+        DataType::Float64 => float::<Float64Type>(array, style, place, Float::from)?,
         DataType::Decimal32(_, scale) => decimal::<Decimal32Type>(array, *scale, style)?,
         DataType::Decimal64(_, scale) => decimal::<Decimal64Type>(array, *scale, style)?,
         DataType::Decimal128(_, scale) => decimal::<Decimal128Type>(array, *scale, style)?,
@@ -95,12 +93,7 @@ fn extension(field: &Field, array: &ArrayRef) -> Scalar {
         Some(Extension::Uuid) => {
             let cells = Binaries::of(array)?;
             Some(of(Quoting::Plain, move |row, out| {
-                for (at, byte) in cells.get(row).iter().enumerate() {
-                    if matches!(at, 4 | 6 | 8 | 10) {
-                        out.push(b'-');
-                    }
-                    put_hex(out, *byte);
-                }
+                put_uuid(out, cells.get(row));
                 Ok(())
             }))
         }
@@ -174,7 +167,25 @@ fn boolean(array: &ArrayRef) -> Result<impl Fn(usize, &mut Vec<u8>) -> Result<()
     })
 }
 
-fn put_boolean(out: &mut Vec<u8>, value: bool) {
+/// Writes 16 bytes as a UUID.
+pub(super) fn put_uuid(out: &mut Vec<u8>, bytes: &[u8]) {
+    for (at, byte) in bytes.iter().enumerate() {
+        if matches!(at, 4 | 6 | 8 | 10) {
+            out.push(b'-');
+        }
+        put_hex(out, *byte);
+    }
+}
+
+/// Writes bytes as Postgres prints `bytea`.
+pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend_from_slice(b"\\x");
+    for byte in bytes {
+        put_hex(out, *byte);
+    }
+}
+
+pub(super) fn put_boolean(out: &mut Vec<u8>, value: bool) {
     out.extend_from_slice(if value { b"true" } else { b"false" });
 }
 
@@ -204,15 +215,12 @@ fn float<T: ArrowPrimitiveType>(
     };
     Ok(of(Quoting::Bare, move |row, out| {
         let float = split(values[row]);
-        let quoted = place == Place::Json && !float.value.is_finite();
-        let quote = if quoted { "\"" } else { "" };
-        out.extend_from_slice(quote.as_bytes());
         match (style, place) {
-            (Style::Native, _) => float.put(out, plain_digits),
+            (Style::Native, Place::Column) => float.put(out, plain_digits),
+            (Style::Native, Place::Json) => float.put_json(out, |float, out| float.put(out, plain_digits)),
             (Style::Cloudquery, Place::Column) => float.put_go(out, -4, 21),
-            (Style::Cloudquery, Place::Json) => float.put_go(out, -6, 21),
+            (Style::Cloudquery, Place::Json) => float.put_json(out, |float, out| float.put_go(out, -6, 21)),
         }
-        out.extend_from_slice(quote.as_bytes());
         Ok(())
     }))
 }
@@ -238,10 +246,7 @@ fn binary(array: &ArrayRef, style: Style) -> Result<(Quoting, Write), WrongArray
     let cells = Binaries::of(array)?;
     Ok(match style {
         Style::Native => of(Quoting::Escaped, move |row, out| {
-            out.extend_from_slice(b"\\x");
-            for byte in cells.get(row) {
-                put_hex(out, *byte);
-            }
+            put_bytes(out, cells.get(row));
             Ok(())
         }),
         Style::Cloudquery => of(Quoting::Plain, move |row, out| {

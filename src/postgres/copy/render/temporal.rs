@@ -29,6 +29,29 @@ fn digits(unit: TimeUnit) -> u32 {
     }
 }
 
+/// Writes a count of days since 1970-01-01 as a date.
+pub(super) fn put_day(out: &mut Vec<u8>, day: i64) {
+    let before = put_date(out, day);
+    out.extend_from_slice(if before { b" BC" } else { b"" });
+}
+
+/// Writes a count of `unit` since midnight.
+pub(super) fn put_time_of_day(out: &mut Vec<u8>, count: i64, unit: TimeUnit) {
+    let per_second = 10i64.pow(digits(unit));
+    let (seconds, sub) = (count.div_euclid(per_second), count.rem_euclid(per_second));
+    put_time(out, seconds, sub, digits(unit) as usize);
+}
+
+/// Writes a count of `unit` since 1970-01-01: the date, `between`, the time and `suffix`.
+pub(super) fn put_timestamp(out: &mut Vec<u8>, count: i64, unit: TimeUnit, between: u8, suffix: &str) {
+    let (day, seconds, sub) = apart(count, digits(unit));
+    let before = put_date(out, day);
+    out.push(between);
+    put_time(out, seconds, sub, digits(unit) as usize);
+    out.extend_from_slice(suffix.as_bytes());
+    out.extend_from_slice(if before { b" BC" } else { b"" });
+}
+
 /// The counts of a temporal array as 64-bit integers.
 pub(crate) fn counts(array: &ArrayRef) -> Result<impl Fn(usize) -> i64 + Send + Sync + use<>, WrongArray> {
     let wrong = || WrongArray(array.data_type().clone());
@@ -59,22 +82,14 @@ pub(super) fn temporal(array: &ArrayRef, style: Style, place: Place) -> Scalar {
                 1
             };
             of(Quoting::Plain, move |row, out| {
-                let before = put_date(out, count(row).div_euclid(per_day));
-                out.extend_from_slice(if before { b" BC" } else { b"" });
+                put_day(out, count(row).div_euclid(per_day));
                 Ok(())
             })
         }
         DataType::Time32(unit) | DataType::Time64(unit) => {
             let count = counts(array)?;
             of(Quoting::Plain, move |row, out| {
-                let per_second = 10i64.pow(digits(unit));
-                let count = count(row);
-                put_time(
-                    out,
-                    count.div_euclid(per_second),
-                    count.rem_euclid(per_second),
-                    digits(unit) as usize,
-                );
+                put_time_of_day(out, count(row), unit);
                 Ok(())
             })
         }
@@ -86,13 +101,9 @@ pub(super) fn temporal(array: &ArrayRef, style: Style, place: Place) -> Scalar {
                 (Style::Native, Some(_)) => "+00:00",
                 (Style::Native, None) => "",
             };
+            let between = if as_text { b' ' } else { b'T' };
             of(Quoting::Plain, move |row, out| {
-                let (day, seconds, sub) = apart(count(row), digits(unit));
-                let before = put_date(out, day);
-                out.push(if as_text { b' ' } else { b'T' });
-                put_time(out, seconds, sub, digits(unit) as usize);
-                out.extend_from_slice(suffix.as_bytes());
-                out.extend_from_slice(if before { b" BC" } else { b"" });
+                put_timestamp(out, count(row), unit, between, suffix);
                 Ok(())
             })
         }

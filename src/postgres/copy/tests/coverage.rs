@@ -6,7 +6,10 @@ use std::mem::discriminant;
 
 use arrow::datatypes::{DataType, Field};
 
-use super::{containers, docs, documents, extensions, literals, nested, numeric, scalars, structured, temporal};
+use super::{
+    containers, docs, documents, encoded, extensions, literals, nested, numeric, scalars, structured, temporal,
+    variants,
+};
 use crate::model::extension;
 use crate::model::options::TypeProfile;
 use crate::model::pg_type::PgType;
@@ -32,6 +35,7 @@ fn seen() -> Vec<(Field, PgType)> {
     let checks = [
         containers::CHECKS,
         documents::CHECKS,
+        encoded::CHECKS,
         extensions::CHECKS,
         literals::CHECKS,
         nested::CHECKS,
@@ -39,6 +43,7 @@ fn seen() -> Vec<(Field, PgType)> {
         scalars::CHECKS,
         structured::CHECKS,
         temporal::CHECKS,
+        variants::CHECKS,
     ];
     checks.iter().copied().flatten().for_each(|check| check());
     SEEN.take().unwrap_or_default()

@@ -113,6 +113,14 @@ pub(super) fn sources() -> Vec<(&'static str, Field)> {
             "arrow.timestamp_with_offset",
             extended(with_offset, "arrow.timestamp_with_offset", ""),
         ),
+        (
+            "arrow.parquet.variant",
+            extended(
+                members(&[("metadata", DataType::Binary), ("value", DataType::Binary)]),
+                "arrow.parquet.variant",
+                "",
+            ),
+        ),
         ("geoarrow.wkb", extended(DataType::Binary, "geoarrow.wkb", "{}")),
         ("geoarrow.wkt", extended(DataType::Utf8, "geoarrow.wkt", "{}")),
         ("CloudQuery uuid", extended(fixed16(), "uuid", "uuid-serialized")),

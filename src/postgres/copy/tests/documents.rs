@@ -316,15 +316,6 @@ fn what_a_document_cannot_hold_is_refused() {
         refused.to_string().ends_with("the struct has two fields named \"a\""),
         "{refused}"
     );
-    let bytes = || Field::new("b", DataType::Binary, false);
-    let parts = DataType::Struct(Fields::from(vec![
-        bytes().with_name("metadata"),
-        bytes().with_name("value"),
-    ]));
-    let variant = Field::new("v", parts, true).with_metadata([("ARROW:extension:name", "arrow.parquet.variant")]);
-    let nested = field(DataType::Struct(Fields::from(vec![variant])));
-    let refused = plan_with(&nested, &PgType::Jsonb, &EncodeOptions::default()).unwrap_err();
-    assert!(refused.to_string().contains("holds Parquet variants"), "{refused}");
     let mut maps = MapBuilder::new(None, StringBuilder::new(), Int32Builder::new());
     for _ in 0..2 {
         maps.keys().append_value("k");

@@ -8,6 +8,7 @@ mod coverage;
 mod decimal_patterns;
 mod docs;
 mod documents;
+mod encoded;
 mod extensions;
 mod literals;
 mod nested;
@@ -16,6 +17,7 @@ mod refusals;
 mod scalars;
 mod structured;
 mod temporal;
+mod variants;
 
 use std::collections::HashMap;
 use std::sync::Arc;

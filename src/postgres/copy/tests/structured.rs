@@ -81,6 +81,23 @@ fn a_tensor_of_fixed_shape_is_an_array_of_that_shape() {
         "{\"shape\":[2,2]}",
     );
     check("array", &array_of(PgType::Float8), &source, tensors, &["float8_matrix"]);
+    // In a list the shape comes behind the list's own dimension.
+    let values: ArrayRef = Arc::new(Int32Array::from_iter_values(1..=4));
+    let tensors: ArrayRef = Arc::new(FixedSizeListArray::new(item(DataType::Int32), 2, values, None));
+    let tensor = extended(
+        tensors.data_type().clone(),
+        "arrow.fixed_shape_tensor",
+        "{\"shape\":[2,1]}",
+    );
+    let lists = ListArray::new(Arc::new(tensor), OffsetBuffer::from_lengths([2, 0]), tensors, None);
+    let source = field(lists.data_type().clone());
+    check(
+        "array",
+        &array_of(PgType::Int4),
+        &source,
+        lists,
+        &["int4_cube", "int4_empty"],
+    );
 }
 
 #[test]
@@ -179,8 +196,8 @@ fn bit_strings_come_from_booleans_and_text() {
         "bits",
         &PgType::Bit(None),
         &field(DataType::Utf8),
-        StringArray::from(vec!["1"]),
-        &["bit_one"],
+        StringArray::from(vec!["1", "101"]),
+        &["bit_one", "bit_three"],
     );
     let values: ArrayRef = Arc::new(BooleanArray::from(vec![true, false, true]));
     let lists = FixedSizeListArray::new(item(DataType::Boolean), 3, values, None);

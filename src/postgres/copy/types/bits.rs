@@ -22,10 +22,10 @@ enum Length {
 
 pub(in crate::postgres::copy) fn plan(source: &Source<'_>, target: &PgType) -> Planned {
     let length = match target {
-        // `bit` without a length is bit(1).
-        PgType::Bit(length) => Length::Exactly(length.unwrap_or(1) as usize),
+        PgType::Bit(Some(length)) => Length::Exactly(*length as usize),
         PgType::VarBit(Some(length)) => Length::AtMost(*length as usize),
-        PgType::VarBit(None) => Length::Any,
+        // Declared as `bit` it would be bit(1); without a length it comes from CREATE TABLE AS.
+        PgType::Bit(None) | PgType::VarBit(None) => Length::Any,
         _ => return Err(Refused::NoRule),
     };
     if source.is_text() {

@@ -2,24 +2,29 @@
 //!
 //! Taken from maps of texts, and from text in the form in which it is printed. A key that comes twice is refused, because hstore would keep one of them.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::DataType;
 
-use crate::model::extension::is_text;
+use super::indexed::flat;
+use crate::model::extension::{is_text, unencoded};
+use crate::model::options::NulBytes;
 use crate::postgres::copy::EncodeOptions;
-use crate::postgres::copy::cells::{ByteCheck, NoNul, Strings, from_text};
+use crate::postgres::copy::cells::{Strings, from_text};
 use crate::postgres::copy::column::{NULL_FIELD, Planned, fits, length_word, rendered};
 use crate::postgres::copy::error::{CellReason, Refused, WrongArray};
 use crate::postgres::copy::parse;
 use crate::postgres::copy::source::Source;
 
-pub(in crate::postgres::copy) fn plan(source: &Source<'_>, _: &EncodeOptions) -> Planned {
+pub(in crate::postgres::copy) fn plan(source: &Source<'_>, options: &EncodeOptions) -> Planned {
+    let nul_bytes = options.nul_bytes;
     if source.is_text() {
-        return from_text(|text, out| {
+        return from_text(move |text, out| {
             let pairs = parse::pairs(text).ok_or(CellReason::NotA("pairs in the form \"key\"=>\"value\""))?;
-            put(pairs.iter().map(|(key, value)| (key.as_str(), value.as_deref())), out)
+            let pairs = pairs.iter().map(|(key, value)| (key.as_str(), value.as_deref()));
+            put(pairs, nul_bytes, out)
         });
     }
     let DataType::Map(entries, _) = source.data_type else {
@@ -28,7 +33,7 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, _: &EncodeOptions) ->
     let DataType::Struct(fields) = entries.data_type() else {
         return Err(Refused::NoRule);
     };
-    if !fields.iter().all(|field| is_text(field.data_type())) {
+    if !fields.iter().all(|field| is_text(unencoded(field.data_type()))) {
         return Err(Refused::NoRule);
     }
     Ok(Box::new(move |array| {
@@ -36,36 +41,48 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, _: &EncodeOptions) ->
             .as_map_opt()
             .ok_or_else(|| WrongArray(array.data_type().clone()))?
             .clone();
-        let (keys, values) = (Strings::of(map.keys())?, Strings::of(map.values())?);
+        let (keys, values) = (Strings::of(&flat(map.keys())?)?, Strings::of(&flat(map.values())?)?);
+        let value_nulls = map.values().logical_nulls();
         Ok(rendered(array.nulls(), move |row, out| {
             let entries = map.offsets()[row] as usize..map.offsets()[row + 1] as usize;
-            let value = |entry| map.values().is_valid(entry).then(|| values.get(entry));
-            put(entries.map(|entry| (keys.get(entry), value(entry))), out)
+            let is_valid = |entry| value_nulls.as_ref().is_none_or(|nulls| nulls.is_valid(entry));
+            let value = |entry| is_valid(entry).then(|| values.get(entry));
+            put(entries.map(|entry| (keys.get(entry), value(entry))), nul_bytes, out)
         }))
     }))
 }
 
 fn put<'a>(
     pairs: impl ExactSizeIterator<Item = (&'a str, Option<&'a str>)>,
+    nul_bytes: NulBytes,
     out: &mut Vec<u8>,
 ) -> Result<(), CellReason> {
     out.extend_from_slice(&(pairs.len() as i32).to_be_bytes());
     let mut seen = HashSet::new();
     for (key, value) in pairs {
+        let key = without_nul(key, nul_bytes)?;
+        put_text(&key, out)?;
         if !seen.insert(key) {
             return Err(CellReason::NotA("a map of distinct keys"));
         }
-        put_text(key, out)?;
         match value {
-            Some(value) => put_text(value, out)?,
+            Some(value) => put_text(&without_nul(value, nul_bytes)?, out)?,
             None => out.extend_from_slice(&NULL_FIELD),
         }
     }
     Ok(())
 }
 
+/// The text that is stored for `text`, by the option.
+fn without_nul(text: &str, nul_bytes: NulBytes) -> Result<Cow<'_, str>, CellReason> {
+    match nul_bytes.substitute() {
+        _ if !text.contains('\0') => Ok(Cow::Borrowed(text)),
+        Some(substitute) => Ok(Cow::Owned(text.replace('\0', substitute))),
+        None => Err(CellReason::NulByte),
+    }
+}
+
 fn put_text(text: &str, out: &mut Vec<u8>) -> Result<(), CellReason> {
-    NoNul.cell(text.as_bytes())?;
     fits(text.len())?;
     out.extend_from_slice(&length_word(text.len()));
     out.extend_from_slice(text.as_bytes());

@@ -3,8 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{AnyDictionaryArray, Array, ArrayRef, AsArray, RunArray};
+use arrow::array::{AnyDictionaryArray, Array, ArrayRef, AsArray, RunArray, UInt32Array};
 use arrow::buffer::NullBuffer;
+use arrow::compute::take;
 use arrow::datatypes::{ArrowNativeType, DataType, Int16Type, Int32Type, Int64Type, RunEndIndexType};
 
 use crate::model::pg_type::PgType;
@@ -53,6 +54,22 @@ pub(in crate::postgres::copy) fn split(array: &ArrayRef) -> Option<(Vec<usize>, 
         },
         _ => None,
     }
+}
+
+/// Whether values lie behind a dictionary or in runs.
+pub(in crate::postgres::copy) fn is_encoded(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Dictionary(_, _) | DataType::RunEndEncoded(_, _))
+}
+
+/// The value of each row, without dictionary or runs.
+pub(in crate::postgres::copy) fn flat(array: &ArrayRef) -> Result<ArrayRef, WrongArray> {
+    if !is_encoded(array.data_type()) {
+        return Ok(ArrayRef::clone(array));
+    }
+    let wrong = || WrongArray(array.data_type().clone());
+    let (indexes, values) = split(array).ok_or_else(wrong)?;
+    let positions: UInt32Array = indexes.iter().map(|index| u32::try_from(*index).ok()).collect();
+    take(&values, &positions, None).map_err(|_| wrong())
 }
 
 fn keys(dictionary: &dyn AnyDictionaryArray) -> Vec<usize> {

@@ -83,9 +83,7 @@ fn put_cleaned(json: &[u8], nul_bytes: NulBytes, out: &mut Vec<u8>) -> Result<()
         match part.split_last() {
             Some((0, before)) => {
                 out.extend_from_slice(before);
-                if nul_bytes == NulBytes::Replace {
-                    out.extend_from_slice("\u{fffd}".as_bytes());
-                }
+                out.extend_from_slice(nul_bytes.substitute().unwrap_or_default().as_bytes());
             }
             _ => out.extend_from_slice(part),
         }
@@ -95,8 +93,8 @@ fn put_cleaned(json: &[u8], nul_bytes: NulBytes, out: &mut Vec<u8>) -> Result<()
 
 /// A plan that writes values of any type as JSON.
 fn values(source: &Source<'_>, prefix: Option<u8>, nul_bytes: NulBytes, profile: TypeProfile) -> Planned {
-    refuse_unclear(source.data_type).map_err(Refused::Because)?;
     let field = source.field();
+    refuse_unclear(&field).map_err(Refused::Because)?;
     let style = Style::from(profile);
     Ok(Box::new(move |array| {
         let write = json(&field, array, style)?;

@@ -26,33 +26,23 @@ const EMPTY_HEADER: usize = 12;
 
 /// Plans lists at least two deep, and tensors of at least two dimensions.
 pub(in crate::postgres::copy) fn plan(source: &Source<'_>, element: &PgType, options: &EncodeOptions) -> Planned {
-    let (leaf, shape, depth) = match &source.extension {
-        Some(Extension::FixedShapeTensor { shape }) => match element_field(source.data_type) {
-            Some(leaf) => (leaf.as_ref(), Some(shape.clone()), shape.len()),
-            None => return Err(Refused::NoRule),
-        },
-        _ => match leaf(source.data_type) {
-            Some((leaf, depth)) => (leaf, None, depth),
-            None => return Err(Refused::NoRule),
-        },
-    };
+    let Leaf { field, lists, shape } = leaf(source).ok_or(Refused::NoRule)?;
+    let depth = lists - 1 + shape.as_ref().map_or(1, Vec::len);
     if depth > MAX_DIMENSIONS {
         return Err(Refused::Because(format!(
             "{depth} dimensions, Postgres has at most {MAX_DIMENSIONS}"
         )));
     }
-    let bind_leaves = registry::plan(&Source::of(leaf), element, options)?;
+    let bind_leaves = registry::plan(&Source::of(field), element, options)?;
     let oid = element.oid();
     Ok(Box::new(move |array| {
         let outer = Lists::of(array)?;
         let mut inner = Vec::new();
         let mut leaves = outer.elements.clone();
-        if shape.is_none() {
-            for _ in 1..depth {
-                let lists = Lists::of(&leaves)?;
-                leaves = lists.elements.clone();
-                inner.push(lists);
-            }
+        for _ in 1..lists {
+            let lists = Lists::of(&leaves)?;
+            leaves = lists.elements.clone();
+            inner.push(lists);
         }
         let encoder = bind_leaves(&leaves)?;
         let leaf_nulls = some_nulls(leaves.logical_nulls().as_ref());
@@ -67,20 +57,37 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, element: &PgType, opt
     }))
 }
 
-/// The field below all list levels, and their number.
-fn leaf(data_type: &arrow::datatypes::DataType) -> Option<(&Field, usize)> {
-    let mut field = element_field(data_type)?;
-    let mut depth = 1;
-    while let Some(inner) = element_field(field.data_type()) {
-        field = inner;
-        depth += 1;
+/// What is below all list levels.
+struct Leaf<'a> {
+    field: &'a Field,
+    lists: usize,
+    /// The dimensions that the innermost list stands for, where it is a tensor.
+    shape: Option<Vec<usize>>,
+}
+
+fn leaf<'a>(source: &Source<'a>) -> Option<Leaf<'a>> {
+    let tensor = |extension| match extension {
+        Some(Extension::FixedShapeTensor { shape }) => Some(shape),
+        _ => None,
+    };
+    let mut leaf = Leaf {
+        field: element_field(source.data_type)?,
+        lists: 1,
+        shape: tensor(source.extension.clone()),
+    };
+    while leaf.shape.is_none()
+        && let Some(inner) = element_field(leaf.field.data_type())
+    {
+        leaf.shape = tensor(Extension::of(leaf.field));
+        leaf.field = inner;
+        leaf.lists += 1;
     }
-    Some((field.as_ref(), depth))
+    Some(leaf)
 }
 
 struct Matrices {
     outer: Lists,
-    /// The lists below the outermost, from the outside in; none where the shape is fixed.
+    /// The lists below the outermost, from the outside in.
     inner: Vec<Lists>,
     shape: Option<Vec<usize>>,
     encoder: Encoder,
@@ -103,9 +110,6 @@ impl Matrices {
 
     /// Lengths of the dimensions of one row.
     fn dimensions(&self, row: usize) -> Result<Vec<usize>, CellReason> {
-        if let Some(shape) = &self.shape {
-            return Ok(shape.clone());
-        }
         let mut range = self.outer.starts[row]..self.outer.starts[row + 1];
         let mut dimensions = vec![range.len()];
         for lists in &self.inner {
@@ -125,6 +129,10 @@ impl Matrices {
             }
             dimensions.push(first);
             range = lists.starts[range.start]..lists.starts[range.end];
+        }
+        if let Some(shape) = &self.shape {
+            dimensions.pop();
+            dimensions.extend(shape);
         }
         Ok(dimensions)
     }

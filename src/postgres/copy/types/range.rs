@@ -8,6 +8,8 @@ use arrow::array::{Array, AsArray, BooleanArray};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Fields};
 
+use super::indexed::flat;
+use crate::model::extension::{is_text, unencoded};
 use crate::model::pg_type::RangeType;
 use crate::postgres::copy::EncodeOptions;
 use crate::postgres::copy::cells::Strings;
@@ -33,7 +35,9 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, range: &RangeType, op
     let upper_at = position(fields, "upper")?;
     let bind_lower = registry::plan(&Source::of(&fields[lower_at]), &range.subtype, options)?;
     let bind_upper = registry::plan(&Source::of(&fields[upper_at]), &range.subtype, options)?;
-    let bounds_at = position(fields, "bounds").ok();
+    let bounds_at = position(fields, "bounds")
+        .ok()
+        .filter(|at| is_text(unencoded(fields[*at].data_type())));
     let empty_at = position(fields, "empty")
         .ok()
         .filter(|at| fields[*at].data_type() == &DataType::Boolean);
@@ -43,7 +47,7 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, range: &RangeType, op
         .count();
     if known != fields.len() {
         return Err(Refused::Because(
-            "a range is a struct of lower, upper, and optionally bounds and empty".to_owned(),
+            "a range is a struct of lower, upper, and optionally bounds (text) and empty (bool)".to_owned(),
         ));
     }
     Ok(Box::new(move |array| {
@@ -60,7 +64,10 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, range: &RangeType, op
                 bind_upper(parent.column(upper_at))?,
             ),
             bounds: match bounds_at {
-                Some(at) => Some((Strings::of(parent.column(at))?, parent.column(at).logical_nulls())),
+                Some(at) => Some((
+                    Strings::of(&flat(parent.column(at))?)?,
+                    parent.column(at).logical_nulls(),
+                )),
                 None => None,
             },
             empty: empty_at.map(|at| parent.column(at).as_boolean().clone()),

@@ -83,8 +83,8 @@ fn rendered_text<C>(source: &Source<'_>, style: Style, check: C) -> Planned
 where
     C: Fn(&[u8]) -> Result<(), CellReason> + Send + Sync + Clone + 'static,
 {
-    refuse_unclear(source.data_type).map_err(Refused::Because)?;
     let field = source.field();
+    refuse_unclear(&field).map_err(Refused::Because)?;
     Ok(Box::new(move |array| {
         let write = text(&field, array, style)?;
         let check = check.clone();
@@ -109,10 +109,8 @@ pub(in crate::postgres::copy) fn layouts<C: ByteCheck>(
         DataType::Utf8View => copied::<StringViewArray, _>(prefix, check.clone())?,
         _ => return Err(Refused::NoRule),
     };
-    let substitute = match options.nul_bytes {
-        NulBytes::Error => return Ok(copy),
-        NulBytes::Strip => "",
-        NulBytes::Replace => "\u{FFFD}",
+    let Some(substitute) = options.nul_bytes.substitute() else {
+        return Ok(copy);
     };
     let copy_cleaned: Bind = copied::<LargeStringArray, _>(prefix, check)?;
     Ok(Box::new(move |array| {
