@@ -4,6 +4,7 @@
 //! prefix says), validation of the arrays stays on, and a panic of the reader is an error of this one stream. Format: Arrow
 //! columnar format, "Encapsulated message format", "IPC streaming format" and "Compression".
 
+mod unions;
 mod views;
 
 use std::borrow::Cow;
@@ -102,7 +103,7 @@ pub(crate) fn read_schema(header: &[u8]) -> Result<Schema, String> {
         columns if columns > MAX_COLUMNS => Err(format!(
             "the schema has {columns} columns; Postgres takes at most {MAX_COLUMNS}"
         )),
-        _ => Ok(schema),
+        _ => Ok(unions::nullable(schema)),
     }
 }
 

@@ -138,7 +138,7 @@ fn type_of(name: &str) -> Option<PgType> {
         "cidr" => PgType::Cidr,
         "macaddr" => PgType::MacAddr,
         "macaddr8" => PgType::MacAddr8,
-        "bit" => PgType::Bit(None),
+        "bit" => PgType::Bit(Some(if name == "bit_three" { 3 } else { 10 })),
         "varbit" => PgType::VarBit(None),
         "oid" => PgType::Oid,
         "xid" => PgType::Xid,

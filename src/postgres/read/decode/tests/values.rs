@@ -5,10 +5,33 @@ use arrow::datatypes::*;
 use half::f16;
 
 use super::*;
+use crate::model::extension;
+use crate::model::table::TargetColumn;
+use crate::postgres::copy::{CopyPlan, EncodeOptions};
 
 fn micros(ty: &PgType, case: &str) -> Result<i64, Fault> {
     let field = default_field(ty);
     one(ty, field, &golden(case)).map(|read| read.as_primitive::<TimestampMicrosecondType>().value(0))
+}
+
+/// The field that the encoder makes of a value, which is held to Postgres' bytes by tests of its own.
+fn written(ty: &PgType, field: &Field, array: &ArrayRef) -> Vec<u8> {
+    let schema = Arc::new(Schema::new(vec![field.clone()]));
+    let columns = [TargetColumn {
+        name: named(field.name()),
+        ty: ty.clone(),
+        nullable: true,
+    }];
+    let plan = CopyPlan::new(&schema, &columns, &EncodeOptions::default());
+    let plan = plan.unwrap_or_else(|error| panic!("{ty}: {error}"));
+    let batch = RecordBatch::try_new(schema, vec![array.clone()]).unwrap();
+    let mut out = bytes::BytesMut::new();
+    let bound = plan.bind(&batch).unwrap();
+    bound
+        .encode(0, 1, 0, &mut out)
+        .unwrap_or_else(|error| panic!("{ty}: {error}"));
+    // A row's number of fields and the field's length come first.
+    out[6..].to_vec()
 }
 
 #[test]
@@ -35,7 +58,16 @@ fn every_captured_field_is_read_by_its_default_type() {
         let read = one(ty, default_field(ty), payload);
         match expected_faults.iter().find(|(name, _)| *name == golden.name) {
             Some((_, fault)) => assert_eq!(read.unwrap_err(), *fault, "{}", golden.name),
-            None => assert_eq!(read.map(|array| array.len()), Ok(1), "{}", golden.name),
+            None => {
+                let read = read.unwrap_or_else(|fault| panic!("{}: {fault}", golden.name));
+                assert_eq!((read.len(), read.null_count()), (1, 0), "{}", golden.name);
+                assert_eq!(
+                    written(ty, &default_field(ty), &read),
+                    *payload,
+                    "{}: {read:?}",
+                    golden.name
+                );
+            }
         }
         checked += 1;
     }
@@ -137,6 +169,16 @@ fn instants_are_given_in_units_that_hold_them() {
         &golden("timestamptz_micro"),
     );
     assert!(matches!(lost, Err(Fault::Inexact(_))));
+    // The last instants are past 64 bits of microseconds since 1970, not past as many milliseconds.
+    let last = as_type(
+        &PgType::Timestamp(None),
+        DataType::Timestamp(TimeUnit::Millisecond, None),
+        &golden("timestamp_last_milli"),
+    );
+    assert_eq!(
+        last.unwrap().as_primitive::<TimestampMillisecondType>().value(0),
+        9_224_318_015_999_999
+    );
     let nanos = as_type(
         &ty,
         DataType::Timestamp(TimeUnit::Nanosecond, None),
@@ -250,6 +292,35 @@ fn arrays_are_lists_of_as_many_levels_as_asked_for() {
     assert_eq!(
         as_type(&ty, DataType::List(never), &golden("array.int4_nulls")),
         Err(Fault::Null)
+    );
+}
+
+#[test]
+fn arrays_are_tensors_of_their_own_shape_only() {
+    let tensor = |shape: &str| {
+        let item = Arc::new(Field::new("item", DataType::Int32, true));
+        let metadata = [
+            (extension::NAME, "arrow.fixed_shape_tensor"),
+            (extension::METADATA, shape),
+        ];
+        Field::new("c", DataType::FixedSizeList(item, 6), true).with_metadata(metadata)
+    };
+    let ty = array(PgType::Int4);
+    let matrix = golden("array.int4_matrix");
+    let read = one(&ty, tensor("{\"shape\":[2,3]}"), &matrix).unwrap();
+    let elements = read.as_fixed_size_list().value(0);
+    assert_eq!(elements.as_primitive::<Int32Type>().values(), &[1, 2, 3, 4, 5, 6]);
+    assert!(matches!(
+        one(&ty, tensor("{\"shape\":[3,2]}"), &matrix),
+        Err(Fault::WrongLength {
+            found: 2,
+            expected: 3,
+            ..
+        })
+    ));
+    assert_eq!(
+        one(&ty, tensor("{\"shape\":[6]}"), &matrix),
+        Err(Fault::Dimensions { found: 2, expected: 1 })
     );
 }
 

@@ -2,7 +2,8 @@
 //! bound, then the elements as fields, row-major. An empty array has no dimensions.
 //!
 //! A Postgres array type says nothing about dimensions: each value has its own. A list type says how many it can hold, so
-//! a value of another number of dimensions, or one that does not start at 1, is refused and never flattened.
+//! a value of another number of dimensions, or one that does not start at 1, is refused and never flattened: but into a
+//! tensor, whose field says the lengths of the dimensions that its one list has.
 
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use arrow::datatypes::{DataType, Field, FieldRef};
 use arrow::error::ArrowError;
 
 use super::vector::offsets;
+use crate::model::extension::Extension;
 use crate::model::pg_type::PgType;
 use crate::postgres::read::decode::column::{ColumnDecoder, Decoder, Planned, append};
 use crate::postgres::read::decode::cursor::Cursor;
@@ -24,6 +26,16 @@ const MOST_DIMENSIONS: usize = 6;
 const LEAST_ELEMENT: usize = 4;
 
 pub(in crate::postgres::read::decode) fn plan(element: &PgType, field: &Field) -> Planned {
+    if let Some(Extension::FixedShapeTensor { shape }) = Extension::of(field)
+        && let (Some(level), DataType::FixedSizeList(item, _)) = (Level::of(field.data_type()), field.data_type())
+    {
+        let child = registry::plan(element, item)?;
+        return Ok(Box::new(Arrays {
+            levels: vec![level],
+            shape: Some(shape),
+            child,
+        }));
+    }
     let mut levels = Vec::new();
     let mut innermost = field;
     while let Some(level) = Level::of(innermost.data_type()) {
@@ -47,7 +59,11 @@ fn arrays(levels: Vec<Level>, child: Decoder) -> Planned {
             "lists of lists are read as List and LargeList, up to six levels".to_owned(),
         ));
     }
-    Ok(Box::new(Arrays { levels, child }))
+    Ok(Box::new(Arrays {
+        levels,
+        shape: None,
+        child,
+    }))
 }
 
 enum Form {
@@ -123,6 +139,8 @@ impl Level {
 
 struct Arrays {
     levels: Vec<Level>,
+    /// The dimensions of a tensor, all of which are in one level.
+    shape: Option<Vec<usize>>,
     child: Decoder,
 }
 
@@ -132,7 +150,7 @@ impl Arrays {
         let found = cursor.count()?;
         let _has_nulls = cursor.i32()?;
         let _element_oid = cursor.i32()?;
-        let expected = self.levels.len();
+        let expected = self.shape.as_ref().map_or(self.levels.len(), Vec::len);
         if found != 0 && found != expected {
             return Err(Fault::Dimensions { found, expected });
         }
@@ -148,6 +166,22 @@ impl Arrays {
             }
         }
         Ok(lengths)
+    }
+
+    /// Lengths of the levels: those of the dimensions, or all elements of a tensor of the right shape.
+    fn in_levels(&self, lengths: Vec<usize>, elements: usize) -> Result<Vec<usize>, Fault> {
+        let Some(shape) = &self.shape else {
+            return Ok(lengths);
+        };
+        let other = shape.iter().zip(&lengths).find(|(expected, found)| expected != found);
+        match other {
+            Some((expected, found)) => Err(Fault::WrongLength {
+                found: *found,
+                expected: *expected,
+                unit: "elements in a dimension",
+            }),
+            None => Ok(vec![elements]),
+        }
     }
 }
 
@@ -167,6 +201,7 @@ impl ColumnDecoder for Arrays {
         let elements = elements
             .filter(|count| *count <= cursor.rest().len() / LEAST_ELEMENT)
             .ok_or(Fault::Short)?;
+        let lengths = self.in_levels(lengths, elements)?;
         let mut lists = 1;
         let mut bytes = 0;
         for (n, level) in self.levels.iter_mut().enumerate() {
