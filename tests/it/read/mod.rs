@@ -2,6 +2,7 @@
 
 mod every_type;
 mod flight;
+mod matrix;
 mod requested;
 mod roundtrip;
 mod snapshot;

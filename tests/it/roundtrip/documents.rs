@@ -3,55 +3,58 @@
 use std::sync::Arc;
 
 use arrow::array::*;
-use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::*;
 use fastrand::Rng;
 
-use super::text;
+use super::column::{Column, Draw};
+use super::lists::Layout;
+use super::{extensions, layouts, numbers, temporal};
 
 /// A type and how values of it are made.
-#[derive(Debug)]
-pub(super) enum Shape {
+#[derive(Clone, Debug)]
+pub(crate) enum Shape {
     Integers,
     Texts,
     Flags,
     Decimals,
+    Doubles,
+    Days,
+    Uuids,
     Dictionary,
     Runs,
     Struct(Vec<Shape>),
-    List(Box<Shape>),
-    LargeList(Box<Shape>),
-    View(Box<Shape>),
-    Fixed(i32, Box<Shape>),
+    List(Layout, Box<Shape>),
     Map(Box<Shape>),
     Union(UnionMode, Box<Shape>, Box<Shape>),
 }
 
-/// An array and the JSON of its values; nothing for NULL.
-pub(super) struct Documents {
-    pub(super) array: ArrayRef,
-    pub(super) texts: Vec<Option<String>>,
-}
-
 impl Shape {
-    /// The type of a seed: a struct of anything, which becomes `jsonb`.
+    /// The type of a seed: a struct, a map, a union or a list of structs of anything, which becomes `jsonb`.
     pub(super) fn of(seed: u64) -> Self {
         let mut random = Rng::with_seed(seed);
         let members = random.usize(1..=2);
-        Self::Struct((0..members).map(|_| Self::any(&mut random, 3)).collect())
+        let whole = Self::Struct((0..members).map(|_| Self::any(&mut random, 3)).collect());
+        match random.u8(..4) {
+            0 => Self::Map(Box::new(whole)),
+            1 => Self::List(Self::layout(&mut random), Box::new(whole)),
+            2 => Self::Union(UnionMode::Dense, Box::new(whole), Box::new(Self::any(&mut random, 2))),
+            _ => whole,
+        }
+    }
+
+    fn layout(random: &mut Rng) -> Layout {
+        random.choice(Layout::ALL).unwrap_or(Layout::List)
     }
 
     fn any(random: &mut Rng, depth: usize) -> Self {
-        let kind = if depth == 0 { random.u8(7..13) } else { random.u8(..13) };
+        let kind = if depth == 0 { random.u8(5..14) } else { random.u8(..14) };
         let inner = |random: &mut Rng| Box::new(Self::any(random, depth - 1));
         match kind {
             0 => Self::Struct((0..random.usize(1..=3)).map(|_| Self::any(random, depth - 1)).collect()),
-            1 => Self::List(inner(random)),
-            2 => Self::LargeList(inner(random)),
-            3 => Self::View(inner(random)),
-            4 => Self::Fixed(random.i32(0..3), inner(random)),
-            5 => Self::Map(inner(random)),
-            6 => {
+            1 | 2 => Self::List(Self::layout(random), inner(random)),
+            3 => Self::Map(inner(random)),
+            4 => {
                 let mode = if random.bool() {
                     UnionMode::Dense
                 } else {
@@ -59,131 +62,82 @@ impl Shape {
                 };
                 Self::Union(mode, inner(random), inner(random))
             }
-            7 => Self::Integers,
-            8 => Self::Texts,
-            9 => Self::Flags,
-            10 => Self::Decimals,
-            11 => Self::Dictionary,
+            5 => Self::Integers,
+            6 => Self::Texts,
+            7 => Self::Flags,
+            8 => Self::Decimals,
+            9 => Self::Dictionary,
+            10 => Self::Doubles,
+            11 => Self::Days,
+            12 => Self::Uuids,
             _ => Self::Runs,
         }
     }
 
-    /// `rows` values, a fifth of them NULL.
-    pub(super) fn make(&self, random: &mut Rng, rows: usize) -> Documents {
+    /// `rows` values.
+    pub(super) fn make(&self, draw: &mut Draw, rows: usize) -> Column {
         match self {
-            Self::Struct(members) => structs(members, random, rows),
-            Self::List(inner) | Self::LargeList(inner) | Self::View(inner) | Self::Fixed(_, inner) => {
-                self.lists(inner, random, rows)
-            }
-            Self::Map(values) => maps(values, random, rows),
-            Self::Union(mode, one, other) => unions(*mode, [one, other], random, rows),
-            leaf => leaf.leaves(random, rows),
+            Self::Struct(members) => structs(members, draw, rows),
+            Self::List(layout, inner) => lists(*layout, inner, draw, rows),
+            Self::Map(values) => maps(values, draw, rows),
+            Self::Union(mode, one, other) => unions(*mode, [one, other], draw, rows),
+            leaf => leaf.leaves(draw, rows),
         }
     }
 
-    fn leaves(&self, random: &mut Rng, rows: usize) -> Documents {
-        let valid: Vec<bool> = (0..rows).map(|_| random.u8(..) > 50).collect();
-        let numbers: Vec<Option<i64>> = valid.iter().map(|valid| valid.then(|| random.i64(..) >> 20)).collect();
-        let words: Vec<Option<String>> = valid.iter().map(|valid| valid.then(|| text(random))).collect();
-        let shown = |number: &i64| number.to_string();
-        let (array, texts): (ArrayRef, Vec<Option<String>>) = match self {
-            Self::Texts | Self::Dictionary => {
-                let texts = words.iter().map(|word| word.as_deref().map(quoted)).collect();
-                let array: ArrayRef = match self {
-                    Self::Texts => Arc::new(StringViewArray::from_iter(words)),
-                    _ => Arc::new(DictionaryArray::<Int16Type>::from_iter(
-                        words.iter().map(Option::as_deref),
-                    )),
-                };
-                (array, texts)
+    /// Values with the texts of their JSON.
+    fn leaves(&self, draw: &mut Draw, rows: usize) -> Column {
+        match self {
+            Self::Flags => numbers::booleans(draw, rows),
+            Self::Decimals => numbers::decimals::<Decimal128Type>(draw, rows, 20, 3),
+            Self::Doubles => {
+                let mut column = numbers::doubles(draw, rows);
+                for text in column.texts.iter_mut().flatten() {
+                    // JSON has no such numbers, and Postgres writes whole ones without a point.
+                    *text = match text.as_str() {
+                        "NaN" => "\"NaN\"".to_owned(),
+                        "inf" => "\"Infinity\"".to_owned(),
+                        "-inf" => "\"-Infinity\"".to_owned(),
+                        number => number.parse::<f64>().expect("the text of a number").to_string(),
+                    };
+                }
+                column
             }
-            Self::Flags => (
-                Arc::new(BooleanArray::from_iter(numbers.iter().map(|n| n.map(|n| n % 2 == 0)))),
-                numbers.iter().map(|n| n.map(|n| (n % 2 == 0).to_string())).collect(),
-            ),
-            Self::Decimals => {
-                let decimals = Decimal128Array::from_iter(numbers.iter().map(|n| n.map(i128::from)));
-                let show = |n: &i64| {
-                    let sign = if *n < 0 { "-" } else { "" };
-                    format!("{sign}{}.{:03}", n.unsigned_abs() / 1_000, n.unsigned_abs() % 1_000)
-                };
-                (
-                    Arc::new(decimals.with_data_type(DataType::Decimal128(20, 3))),
-                    numbers.iter().map(|n| n.as_ref().map(show)).collect(),
-                )
+            Self::Texts => layouts::strings(draw, rows, &DataType::Utf8View).quoted(),
+            Self::Days => temporal::days(draw, rows).quoted(),
+            Self::Uuids => extensions::uuids(draw, rows).quoted(),
+            Self::Dictionary => {
+                let values = layouts::strings(draw, 20, &DataType::Utf8).quoted();
+                layouts::dictionary::<Int16Type>(draw, rows, values)
             }
             Self::Runs => {
-                // Runs of two rows, the last of one where their number is odd.
-                let ends: Int32Array = (0..rows.div_ceil(2))
-                    .map(|run| Some((2 * run + 2).min(rows) as i32))
-                    .collect();
-                let values = Int64Array::from_iter(numbers.iter().step_by(2).copied());
-                let runs = RunArray::<Int32Type>::try_new(&ends, &values).expect("ascending ends");
-                let texts = (0..rows).map(|row| numbers[row / 2 * 2].as_ref().map(shown)).collect();
-                (Arc::new(runs), texts)
+                let values = numbers::integers::<Int64Type>(draw, rows);
+                layouts::runs::<Int32Type>(draw, rows, &values)
             }
-            _ => (
-                Arc::new(Int64Array::from_iter(numbers.iter().copied())),
-                numbers.iter().map(|n| n.as_ref().map(shown)).collect(),
-            ),
-        };
-        Documents { array, texts }
-    }
-
-    fn lists(&self, inner: &Shape, random: &mut Rng, rows: usize) -> Documents {
-        let nulls = nulls(random, rows);
-        let size = |random: &mut Rng| match self {
-            Self::Fixed(size, _) => *size as usize,
-            _ => random.usize(..4),
-        };
-        let sizes: Vec<usize> = (0..rows).map(|_| size(random)).collect();
-        let total: usize = sizes.iter().sum();
-        let elements = inner.make(random, total);
-        let mut starts: Vec<usize> = sizes
-            .iter()
-            .scan(0, |end, size| Some(std::mem::replace(end, *end + size)))
-            .collect();
-        if let Self::View(_) = self {
-            // Views may lie anywhere, also over each other.
-            starts = sizes.iter().map(|size| random.usize(..=total - size)).collect();
+            _ => numbers::integers::<Int64Type>(draw, rows),
         }
-        let texts = (0..rows).map(|row| {
-            let own = starts[row]..starts[row] + sizes[row];
-            nulls
-                .is_valid(row)
-                .then(|| format!("[{}]", joined(&elements.texts[own])))
-        });
-        let texts = texts.collect();
-        let item = Arc::new(Field::new_list_field(elements.array.data_type().clone(), true));
-        let array: ArrayRef = match self {
-            Self::Fixed(size, _) => Arc::new(
-                FixedSizeListArray::try_new_with_length(item, *size, elements.array, Some(nulls), rows)
-                    .expect("a valid array"),
-            ),
-            Self::View(_) => {
-                let offsets = starts.iter().map(|start| *start as i32).collect();
-                let sizes = sizes.iter().map(|size| *size as i32).collect();
-                Arc::new(ListViewArray::new(item, offsets, sizes, elements.array, Some(nulls)))
-            }
-            Self::LargeList(_) => Arc::new(LargeListArray::new(
-                item,
-                OffsetBuffer::from_lengths(sizes),
-                elements.array,
-                Some(nulls),
-            )),
-            _ => Arc::new(ListArray::new(
-                item,
-                OffsetBuffer::from_lengths(sizes),
-                elements.array,
-                Some(nulls),
-            )),
-        };
-        Documents { array, texts }
     }
 }
 
-fn nulls(random: &mut Rng, rows: usize) -> NullBuffer {
-    (0..rows).map(|_| random.u8(..) > 50).collect::<Vec<bool>>().into()
+impl Column {
+    /// The texts as JSON strings.
+    fn quoted(mut self) -> Self {
+        self.texts.iter_mut().flatten().for_each(|text| *text = quoted(text));
+        self
+    }
+}
+
+fn lists(layout: Layout, inner: &Shape, draw: &mut Draw, rows: usize) -> Column {
+    let nulls = draw.validity(rows);
+    let (ranges, total) = layout.cut(draw, rows);
+    let elements = inner.make(draw, total);
+    let texts = ranges
+        .iter()
+        .zip(&nulls)
+        .map(|(range, valid)| valid.then(|| format!("[{}]", joined(&elements.texts[range.clone()]))));
+    let texts = texts.collect();
+    let item = Arc::new(elements.named("item"));
+    Column::new(layout.build(item, elements.array, &ranges, nulls), texts).unasked()
 }
 
 fn quoted(text: &str) -> String {
@@ -195,33 +149,34 @@ fn joined(texts: &[Option<String>]) -> String {
     shown.join(",")
 }
 
-fn structs(members: &[Shape], random: &mut Rng, rows: usize) -> Documents {
-    let nulls = nulls(random, rows);
-    let columns: Vec<Documents> = members.iter().map(|member| member.make(random, rows)).collect();
+fn structs(members: &[Shape], draw: &mut Draw, rows: usize) -> Column {
+    let nulls = draw.validity(rows);
+    let columns: Vec<Column> = members.iter().map(|member| member.make(draw, rows)).collect();
     let texts = (0..rows).map(|row| {
         let member =
-            |(at, column): (usize, &Documents)| format!("\"f{at}\":{}", column.texts[row].as_deref().unwrap_or("null"));
+            |(at, column): (usize, &Column)| format!("\"f{at}\":{}", column.texts[row].as_deref().unwrap_or("null"));
         let members: Vec<String> = columns.iter().enumerate().map(member).collect();
         nulls.is_valid(row).then(|| format!("{{{}}}", members.join(",")))
     });
     let texts = texts.collect();
     let fields = columns.iter().enumerate();
-    let fields: Fields = fields
-        .map(|(at, column)| Field::new(format!("f{at}"), column.array.data_type().clone(), true))
-        .collect();
+    let fields: Fields = fields.map(|(at, column)| column.named(&format!("f{at}"))).collect();
     let arrays = columns.into_iter().map(|column| column.array).collect();
-    Documents {
-        array: Arc::new(StructArray::try_new_with_length(fields, arrays, Some(nulls), rows).expect("one length")),
+    Column::new(
+        Arc::new(StructArray::try_new_with_length(fields, arrays, Some(nulls), rows).expect("one length")),
         texts,
-    }
+    )
+    .unasked()
 }
 
-fn maps(values: &Shape, random: &mut Rng, rows: usize) -> Documents {
-    let nulls = nulls(random, rows);
-    let sizes: Vec<usize> = (0..rows).map(|_| random.usize(..4)).collect();
+fn maps(values: &Shape, draw: &mut Draw, rows: usize) -> Column {
+    let nulls = draw.validity(rows);
+    let sizes: Vec<usize> = (0..rows).map(|_| draw.random.usize(..4)).collect();
     let places = sizes.iter().flat_map(|size| 0..*size);
-    let keys: Vec<String> = places.map(|at| format!("{at} \"{}", random.alphanumeric())).collect();
-    let values = values.make(random, keys.len());
+    let keys: Vec<String> = places
+        .map(|at| format!("{at} \"{}", draw.random.alphanumeric()))
+        .collect();
+    let values = values.make(draw, keys.len());
     let mut start = 0;
     let mut texts = Vec::new();
     for (row, size) in sizes.iter().enumerate() {
@@ -236,15 +191,12 @@ fn maps(values: &Shape, random: &mut Rng, rows: usize) -> Documents {
         texts.push(nulls.is_valid(row).then(|| format!("{{{}}}", entries.join(","))));
         start += size;
     }
-    let fields = Fields::from(vec![
-        Field::new("key", DataType::Utf8, false),
-        Field::new("value", values.array.data_type().clone(), true),
-    ]);
+    let fields = Fields::from(vec![Field::new("key", DataType::Utf8, false), values.named("value")]);
     let keys: ArrayRef = Arc::new(StringArray::from(keys));
     let entries = StructArray::new(fields.clone(), vec![keys, values.array], None);
     let entry = Arc::new(Field::new("entries", DataType::Struct(fields), false));
-    Documents {
-        array: Arc::new(MapArray::new(
+    Column::new(
+        Arc::new(MapArray::new(
             entry,
             OffsetBuffer::from_lengths(sizes),
             entries,
@@ -252,16 +204,17 @@ fn maps(values: &Shape, random: &mut Rng, rows: usize) -> Documents {
             false,
         )),
         texts,
-    }
+    )
+    .unasked()
 }
 
-fn unions(mode: UnionMode, members: [&Shape; 2], random: &mut Rng, rows: usize) -> Documents {
-    let chosen: Vec<usize> = (0..rows).map(|_| random.usize(..2)).collect();
+fn unions(mode: UnionMode, members: [&Shape; 2], draw: &mut Draw, rows: usize) -> Column {
+    let chosen: Vec<usize> = (0..rows).map(|_| draw.random.usize(..2)).collect();
     let count = |member: usize| match mode {
         UnionMode::Dense => chosen.iter().filter(|chosen| **chosen == member).count(),
         UnionMode::Sparse => rows,
     };
-    let children = [0, 1].map(|member| members[member].make(random, count(member)));
+    let children = [0, 1].map(|member| members[member].make(draw, count(member)));
     let mut used = [0; 2];
     let places: Vec<usize> = chosen
         .iter()
@@ -283,14 +236,15 @@ fn unions(mode: UnionMode, members: [&Shape; 2], random: &mut Rng, rows: usize) 
     let fields = [(5_i8, "one"), (2, "other")]
         .into_iter()
         .zip(&children)
-        .map(|((id, name), child)| (id, Arc::new(Field::new(name, child.array.data_type().clone(), true))));
+        .map(|((id, name), child)| (id, Arc::new(child.named(name))));
     let fields: UnionFields = fields.collect();
     let ids: ScalarBuffer<i8> = chosen.iter().map(|member| [5, 2][*member]).collect();
     let offsets: ScalarBuffer<i32> = places.iter().map(|place| *place as i32).collect();
     let offsets = (mode == UnionMode::Dense).then_some(offsets);
     let children = children.map(|child| child.array).to_vec();
-    Documents {
-        array: Arc::new(UnionArray::try_new(fields, ids, offsets, children).expect("a valid union")),
+    Column::new(
+        Arc::new(UnionArray::try_new(fields, ids, offsets, children).expect("a valid union")),
         texts,
-    }
+    )
+    .unasked()
 }
