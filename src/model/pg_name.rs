@@ -1,5 +1,7 @@
 //! Built-in Postgres types by the name that `pg_type.typname` and drivers give them.
 
+use super::geometry::Modifier;
+use super::installed::Installed;
 use super::interval_limit::IntervalLimit;
 use super::money::MoneyForm;
 use super::pg_type::{NumericMod, PgType, TypeHome};
@@ -77,12 +79,18 @@ const SQL_NAMES: &[(&str, &str)] = &[
     ("timestamp with time zone", "timestamptz"),
 ];
 
-/// A type as a driver or `format_type` writes it: a catalog or SQL name of a built-in type or of pgvector's, with its
-/// modifiers, and `[]` or a leading `_` for arrays of it.
+/// A type as a driver or `format_type` writes it, in a database without PostGIS.
+#[cfg(test)]
 pub fn parse(text: &str) -> Option<PgType> {
+    parse_on(&Installed::default(), text)
+}
+
+/// A type as a driver or `format_type` writes it: a catalog or SQL name of a built-in type or of pgvector's, or one of PostGIS'
+/// where there is PostGIS, with its modifiers, and `[]` or a leading `_` for arrays of it.
+pub fn parse_on(has: &Installed, text: &str) -> Option<PgType> {
     let text = text.trim();
     if let Some(element) = text.strip_suffix("[]").or_else(|| text.strip_prefix('_')) {
-        return Some(match parse(element)? {
+        return Some(match parse_on(has, element)? {
             // One array type serves any number of dimensions.
             PgType::Array(inner) => PgType::Array(inner),
             element => PgType::Array(Box::new(element)),
@@ -90,6 +98,9 @@ pub fn parse(text: &str) -> Option<PgType> {
     }
     if let Some(limit) = IntervalLimit::parse(text) {
         return Some(PgType::LimitedInterval(limit));
+    }
+    if let Some(ty) = geometry(has, text) {
+        return Some(ty);
     }
     let Some((before, rest)) = text.split_once('(') else {
         return plain(text);
@@ -99,6 +110,19 @@ pub fn parse(text: &str) -> Option<PgType> {
     let name = format!("{before}{after}");
     let numbers: Option<Vec<i32>> = modifiers.split(',').map(|number| number.trim().parse().ok()).collect();
     modified(plain(name.trim())?, &numbers?)
+}
+
+/// A type of PostGIS, where there is PostGIS. The modifier becomes a part of DDL, so it is written anew.
+pub fn geometry(has: &Installed, text: &str) -> Option<PgType> {
+    let (name, modifier) = match text.split_once('(') {
+        Some((name, rest)) => (name, Some(Modifier::parse(rest.strip_suffix(')')?)?.to_string())),
+        None => (text, None),
+    };
+    match name.trim() {
+        "geometry" => has.geometry(false, modifier),
+        "geography" => has.geometry(true, modifier),
+        _ => None,
+    }
 }
 
 fn plain(name: &str) -> Option<PgType> {
@@ -185,6 +209,7 @@ pub fn names(name: &str, ty: &PgType) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::ident::Ident;
 
     #[test]
     fn a_type_is_read_from_the_names_that_postgres_and_its_drivers_write() {
@@ -229,6 +254,33 @@ mod tests {
         }
         for (_, ty) in BUILTIN {
             assert_eq!(parse(&ty.to_string()).as_ref(), Some(ty), "what we write we read");
+        }
+    }
+
+    #[test]
+    fn a_type_of_postgis_is_read_where_there_is_postgis() {
+        let has = Installed {
+            postgis: Some(Ident::new("gis").unwrap()),
+        };
+        for (text, sql) in [
+            ("geometry", "\"gis\".\"geometry\""),
+            ("geometry(pointz, 4326)", "\"gis\".\"geometry\"(PointZ,4326)"),
+            ("_geography", "\"gis\".\"geography\"[]"),
+            ("geography(Point,4326)[]", "\"gis\".\"geography\"(Point,4326)[]"),
+        ] {
+            assert_eq!(
+                parse_on(&has, text).map(|ty| ty.to_string()).as_deref(),
+                Some(sql),
+                "{text}"
+            );
+            assert_eq!(parse(text), None, "without PostGIS, {text}");
+        }
+        for text in [
+            "geometry(Point,4326",
+            "geometry(Point); drop table t; --)",
+            "geometry()",
+        ] {
+            assert_eq!(parse_on(&has, text), None, "{text}");
         }
     }
 }

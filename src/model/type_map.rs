@@ -7,6 +7,8 @@
 use arrow::datatypes::{DataType, Field};
 
 use super::extension::Extension;
+use super::geoarrow::Georeference;
+use super::installed::Installed;
 use super::options::TypeProfile;
 use super::pg_name;
 use super::pg_type::{NumericMod, PgType, TypeHome};
@@ -23,13 +25,21 @@ pub struct UnmappedType {
     pub why: &'static str,
 }
 
-/// The column type to create for a field.
+/// The column type to create for a field on a server without extensions.
 ///
 /// # Errors
 /// [`UnmappedType`] where the profile has no type for the field.
 pub fn default_type(field: &Field, profile: TypeProfile) -> Result<PgType, UnmappedType> {
+    default_type_on(&Installed::default(), field, profile)
+}
+
+/// The column type to create for a field in a database that has these extensions.
+///
+/// # Errors
+/// [`UnmappedType`] where the profile has no type for the field.
+pub fn default_type_on(has: &Installed, field: &Field, profile: TypeProfile) -> Result<PgType, UnmappedType> {
     let mapped = match profile {
-        TypeProfile::Native => native(field),
+        TypeProfile::Native => native(has, field),
         TypeProfile::Cloudquery => Ok(cloudquery(field)),
     };
     mapped.map_err(|why| UnmappedType {
@@ -42,14 +52,14 @@ pub fn default_type(field: &Field, profile: TypeProfile) -> Result<PgType, Unmap
 /// A reason, or nothing more to say.
 type Mapped = Result<PgType, &'static str>;
 
-fn native(field: &Field) -> Mapped {
+fn native(has: &Installed, field: &Field) -> Mapped {
     match Extension::of(field) {
-        Some(extension) => native_extension(&extension, field),
-        None => native_storage(field.data_type()),
+        Some(extension) => native_extension(has, &extension, field),
+        None => native_storage(has, field.data_type()),
     }
 }
 
-fn native_extension(extension: &Extension, field: &Field) -> Mapped {
+fn native_extension(has: &Installed, extension: &Extension, field: &Field) -> Mapped {
     Ok(match extension {
         Extension::Uuid => PgType::Uuid,
         Extension::Json | Extension::Variant => PgType::Jsonb,
@@ -57,21 +67,28 @@ fn native_extension(extension: &Extension, field: &Field) -> Mapped {
         Extension::TimestampWithOffset => PgType::TimestampTz(None),
         Extension::Inet => PgType::Inet,
         Extension::Mac => PgType::MacAddr,
-        Extension::Wkb => PgType::Bytea,
-        Extension::Wkt => PgType::Text,
+        Extension::Wkb => geometry(has, field).unwrap_or(PgType::Bytea),
+        Extension::Wkt => geometry(has, field).unwrap_or(PgType::Text),
         Extension::VariableShapeTensor => PgType::Jsonb,
         Extension::Opaque { type_name, vendor_name } if vendor_name == "PostgreSQL" => {
-            match pg_name::builtin(type_name) {
+            match pg_name::geometry(has, type_name).or_else(|| pg_name::builtin(type_name)) {
                 // The text of money is one of a locale.
-                Some(PgType::Money(_)) | None => return native_storage(field.data_type()),
+                Some(PgType::Money(_)) | None => return native_storage(has, field.data_type()),
                 Some(ty) => ty,
             }
         }
-        Extension::Opaque { .. } | Extension::FixedShapeTensor { .. } => return native_storage(field.data_type()),
+        Extension::Opaque { .. } | Extension::FixedShapeTensor { .. } => return native_storage(has, field.data_type()),
     })
 }
 
-fn native_storage(data_type: &DataType) -> Mapped {
+/// PostGIS' type, where there is PostGIS and it has a number for the field's CRS.
+fn geometry(has: &Installed, field: &Field) -> Option<PgType> {
+    let reference = Georeference::of(field);
+    reference.srid.ok()?;
+    has.geometry(reference.on_globe, None)
+}
+
+fn native_storage(has: &Installed, data_type: &DataType) -> Mapped {
     Ok(match data_type {
         DataType::Boolean => PgType::Bool,
         DataType::Int8 | DataType::Int16 | DataType::UInt8 => PgType::Int2,
@@ -91,20 +108,20 @@ fn native_storage(data_type: &DataType) -> Mapped {
         DataType::Timestamp(_, None) => PgType::Timestamp(None),
         DataType::Timestamp(_, Some(_)) => PgType::TimestampTz(None),
         DataType::Duration(_) | DataType::Interval(_) => PgType::Interval,
-        DataType::Dictionary(_, values) => return native_storage(values),
-        DataType::RunEndEncoded(_, values) => return native(values),
+        DataType::Dictionary(_, values) => return native_storage(has, values),
+        DataType::RunEndEncoded(_, values) => return native(has, values),
         DataType::List(element)
         | DataType::LargeList(element)
         | DataType::ListView(element)
         | DataType::LargeListView(element)
-        | DataType::FixedSizeList(element, _) => return native_list(element),
+        | DataType::FixedSizeList(element, _) => return native_list(has, element),
         DataType::Struct(_) | DataType::Map(_, _) | DataType::Union(_, _) => PgType::Jsonb,
     })
 }
 
 /// Arrays of arrays may be ragged, which a Postgres array cannot be; JSON can.
-fn native_list(element: &Field) -> Mapped {
-    Ok(match native(element)? {
+fn native_list(has: &Installed, element: &Field) -> Mapped {
+    Ok(match native(has, element)? {
         PgType::Array(_) => PgType::Jsonb,
         PgType::Jsonb if !matches!(Extension::of(element), Some(Extension::Json)) => PgType::Jsonb,
         scalar => PgType::Array(Box::new(scalar)),
@@ -177,4 +194,58 @@ fn is_canonical(field: &Field) -> bool {
 /// A pgvector column for lists of `dimensions` floats.
 pub fn vector(dimensions: u32) -> PgType {
     PgType::Vector(Some(dimensions), TypeHome::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::Metadata;
+
+    use super::*;
+    use crate::model::extension::{METADATA, NAME};
+    use crate::model::ident::Ident;
+
+    fn field(data_type: DataType, name: &str, metadata: &str) -> Field {
+        let mut keys = Metadata::default();
+        keys.insert(NAME, name);
+        keys.insert(METADATA, metadata);
+        let mut field = Field::new("g", data_type, true);
+        field.set_metadata(keys);
+        field
+    }
+
+    #[test]
+    fn geometries_are_postgis_own_where_there_is_postgis_and_a_number_for_their_crs() {
+        let has = Installed {
+            postgis: Some(Ident::new("gis").unwrap()),
+        };
+        let opaque = r#"{"type_name": "geography", "vendor_name": "PostgreSQL"}"#;
+        let nameless = r#"{"crs": "mine"}"#;
+        let wkb = |metadata| field(DataType::Binary, "geoarrow.wkb", metadata);
+        let wkt = |metadata| field(DataType::Utf8View, "geoarrow.wkt", metadata);
+        let list = |element: Field| Field::new_list("g", element, true);
+        for (field, with, without) in [
+            (wkb(""), r#""gis"."geometry""#, "bytea"),
+            (wkt(r#"{"crs": "EPSG:3857"}"#), r#""gis"."geometry""#, "text"),
+            (wkb(r#"{"edges": "spherical"}"#), r#""gis"."geography""#, "bytea"),
+            (wkb(nameless), "bytea", "bytea"),
+            (wkt(nameless), "text", "text"),
+            (list(wkb("")), r#""gis"."geometry"[]"#, "bytea[]"),
+            (
+                field(DataType::Binary, "arrow.opaque", opaque),
+                r#""gis"."geography""#,
+                "bytea",
+            ),
+            (field(DataType::Binary, "geoarrow.other", ""), "bytea", "bytea"),
+        ] {
+            let made = |has: &Installed, profile| default_type_on(has, &field, profile).unwrap().to_string();
+            assert_eq!(made(&has, TypeProfile::Native), with, "{field:?}");
+            assert_eq!(made(&Installed::default(), TypeProfile::Native), without, "{field:?}");
+            let plain = made(&Installed::default(), TypeProfile::Cloudquery);
+            assert_eq!(
+                made(&has, TypeProfile::Cloudquery),
+                plain,
+                "the Go plugin knows no PostGIS"
+            );
+        }
+    }
 }

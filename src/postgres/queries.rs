@@ -8,6 +8,9 @@ pub const CATALOG_TABLE: &str = include_str!("../../sql/catalog/table.sql");
 /// Size of a table, for changes that rewrite it.
 pub const CATALOG_DEPTH: &str = include_str!("../../sql/catalog/depth.sql");
 
+/// Extensions whose types columns are created with.
+pub const CATALOG_INSTALLED: &str = include_str!("../../sql/catalog/installed.sql");
+
 /// Waits for a table's migration lock.
 pub const MIGRATE_TAKE_TURN: &str = include_str!("../../sql/migrate/take_turn.sql");
 

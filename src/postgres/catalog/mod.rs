@@ -1,6 +1,7 @@
-//! Reads one table from `pg_catalog` in one round trip. Runs `sql/catalog`; decides nothing.
+//! Reads one table from `pg_catalog` in one round trip, and what else its columns depend on. Runs `sql/catalog`; decides nothing.
 
 mod depth;
+mod installed;
 mod raw;
 mod types;
 
@@ -19,6 +20,7 @@ use super::queries;
 use crate::model::ident::{Ident, TableName};
 
 pub use self::depth::read_depth;
+pub use self::installed::read_installed;
 
 /// Why the catalog could not be read.
 #[derive(Debug, thiserror::Error)]

@@ -71,6 +71,12 @@ pub enum CellReason {
     /// Text that is not a value of the type.
     #[error("the text is not {0}")]
     NotA(&'static str),
+    /// Bytes that are no geometry.
+    #[error("the bytes are not well-known binary: {0}")]
+    NotWkb(&'static str),
+    /// A geometry that the column, or PostGIS, does not keep as it is.
+    #[error("{0}")]
+    Geometry(&'static str),
     /// Text that is none of an enum's labels.
     #[error("the text is not a label of the enum")]
     UnknownLabel,
@@ -108,6 +114,8 @@ impl CellReason {
             Self::NulByte => "22021",
             Self::TooLong { .. } => "22001",
             Self::NotA(_) | Self::UnknownLabel => "22P02",
+            Self::NotWkb(_) => "22P03",
+            Self::Geometry(_) => "22023",
             Self::NullInside(_) => "22004",
             Self::Ragged => "2202E",
             Self::FieldTooLarge(_) => "54000",

@@ -55,7 +55,7 @@ pub(crate) fn plan(source: &Source<'_>, target: &PgType, options: &EncodeOptions
         PgType::Bit(_) | PgType::VarBit(_) => types::bits::plan(source, target),
         PgType::Vector(_, _) | PgType::HalfVec(_, _) | PgType::SparseVec(_, _) => types::vector::plan(source, target),
         PgType::Hstore(_) => types::hstore::plan(source, options),
-        PgType::Geometry(_, _) | PgType::Geography(_, _) => types::geometry::plan(source),
+        PgType::Geometry(_, _) | PgType::Geography(_, _) => types::geometry::plan(source, target),
         PgType::Point | PgType::Line | PgType::Lseg | PgType::Box | PgType::Path | PgType::Polygon | PgType::Circle => {
             types::geometric::plan(source, target)
         }
@@ -78,7 +78,8 @@ fn keeps_meaning(extension: Option<&Extension>, target: &PgType) -> bool {
             PgType::Text | PgType::Varchar(_) | PgType::Bpchar(_) | PgType::Citext(_) | PgType::Domain(_)
         );
     match extension {
-        Some(Extension::Json | Extension::Wkt) => as_text,
+        Some(Extension::Json) => as_text,
+        Some(Extension::Wkt) => as_text || matches!(target, PgType::Geometry(_, _) | PgType::Geography(_, _)),
         // As it is, a variant is a row of two binaries.
         Some(Extension::Variant) => as_text || matches!(target, PgType::Composite(_)),
         Some(Extension::Bool8) => as_text || target == &PgType::Bool,

@@ -31,6 +31,11 @@ impl<'a> Source<'a> {
         is_text(self.data_type)
     }
 
+    /// The field as it was declared, whatever storage is looked at.
+    pub(crate) fn declared(&self) -> &Field {
+        self.field
+    }
+
     /// A field of this type with the metadata that gives it its meaning.
     pub(crate) fn field(&self) -> Field {
         self.field.clone().with_data_type(self.data_type.clone())

@@ -41,7 +41,8 @@ impl PgDestination {
             performance_indexes: self.performance_indexes || command.performance_indexes,
             ..Policy::default()
         };
-        let mut wish = Wish::of_command(command, policy.with_rules(&command.rules))?;
+        let has = self.installed(&command.schema, command.profile).await?;
+        let mut wish = Wish::of_command(command, policy.with_rules(&command.rules), &has)?;
         if command.for_load.is_none() {
             wish.policy.needs_key = !wish.wanted.primary_key.is_empty();
         }

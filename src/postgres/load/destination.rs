@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arrow::datatypes::Schema;
+
 use super::atomic::{AtomicLoad, FinishedLoad};
 use super::batch::BatchLoad;
 use super::lost::end_lost;
@@ -16,15 +18,16 @@ use super::session::{SessionLimits, session_setup};
 use super::shared::Shared;
 use super::stream::{self, Writer};
 use super::transaction::begin;
-use super::wish::Wish;
+use super::wish::{Wish, depends_on_installed};
 use crate::config::{Config, Pooler, Source};
 use crate::ingest::ports::{Load, StreamName, StreamState};
 use crate::ingest::request::{LoadOptions, LoadRequest};
 use crate::model::caller::Caller;
 use crate::model::ident::{Ident, TableName};
+use crate::model::installed::Installed;
 use crate::model::migration::MigrationReport;
-use crate::model::options::{BadRowPolicy, CommitMode, WriteMode};
-use crate::postgres::catalog::read_table;
+use crate::model::options::{BadRowPolicy, CommitMode, TypeProfile, WriteMode};
+use crate::postgres::catalog::{read_installed, read_table};
 use crate::postgres::connect::{ConnectPlan, Connector};
 use crate::postgres::copy::CopyPlan;
 use crate::postgres::embed::PgEmbedStore;
@@ -160,7 +163,8 @@ impl PgDestination {
     }
 
     async fn open_table_at_last(&self, request: &LoadRequest) -> Result<Opened, Error> {
-        let wish = Wish::of(request, self.policy(&request.options))?;
+        let has = self.installed(&request.schema, request.options.type_profile).await?;
+        let wish = Wish::of(request, self.policy(&request.options), &has)?;
         let accepts = wish.accepts();
         let migrate = self.migrate_request(request, &wish, &accepts);
         let mut connection = self.connections.get().await?;
@@ -198,7 +202,8 @@ impl PgDestination {
 
     /// Plans again for a table that changed; one that is gone stays gone.
     pub(super) async fn open_existing(&self, request: &LoadRequest) -> Result<Arc<Plan>, Error> {
-        let wish = Wish::of(request, self.policy(&request.options))?;
+        let has = self.installed(&request.schema, request.options.type_profile).await?;
+        let wish = Wish::of(request, self.policy(&request.options), &has)?;
         let accepts = wish.accepts();
         let migrate = self.migrate_request(request, &wish, &accepts);
         let mut connection = self.connections.get().await?;
@@ -215,6 +220,16 @@ impl PgDestination {
             Some((table, _)) => Ok(Arc::new(self.plan(&connection, request, &wish, &table).await?)),
             None => Err(dropped(&found.name)),
         }
+    }
+
+    /// What the database has beyond a bare server, asked only where a column's type may depend on it.
+    pub(super) async fn installed(&self, schema: &Schema, profile: TypeProfile) -> Result<Installed, Error> {
+        if !depends_on_installed(schema, profile) {
+            return Ok(Installed::default());
+        }
+        let connection = self.connections.get().await?;
+        let found = read_installed(connection.client()).await;
+        found.map_err(|error| Error::Migrate(Box::new(error.into())))
     }
 
     fn migrate_request<'a>(

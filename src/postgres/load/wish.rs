@@ -5,12 +5,14 @@ use arrow::datatypes::{Field, Schema};
 use crate::ingest::request::LoadRequest;
 use crate::model::command::MigrateCommand;
 use crate::model::extension::PG_TYPE_KEYS;
+use crate::model::geoarrow;
 use crate::model::ident::Ident;
+use crate::model::installed::Installed;
 use crate::model::options::{NulBytes, TypeProfile};
 use crate::model::pg_name;
 use crate::model::pg_type::PgType;
 use crate::model::table::{TableShape, TargetColumn};
-use crate::model::type_map::{UnmappedType, default_type};
+use crate::model::type_map::{UnmappedType, default_type_on};
 use crate::model::wanted::{WantedOptions, wanted_table};
 use crate::postgres::copy::{CopyPlan, EncodeOptions, PlanError};
 use crate::postgres::error::Error;
@@ -24,34 +26,44 @@ pub(super) struct Wish<'a> {
     schema: &'a Schema,
 }
 
+/// Whether what a stream asks for depends on what its database has.
+pub(super) fn depends_on_installed(schema: &Schema, profile: TypeProfile) -> bool {
+    profile == TypeProfile::Native && schema.fields().iter().any(|field| geoarrow::concerns(field))
+}
+
 impl<'a> Wish<'a> {
-    /// The shape that the stream asks for.
-    pub(super) fn of(request: &'a LoadRequest, policy: Policy) -> Result<Self, Error> {
+    /// The shape that the stream asks for in a database that has these extensions.
+    pub(super) fn of(request: &'a LoadRequest, policy: Policy, has: &Installed) -> Result<Self, Error> {
         let options = &request.options;
-        let key = options.primary_key.clone();
-        Self::new(&request.schema, options.type_profile, key, options.nul_bytes, policy)
+        let wanted = WantedOptions {
+            profile: options.type_profile,
+            primary_key: options.primary_key.clone(),
+        };
+        Self::new(&request.schema, &wanted, options.nul_bytes, policy, has)
     }
 
     /// The shape that a command asks for.
-    pub(super) fn of_command(command: &'a MigrateCommand, policy: Policy) -> Result<Self, Error> {
-        let key = command.primary_key.clone();
-        Self::new(&command.schema, command.profile, key, NulBytes::default(), policy)
+    pub(super) fn of_command(command: &'a MigrateCommand, policy: Policy, has: &Installed) -> Result<Self, Error> {
+        let wanted = WantedOptions {
+            profile: command.profile,
+            primary_key: command.primary_key.clone(),
+        };
+        Self::new(&command.schema, &wanted, NulBytes::default(), policy, has)
     }
 
     fn new(
         schema: &'a Schema,
-        profile: TypeProfile,
-        primary_key: Option<Vec<String>>,
+        wanted: &WantedOptions,
         nul_bytes: NulBytes,
         policy: Policy,
+        has: &Installed,
     ) -> Result<Self, Error> {
-        let wanted = WantedOptions { profile, primary_key };
         let encode = EncodeOptions {
             nul_bytes,
-            type_profile: profile,
+            type_profile: wanted.profile,
         };
         Ok(Self {
-            wanted: wanted_table(schema, &wanted, &|field| column_type(field, &encode))?,
+            wanted: wanted_table(schema, wanted, &|field| column_type(has, field, &encode))?,
             encode,
             policy,
             schema,
@@ -69,13 +81,13 @@ impl<'a> Wish<'a> {
 
 /// The type of the column that is created for a field: the one that it was read from, where its metadata name one that
 /// takes it, else the type map's. The Go plugin knows no such names.
-fn column_type(field: &Field, options: &EncodeOptions) -> Result<PgType, UnmappedType> {
-    let default = || default_type(field, options.type_profile);
+fn column_type(has: &Installed, field: &Field, options: &EncodeOptions) -> Result<PgType, UnmappedType> {
+    let default = || default_type_on(has, field, options.type_profile);
     let named = PG_TYPE_KEYS.iter().find_map(|key| field.metadata().get(key));
     let Some(named) = named.filter(|_| options.type_profile == TypeProfile::Native) else {
         return default();
     };
-    match pg_name::parse(named) {
+    match pg_name::parse_on(has, named) {
         Some(ty) if can_encode(field, &ty, options).is_ok() => Ok(ty),
         _ => default(),
     }

@@ -85,6 +85,11 @@ fn holds(wanted: &PgType, found: &PgType) -> bool {
             wanted.name == found.name && wanted.labels.iter().all(|label| found.labels.contains(label))
         }
         (PgType::Array(wanted), PgType::Array(found)) => holds(wanted, found),
+        // What a column of PostGIS' takes is the encoder's to say. Well-known binary and text are kept in columns of before PostGIS.
+        (
+            PgType::Geometry(_, _) | PgType::Geography(_, _),
+            PgType::Geometry(_, _) | PgType::Geography(_, _) | PgType::Bytea | PgType::Text,
+        ) => true,
         _ => false,
     }
 }

@@ -9,6 +9,8 @@ pub(crate) mod fulltext;
 mod interval;
 mod network;
 mod pairs;
+pub(crate) mod wkb;
+pub(crate) mod wkt;
 
 pub(crate) use datetime::{date, time, time_with_zone, timestamp};
 pub(crate) use interval::interval;

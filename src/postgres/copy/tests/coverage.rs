@@ -8,8 +8,8 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
 
 use super::{
-    containers, docs, documents, encoded, extensions, field, literals, nested, numeric, scalars, structured, temporal,
-    variants,
+    containers, docs, documents, encoded, extensions, field, geometry, literals, nested, numeric, scalars, structured,
+    temporal, variants,
 };
 use crate::model::extension;
 use crate::model::options::TypeProfile;
@@ -38,6 +38,7 @@ fn seen() -> Vec<(Field, PgType)> {
         documents::CHECKS,
         encoded::CHECKS,
         extensions::CHECKS,
+        geometry::CHECKS,
         literals::CHECKS,
         nested::CHECKS,
         numeric::CHECKS,

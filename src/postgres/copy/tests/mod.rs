@@ -10,6 +10,7 @@ mod docs;
 mod documents;
 mod encoded;
 mod extensions;
+mod geometry;
 mod literals;
 mod nested;
 mod numeric;

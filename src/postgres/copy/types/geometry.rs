@@ -1,20 +1,63 @@
-//! PostGIS `geometry` and `geography`: well-known binary, as the type's own receive function reads it.
+//! PostGIS `geometry` and `geography`: the extended well-known binary that PostGIS itself sends, from binaries of either
+//! form and, where a field says that it is such, from well-known text.
+//!
+//! A value has the SRID of its field's CRS, else its own, else the column's. Which of them differ is found before any row
+//! where the types say so, and per row else.
 
-use arrow::array::{BinaryArray, BinaryViewArray, FixedSizeBinaryArray, LargeBinaryArray};
-use arrow::datatypes::DataType;
-
-use super::text::copied;
-use crate::postgres::copy::cells::AnyBytes;
-use crate::postgres::copy::column::Planned;
+use crate::model::extension::{Extension, is_binary};
+use crate::model::geoarrow::Georeference;
+use crate::model::geometry::Modifier;
+use crate::model::pg_type::PgType;
+use crate::postgres::copy::cells::{Binaries, from_text};
+use crate::postgres::copy::column::{Planned, rendered};
 use crate::postgres::copy::error::Refused;
+use crate::postgres::copy::parse::wkb::{self, Rule};
+use crate::postgres::copy::parse::wkt;
 use crate::postgres::copy::source::Source;
 
-pub(in crate::postgres::copy) fn plan(source: &Source<'_>) -> Planned {
-    match source.data_type {
-        DataType::Binary => copied::<BinaryArray, _>(None, AnyBytes),
-        DataType::LargeBinary => copied::<LargeBinaryArray, _>(None, AnyBytes),
-        DataType::BinaryView => copied::<BinaryViewArray, _>(None, AnyBytes),
-        DataType::FixedSizeBinary(_) => copied::<FixedSizeBinaryArray, _>(None, AnyBytes),
-        _ => Err(Refused::NoRule),
+pub(in crate::postgres::copy) fn plan(source: &Source<'_>, target: &PgType) -> Planned {
+    let (PgType::Geometry(modifier, _) | PgType::Geography(modifier, _)) = target else {
+        return Err(Refused::NoRule);
+    };
+    let is_wkt = source.is_text() && source.extension == Some(Extension::Wkt);
+    if !is_wkt && !is_binary(source.data_type) {
+        return Err(Refused::NoRule);
+    }
+    let rule = Rule {
+        srid: Georeference::of(source.declared()).srid.map_err(Refused::Because)?,
+        column: column(modifier.as_deref())?,
+        on_globe: matches!(target, PgType::Geography(_, _)),
+    };
+    let expected = rule.column.map_or(0, |column| column.srid);
+    if rule.srid != 0 && expected != 0 && rule.srid != expected {
+        return Err(Refused::Because(format!(
+            "its CRS has the SRID {} and the column {expected}: transform the coordinates, or send the field with the column's \
+             CRS or without one if they are of that",
+            rule.srid
+        )));
+    }
+    if is_wkt {
+        return from_text(move |text, out| {
+            let mut binary = Vec::new();
+            wkt::binary(text, &mut binary)?;
+            wkb::extended(&binary, &rule, out)
+        });
+    }
+    Ok(Box::new(move |array| {
+        let bytes = Binaries::of(array)?;
+        Ok(rendered(array.nulls(), move |row, out| {
+            wkb::extended(bytes.get(row), &rule, out)
+        }))
+    }))
+}
+
+/// The column's modifier, where it has one.
+fn column(modifier: Option<&str>) -> Result<Option<Modifier>, Refused> {
+    let Some(text) = modifier else {
+        return Ok(None);
+    };
+    match Modifier::parse(text) {
+        Some(modifier) => Ok(Some(modifier)),
+        None => Err(Refused::Because(format!("the type modifier ({text}) is not known"))),
     }
 }

@@ -21,6 +21,10 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, target: &PgType) -> O
     let mut fits = target;
     loop {
         match fits {
+            // PostGIS changes some of the bytes that it reads; what it sent is none of those.
+            PgType::Geometry(_, _) | PgType::Geography(_, _) if pg_name::names(type_name, fits) => {
+                return Some(super::geometry::plan(source, fits));
+            }
             _ if pg_name::names(type_name, fits) => return Some(super::bytea::plan(source)),
             PgType::Domain(domain) => fits = &domain.base,
             _ => break,

@@ -1,6 +1,7 @@
 //! The widening table, case by case.
 
 use super::*;
+use crate::model::pg_type::TypeHome;
 
 fn numeric(precision: u16, scale: i16) -> PgType {
     PgType::Numeric(Some(NumericMod { precision, scale }))
@@ -89,4 +90,18 @@ fn cloudquery_takes_as_one_what_the_go_plugin_takes_as_one() {
     assert_eq!(fit(PgType::Jsonb, PgType::Json), Fit::Holds);
     assert_eq!(fit(PgType::Inet, PgType::Cidr), Fit::Holds);
     assert_eq!(fit(PgType::Text, PgType::Bool), Fit::Differs);
+}
+
+#[test]
+fn columns_of_postgis_and_those_of_before_it_stay_as_they_are() {
+    let point = || PgType::Geometry(Some("Point,4326".to_owned()), TypeHome::default());
+    let plane = || PgType::Geometry(None, TypeHome::default());
+    let globe = || PgType::Geography(None, TypeHome::default());
+    for wanted in [plane(), globe()] {
+        for found in [plane(), globe(), point(), PgType::Bytea, PgType::Text] {
+            assert_eq!(native(&wanted, &found), Fit::Holds, "{wanted} in {found}");
+        }
+        // Without PostGIS, or without an SRID, bytes are wanted: what a geometry takes is the encoder's to say.
+        assert_eq!(native(&PgType::Bytea, &wanted), Fit::Differs);
+    }
 }
