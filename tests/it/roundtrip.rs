@@ -13,6 +13,7 @@ mod layouts;
 mod lists;
 mod numbers;
 pub(crate) mod read_back;
+mod rendered;
 mod temporal;
 
 use arrow::array::RecordBatch;
@@ -183,12 +184,24 @@ pub(crate) async fn expect(
     columns: &[Column],
     position: i64,
 ) {
+    expect_as(database, table, targets, columns, position, str::to_owned).await;
+}
+
+/// Inserts what `made` makes of values of the types of `targets`.
+async fn expect_as(
+    database: &Database,
+    table: &str,
+    targets: &[TargetColumn],
+    columns: &[Column],
+    position: i64,
+    made: impl Fn(&str) -> String,
+) {
     let rows = columns.first().map_or(0, |column| column.texts.len());
     let numbers: Vec<i64> = (position..position + rows as i64).collect();
     let names: Vec<String> = targets.iter().map(|target| target.name.to_string()).collect();
     let casts: Vec<String> = targets
         .iter()
-        .map(|target| format!("t.{}::{}", target.name, target.ty))
+        .map(|target| made(&format!("t.{}::{}", target.name, target.ty)))
         .collect();
     let parameters: String = (0..columns.len()).map(|at| format!(", ${}::text[]", at + 2)).collect();
     let (casts, listed) = (casts.join(", "), names.join(", "));

@@ -25,8 +25,41 @@ pub(crate) enum Shape {
     Runs,
     Struct(Vec<Shape>),
     List(Layout, Box<Shape>),
-    Map(Box<Shape>),
+    Map(Keys, Box<Shape>),
     Union(UnionMode, Box<Shape>, Box<Shape>),
+}
+
+/// What the keys of a map are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Keys {
+    Texts,
+    Integers,
+    Dictionary,
+}
+
+impl Keys {
+    fn any(random: &mut Rng) -> Self {
+        random
+            .choice([Self::Texts, Self::Integers, Self::Dictionary])
+            .unwrap_or(Self::Texts)
+    }
+
+    /// Keys that differ where their places do, and their texts.
+    fn make(self, random: &mut Rng, places: impl Iterator<Item = usize>) -> (ArrayRef, Vec<String>) {
+        if let Self::Integers = self {
+            let keys: Vec<i64> = places.map(|at| random.i64(..) >> 8 << 2 | at as i64).collect();
+            let texts = keys.iter().map(i64::to_string).collect();
+            return (Arc::new(Int64Array::from(keys)), texts);
+        }
+        let texts: Vec<String> = places.map(|at| format!("{at} \"{}", random.alphanumeric())).collect();
+        let keys: ArrayRef = match self {
+            Self::Dictionary => Arc::new(DictionaryArray::<Int16Type>::from_iter(
+                texts.iter().map(String::as_str),
+            )),
+            _ => Arc::new(StringArray::from(texts.clone())),
+        };
+        (keys, texts)
+    }
 }
 
 impl Shape {
@@ -35,8 +68,13 @@ impl Shape {
         let mut random = Rng::with_seed(seed);
         let members = random.usize(1..=2);
         let whole = Self::Struct((0..members).map(|_| Self::any(&mut random, 3)).collect());
-        match random.u8(..4) {
-            0 => Self::Map(Box::new(whole)),
+        match random.u8(..5) {
+            0 => Self::Map(Keys::any(&mut random), Box::new(whole)),
+            4 => {
+                // Arrays of arrays are no Postgres array.
+                let inner = Self::List(Self::layout(&mut random), Box::new(Self::any(&mut random, 1)));
+                Self::List(Self::layout(&mut random), Box::new(inner))
+            }
             1 => Self::List(Self::layout(&mut random), Box::new(whole)),
             2 => Self::Union(UnionMode::Dense, Box::new(whole), Box::new(Self::any(&mut random, 2))),
             _ => whole,
@@ -53,7 +91,7 @@ impl Shape {
         match kind {
             0 => Self::Struct((0..random.usize(1..=3)).map(|_| Self::any(random, depth - 1)).collect()),
             1 | 2 => Self::List(Self::layout(random), inner(random)),
-            3 => Self::Map(inner(random)),
+            3 => Self::Map(Keys::any(random), inner(random)),
             4 => {
                 let mode = if random.bool() {
                     UnionMode::Dense
@@ -79,7 +117,7 @@ impl Shape {
         match self {
             Self::Struct(members) => structs(members, draw, rows),
             Self::List(layout, inner) => lists(*layout, inner, draw, rows),
-            Self::Map(values) => maps(values, draw, rows),
+            Self::Map(keys, values) => maps(*keys, values, draw, rows),
             Self::Union(mode, one, other) => unions(*mode, [one, other], draw, rows),
             leaf => leaf.leaves(draw, rows),
         }
@@ -169,13 +207,10 @@ fn structs(members: &[Shape], draw: &mut Draw, rows: usize) -> Column {
     .unasked()
 }
 
-fn maps(values: &Shape, draw: &mut Draw, rows: usize) -> Column {
+fn maps(keys: Keys, values: &Shape, draw: &mut Draw, rows: usize) -> Column {
     let nulls = draw.validity(rows);
     let sizes: Vec<usize> = (0..rows).map(|_| draw.random.usize(..4)).collect();
-    let places = sizes.iter().flat_map(|size| 0..*size);
-    let keys: Vec<String> = places
-        .map(|at| format!("{at} \"{}", draw.random.alphanumeric()))
-        .collect();
+    let (keys, names) = keys.make(&mut draw.random, sizes.iter().flat_map(|size| 0..*size));
     let values = values.make(draw, keys.len());
     let mut start = 0;
     let mut texts = Vec::new();
@@ -183,7 +218,7 @@ fn maps(values: &Shape, draw: &mut Draw, rows: usize) -> Column {
         let entry = |at: usize| {
             format!(
                 "{}:{}",
-                quoted(&keys[at]),
+                quoted(&names[at]),
                 values.texts[at].as_deref().unwrap_or("null")
             )
         };
@@ -191,8 +226,10 @@ fn maps(values: &Shape, draw: &mut Draw, rows: usize) -> Column {
         texts.push(nulls.is_valid(row).then(|| format!("{{{}}}", entries.join(","))));
         start += size;
     }
-    let fields = Fields::from(vec![Field::new("key", DataType::Utf8, false), values.named("value")]);
-    let keys: ArrayRef = Arc::new(StringArray::from(keys));
+    let fields = Fields::from(vec![
+        Field::new("key", keys.data_type().clone(), false),
+        values.named("value"),
+    ]);
     let entries = StructArray::new(fields.clone(), vec![keys, values.array], None);
     let entry = Arc::new(Field::new("entries", DataType::Struct(fields), false));
     Column::new(

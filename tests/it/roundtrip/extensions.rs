@@ -121,3 +121,12 @@ pub(super) fn cloudquery_uuids(draw: &mut Draw, rows: usize) -> Column {
     let (array, values) = fixed::<16>(draw, rows);
     Column::texts_of(Arc::new(array), &values, dashed).extended("uuid", "uuid-serialized")
 }
+
+/// CloudQuery's JSON: text in bytes.
+pub(super) fn cloudquery_json(draw: &mut Draw, rows: usize) -> Column {
+    let column = json(draw, rows, &DataType::Utf8);
+    let array = cast(&column.array, &DataType::Binary).expect("text is bytes");
+    Column::new(array, column.texts)
+        .extended("json", "json-serialized")
+        .unasked()
+}

@@ -152,6 +152,20 @@ const FLAT: &[(&str, Make)] = &[
     ("CloudQuery uuid", ext::cloudquery_uuids),
     ("CloudQuery inet", ext::cloudquery_addresses),
     ("CloudQuery mac", ext::cloudquery_macs),
+    ("CloudQuery json", ext::cloudquery_json),
+    ("geoarrow.wkb", |d, n| {
+        lay::binaries(d, n, &DataType::LargeBinary).extended("geoarrow.wkb", "{}")
+    }),
+    ("geoarrow.wkt", |d, n| {
+        lay::strings(d, n, &DataType::Utf8View).extended("geoarrow.wkt", "{}")
+    }),
+    ("arrow.opaque of another system", |d, n| {
+        let parameters = "{\"type_name\":\"inet\",\"vendor_name\":\"another\"}";
+        lay::strings(d, n, &DataType::LargeUtf8).extended("arrow.opaque", parameters)
+    }),
+    ("an unknown extension", |d, n| {
+        num::integers::<UInt16Type>(d, n).extended("example.meters", "m")
+    }),
     // Not as a value of a dictionary or of runs: keep it last.
     ("null", lay::nothing),
 ];
@@ -203,7 +217,7 @@ impl Kind {
             };
             Self::List(Layout::ALL[n], Box::new(inner))
         });
-        let documents = (0..16).map(|seed| Self::Document(Box::new(Shape::of(seed))));
+        let documents = (0..32).map(|seed| Self::Document(Box::new(Shape::of(seed))));
         flat.chain(late)
             .chain(tensors)
             .chain(dictionaries)

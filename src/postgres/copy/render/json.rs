@@ -52,7 +52,7 @@ pub(crate) fn json(field: &Field, array: &ArrayRef, style: Style) -> Result<Writ
         DataType::Union(_, _) => union(array, style)?,
         DataType::Dictionary(_, _) | DataType::RunEndEncoded(_, _) => return unfolded(field, array, style),
         other => match element_field(other) {
-            Some(element) => list(element, array, style)?,
+            Some(element) => list(element, array, style, lines(field, style))?,
             None => return Err(WrongArray(other.clone())),
         },
     };
@@ -121,16 +121,30 @@ fn object(fields: &arrow::datatypes::Fields, array: &ArrayRef, style: Style) -> 
     }))
 }
 
-fn list(element: &FieldRef, array: &ArrayRef, style: Style) -> Result<Write, WrongArray> {
+/// Numbers of elements in the lists within a tensor's list, from the outside in: it is written as the array of its shape.
+fn lines(field: &Field, style: Style) -> Vec<usize> {
+    match Extension::of(field) {
+        Some(Extension::FixedShapeTensor { shape }) if style == Style::Native => {
+            let inner = (1..shape.len()).map(|from| shape[from..].iter().product());
+            inner.filter(|elements| *elements > 0).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn list(element: &FieldRef, array: &ArrayRef, style: Style, lines: Vec<usize>) -> Result<Write, WrongArray> {
     let lists = Lists::of(array)?;
     let write = json(element, &lists.elements, style)?;
+    let at_seam = move |at: usize| lines.iter().filter(move |line| at.is_multiple_of(**line)).count();
     Ok(Box::new(move |row, out| {
         out.push(b'[');
         for (at, element) in (lists.starts[row]..lists.starts[row + 1]).enumerate() {
             if at > 0 {
                 out.push(b',');
             }
+            out.extend(std::iter::repeat_n(b'[', at_seam(at)));
             write(element, out)?;
+            out.extend(std::iter::repeat_n(b']', at_seam(at + 1)));
         }
         out.push(b']');
         Ok(())

@@ -133,24 +133,34 @@ pub(super) fn go_duration(array: &ArrayRef) -> Result<(Quoting, Write), WrongArr
     }))
 }
 
-/// ISO 8601 with months, days and seconds, each with its own sign, as Postgres reads it.
+/// ISO 8601 as Postgres writes it (`intervalstyle = iso_8601`), each part with its own sign. Postgres reads a number of
+/// seconds as a double, so that many of them without hours and minutes would come back as others.
 fn put_iso(out: &mut Vec<u8>, months: i32, days: i32, nanoseconds: i128) {
+    const MINUTE: i128 = 60_000_000_000;
+    let (hours, minutes) = (nanoseconds / (60 * MINUTE), nanoseconds / MINUTE % 60);
+    let seconds = nanoseconds % MINUTE;
+    let part = |out: &mut Vec<u8>, number: i128, unit: char| {
+        if number != 0 {
+            put(out, format_args!("{number}{unit}"));
+        }
+    };
     out.push(b'P');
-    if months != 0 {
-        put(out, format_args!("{months}M"));
+    part(out, i128::from(months / 12), 'Y');
+    part(out, i128::from(months % 12), 'M');
+    part(out, i128::from(days), 'D');
+    if nanoseconds != 0 {
+        out.push(b'T');
     }
-    if days != 0 {
-        put(out, format_args!("{days}D"));
-    }
-    if nanoseconds != 0 || (months == 0 && days == 0) {
-        let sign = if nanoseconds < 0 { "-" } else { "" };
-        let (seconds, sub) = (
-            nanoseconds.unsigned_abs() / 1_000_000_000,
-            nanoseconds.unsigned_abs() % 1_000_000_000,
-        );
-        put(out, format_args!("T{sign}{seconds}"));
-        put_fraction(out, sub as i64, 9);
+    part(out, hours, 'H');
+    part(out, minutes, 'M');
+    if seconds != 0 {
+        let sign = if seconds < 0 { "-" } else { "" };
+        put(out, format_args!("{sign}{}", seconds.unsigned_abs() / 1_000_000_000));
+        put_fraction(out, (seconds.unsigned_abs() % 1_000_000_000) as i64, 9);
         out.push(b'S');
+    }
+    if months == 0 && days == 0 && nanoseconds == 0 {
+        out.extend_from_slice(b"T0S");
     }
 }
 
