@@ -16,4 +16,16 @@ select
   '1 year 2 mons -3 days 04:00:00'::interval day to hour as interval_to_hour,
   '-2 years'::interval year as interval_years,
   '5 days 00:07:00'::interval minute as interval_minutes,
-  '00:00:00.125'::interval day to second(3) as interval_to_milli
+  '00:00:00.125'::interval day to second(3) as interval_to_milli,
+  '9223372036854 seconds'::interval as interval_max_seconds,
+  '-9223372036854 seconds'::interval as interval_min_seconds,
+  '9223372036854.775 seconds'::interval as interval_max_millis,
+  '-9223372036854.775 seconds'::interval as interval_min_millis,
+  '-9223372036854.775808 seconds'::interval as interval_min_micros,
+  '9223372036.854775 seconds'::interval as interval_max_nanos,
+  '-9223372036.854775 seconds'::interval as interval_min_nanos,
+  make_interval(months => -2147483648) as interval_min_months,
+  '2147483647 days 2147483.647 seconds'::interval as interval_max_days,
+  '-2147483648 days -2147483.648 seconds'::interval as interval_min_days,
+  '2147483647 months 2147483647 days 9223372036.854775 seconds'::interval as interval_max_parts,
+  '-2147483648 months -2147483648 days -9223372036.854775 seconds'::interval as interval_min_parts

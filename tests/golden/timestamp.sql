@@ -22,4 +22,13 @@ select
   '294276-12-31 23:59:59.999999+00'::timestamptz as timestamptz_last,
   '2024-02-29 12:34:56.789'::timestamp(3) as timestamp3_milli,
   '2024-02-29'::timestamp as timestamp_midnight,
-  '294276-12-31 23:59:59.999'::timestamp as timestamp_last_milli
+  '294276-12-31 23:59:59.999'::timestamp as timestamp_last_milli,
+  '294276-12-31 23:59:59'::timestamp as timestamp_last_second,
+  '1677-09-21 00:12:43.145225'::timestamp as timestamp_first_nano,
+  '2262-04-11 23:47:16.854775'::timestamp as timestamp_last_nano,
+  '294247-01-10 04:00:54.775807'::timestamp as timestamp_last_micro,
+  '294276-12-31 23:59:59+00'::timestamptz as timestamptz_last_second,
+  '1677-09-21 00:12:43.145225+00'::timestamptz as timestamptz_first_nano,
+  '2262-04-11 23:47:16.854775+00'::timestamptz as timestamptz_last_nano,
+  '294247-01-10 04:00:54.775807+00'::timestamptz as timestamptz_last_micro,
+  '294276-12-31 23:59:59.999+00'::timestamptz as timestamptz_last_milli

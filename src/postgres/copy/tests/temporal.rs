@@ -20,6 +20,7 @@ pub(super) const CHECKS: &[fn()] = &[
     timestamps_reach_the_first_and_the_last_instant_of_postgres,
     nanoseconds_are_floored_only_under_the_cloudquery_profile,
     durations_are_intervals_of_microseconds,
+    intervals_are_read_from_the_form_that_documents_have,
     intervals_keep_months_days_and_time_apart,
     intervals_go_into_limited_columns_where_nothing_is_lost,
 ];
@@ -153,24 +154,50 @@ fn timestamps_come_in_every_unit_with_and_without_a_zone() {
 
 #[test]
 fn timestamps_reach_the_first_and_the_last_instant_of_postgres() {
-    let array = TimestampMicrosecondArray::from(vec![-210_866_803_200_000_000]);
-    let source = field(DataType::Timestamp(TimeUnit::Microsecond, None));
-    check(
-        "timestamp",
-        &PgType::Timestamp(None),
-        &source,
-        array,
-        &["timestamp_first"],
-    );
-    let array = TimestampMillisecondArray::from(vec![-210_866_803_200_000, 9_224_318_015_999_999]);
-    let source = field(DataType::Timestamp(TimeUnit::Millisecond, None));
-    check(
-        "timestamp",
-        &PgType::Timestamp(None),
-        &source,
-        array,
-        &["timestamp_first", "timestamp_last_milli"],
-    );
+    const FIRST_SECOND: i64 = -210_866_803_200;
+    // What 64 bits of nanoseconds count lies within, and so does the last microsecond.
+    let whole_nanos = i64::MAX / 1_000 * 1_000;
+    let ends = [
+        (
+            TimeUnit::Second,
+            [FIRST_SECOND, 9_224_318_015_999],
+            ["first", "last_second"],
+        ),
+        (
+            TimeUnit::Millisecond,
+            [FIRST_SECOND * 1_000, 9_224_318_015_999_999],
+            ["first", "last_milli"],
+        ),
+        (
+            TimeUnit::Microsecond,
+            [FIRST_SECOND * 1_000_000, i64::MAX],
+            ["first", "last_micro"],
+        ),
+        (
+            TimeUnit::Nanosecond,
+            [-whole_nanos, whole_nanos],
+            ["first_nano", "last_nano"],
+        ),
+    ];
+    for (unit, values, names) in ends {
+        for (zone, prefix, target) in [
+            (None, "timestamp", PgType::Timestamp(None)),
+            (Some("UTC"), "timestamptz", PgType::TimestampTz(None)),
+        ] {
+            let data_type = DataType::Timestamp(unit, zone.map(Arc::from));
+            let array = cast(&Int64Array::from(values.to_vec()), &data_type).unwrap();
+            let names = names.map(|name| format!("{prefix}_{name}"));
+            let options = EncodeOptions::default();
+            check_with(
+                "timestamp",
+                &target,
+                &field(data_type),
+                array,
+                &[&names[0], &names[1]],
+                &options,
+            );
+        }
+    }
     let exact = TimestampMillisecondArray::from(vec![LEAP * 1_000 + 789]);
     let source = field(DataType::Timestamp(TimeUnit::Millisecond, None));
     check(
@@ -204,19 +231,35 @@ fn durations_are_intervals_of_microseconds() {
                 (90, "interval_second"),
                 (360_000_000, "interval_hours"),
                 (0, "interval_zero"),
+                (9_223_372_036_854, "interval_max_seconds"),
+                (-9_223_372_036_854, "interval_min_seconds"),
             ],
         ),
         (
             TimeUnit::Millisecond,
-            &[(90_000, "interval_second"), (-1_500, "interval_milli")],
+            &[
+                (90_000, "interval_second"),
+                (-1_500, "interval_milli"),
+                (i64::MAX / 1_000, "interval_max_millis"),
+                (-(i64::MAX / 1_000), "interval_min_millis"),
+            ],
         ),
         (
             TimeUnit::Microsecond,
-            &[(1, "interval_micro"), (i64::MAX, "interval_max_micros")],
+            &[
+                (1, "interval_micro"),
+                (i64::MAX, "interval_max_micros"),
+                (i64::MIN, "interval_min_micros"),
+            ],
         ),
         (
             TimeUnit::Nanosecond,
-            &[(1_000, "interval_micro"), (-1_500_000_000, "interval_milli")],
+            &[
+                (1_000, "interval_micro"),
+                (-1_500_000_000, "interval_milli"),
+                (i64::MAX / 1_000 * 1_000, "interval_max_nanos"),
+                (-(i64::MAX / 1_000 * 1_000), "interval_min_nanos"),
+            ],
         ),
     ];
     for (unit, rows) in cases {
@@ -259,11 +302,12 @@ fn intervals_go_into_limited_columns_where_nothing_is_lost() {
 
 #[test]
 fn intervals_keep_months_days_and_time_apart() {
-    let months = IntervalYearMonthArray::from(vec![14, -1, i32::MAX, 0]);
+    let months = IntervalYearMonthArray::from(vec![14, -1, i32::MAX, i32::MIN, 0]);
     let names = &[
         "interval_months",
         "interval_minus_months",
         "interval_max_months",
+        "interval_min_months",
         "interval_zero",
     ];
     check(
@@ -273,8 +317,18 @@ fn intervals_keep_months_days_and_time_apart() {
         months,
         names,
     );
-    let days = IntervalDayTimeArray::from(vec![IntervalDayTime::new(3, -250), IntervalDayTime::new(0, -1_500)]);
-    let names = &["interval_days", "interval_milli"];
+    let days = IntervalDayTimeArray::from(vec![
+        IntervalDayTime::new(3, -250),
+        IntervalDayTime::new(0, -1_500),
+        IntervalDayTime::new(i32::MAX, i32::MAX),
+        IntervalDayTime::new(i32::MIN, i32::MIN),
+    ]);
+    let names = &[
+        "interval_days",
+        "interval_milli",
+        "interval_max_days",
+        "interval_min_days",
+    ];
     check(
         "interval",
         &PgType::Interval,
@@ -285,8 +339,15 @@ fn intervals_keep_months_days_and_time_apart() {
     let mixed = IntervalMonthDayNanoArray::from(vec![
         IntervalMonthDayNano::new(14, -3, 3_723_000_004_000),
         IntervalMonthDayNano::new(0, 3, -250_000_000),
+        IntervalMonthDayNano::new(i32::MAX, i32::MAX, i64::MAX / 1_000 * 1_000),
+        IntervalMonthDayNano::new(i32::MIN, i32::MIN, -(i64::MAX / 1_000 * 1_000)),
     ]);
-    let names = &["interval_mixed", "interval_days"];
+    let names = &[
+        "interval_mixed",
+        "interval_days",
+        "interval_max_parts",
+        "interval_min_parts",
+    ];
     check(
         "interval",
         &PgType::Interval,
@@ -294,4 +355,25 @@ fn intervals_keep_months_days_and_time_apart() {
         mixed,
         names,
     );
+}
+
+#[test]
+fn intervals_are_read_from_the_form_that_documents_have() {
+    let texts = StringArray::from(vec![
+        "P1Y2M-3DT1H2M3.000004S",
+        "PT2562047788H54.775807S",
+        "PT-2562047788H-54.775808S",
+        "P-178956970Y-8M-2147483648DT-2562047H-47M-16.854775S",
+        "P-1M",
+        "PT0S",
+    ]);
+    let names = &[
+        "interval_mixed",
+        "interval_max_micros",
+        "interval_min_micros",
+        "interval_min_parts",
+        "interval_minus_months",
+        "interval_zero",
+    ];
+    check("interval", &PgType::Interval, &field(DataType::Utf8), texts, names);
 }

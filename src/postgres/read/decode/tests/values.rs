@@ -42,7 +42,15 @@ fn every_captured_field_is_read_by_its_default_type() {
         ("timestamp_last", Fault::OutOfRange),
         ("timestamp_last_milli", Fault::OutOfRange),
         ("timestamptz_last", Fault::OutOfRange),
+        ("timestamptz_last_milli", Fault::OutOfRange),
+        ("timestamp_last_second", Fault::OutOfRange),
+        ("timestamptz_last_second", Fault::OutOfRange),
         ("interval_max_micros", Fault::OutOfRange),
+        ("interval_min_micros", Fault::OutOfRange),
+        ("interval_max_millis", Fault::OutOfRange),
+        ("interval_min_millis", Fault::OutOfRange),
+        ("interval_max_seconds", Fault::OutOfRange),
+        ("interval_min_seconds", Fault::OutOfRange),
         ("int4s_bound", Fault::LowerBound(2)),
         ("int4s_matrix", Fault::Dimensions { found: 2, expected: 1 }),
         ("array.int4_matrix", Fault::Dimensions { found: 2, expected: 1 }),
@@ -222,6 +230,28 @@ fn intervals_keep_their_parts_or_are_refused() {
     );
     let duration = as_type(&ty, DataType::Duration(TimeUnit::Second), &golden("interval_second")).unwrap();
     assert_eq!(duration.as_primitive::<DurationSecondType>().value(0), 90);
+    let ends = [
+        (TimeUnit::Second, "seconds", 9_223_372_036_854),
+        (TimeUnit::Millisecond, "millis", i64::MAX / 1_000),
+        (TimeUnit::Microsecond, "micros", i64::MAX),
+        (TimeUnit::Nanosecond, "nanos", i64::MAX / 1_000 * 1_000),
+    ];
+    for (unit, name, last) in ends {
+        let ends = ["max", "min"].map(|end| {
+            let read = as_type(
+                &ty,
+                DataType::Duration(unit),
+                &golden(&format!("interval_{end}_{name}")),
+            )
+            .unwrap();
+            arrow::compute::cast(&read, &DataType::Int64)
+                .unwrap()
+                .as_primitive::<Int64Type>()
+                .value(0)
+        });
+        let first = if unit == TimeUnit::Microsecond { i64::MIN } else { -last };
+        assert_eq!(ends, [last, first], "{unit:?}");
+    }
     assert!(as_type(&ty, DataType::Duration(TimeUnit::Second), &golden("interval_mixed")).is_err());
     let months = as_type(
         &ty,
