@@ -60,7 +60,7 @@ pub(crate) fn targets(columns: &[Column]) -> Vec<TargetColumn> {
 async fn one_case(database: &Database, reader: &Reader, seed: u64) -> usize {
     println!("to run this again set PGFLIGHT_ROUNDTRIP_SEED={seed}");
     let mut random = Rng::with_seed(seed);
-    let kinds: Vec<Kind> = (0..random.usize(1..=8)).map(|_| Kind::any(&mut random)).collect();
+    let kinds: Vec<Kind> = (0..random.usize(1..=12)).map(|_| Kind::any(&mut random)).collect();
     let mut draw = Draw::new(random.u64(..));
     let samples: Vec<Column> = kinds.iter().map(|kind| kind.make(&mut draw, 1)).collect();
     let (schema, targets) = (schema(&samples), targets(&samples));
