@@ -6,6 +6,7 @@
 //! ignored. Where the rows go (table and schema) is not an option. Pure: no I/O, no defaults of its own.
 
 mod choice;
+mod column_types;
 mod migrate;
 mod value;
 
@@ -22,6 +23,7 @@ pub use choice::{
     Acks, BadRowPolicy, ChoiceError, CommitMode, ForcedStrategy, MigrateMode, MigrateRewrite, NulBytes, Nullability,
     PartitionWidth, TypeProfile, WriteMode,
 };
+pub use column_types::ColumnTypes;
 pub use migrate::{CreateOptions, MigrateRules, PartitionBy, Storage};
 use value::OptionValue;
 
@@ -153,6 +155,8 @@ stream_options! {
     nullability: Nullability,
     /// How a table is created that does not exist yet.
     create_table: CreateOptions,
+    /// Types of columns that are created, by their names, where another one is wanted than the type map's.
+    column_types: ColumnTypes,
     /// Key columns, in order: the key of a table that is created, and what `overwrite` matches rows by.
     primary_key: Vec<String>,
     /// All rows of the stream in one transaction, or each chunk in its own.

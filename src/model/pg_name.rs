@@ -80,7 +80,6 @@ const SQL_NAMES: &[(&str, &str)] = &[
 ];
 
 /// A type as a driver or `format_type` writes it, in a database without PostGIS.
-#[cfg(test)]
 pub fn parse(text: &str) -> Option<PgType> {
     parse_on(&Installed::default(), text)
 }

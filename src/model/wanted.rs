@@ -16,7 +16,7 @@ use std::fmt;
 use arrow::datatypes::{Field, Metadata, Schema};
 
 use super::ident::{Ident, IdentError, MAX_IDENT_BYTES};
-use super::options::TypeProfile;
+use super::options::{ColumnTypes, TypeProfile};
 use super::pg_type::PgType;
 use super::table::{ColumnShape, TableShape};
 
@@ -31,6 +31,8 @@ pub struct WantedOptions {
     pub profile: TypeProfile,
     /// Key columns by the stream's options; wins over the schema's metadata. An empty list means no key.
     pub primary_key: Option<Vec<String>>,
+    /// Types by the stream's options; they win over the schema's metadata and the type map.
+    pub column_types: ColumnTypes,
 }
 
 /// Everything that makes a schema unusable.
@@ -105,6 +107,16 @@ pub enum SchemaProblem {
         /// Why, in the type map's words.
         reason: String,
     },
+    /// A type was asked for a column that is not among the fields.
+    #[error(
+        "option \"column_types\" names the column {name:?}, which the stream does not have; its columns are {columns}"
+    )]
+    UnknownTyped {
+        /// The name.
+        name: String,
+        /// The fields' names.
+        columns: String,
+    },
     /// A key column is not among the fields.
     #[error("key column {name:?} is not a column of the stream; its columns are {columns}")]
     UnknownKey {
@@ -166,6 +178,14 @@ pub fn wanted_table<E: fmt::Display>(
             (name, ty) => problems.extend(name.err().into_iter().chain(ty.err())),
         }
     }
+    let unknown = options
+        .column_types
+        .columns()
+        .filter(|name| schema.column_with_name(name).is_none());
+    problems.extend(unknown.map(|name| SchemaProblem::UnknownTyped {
+        name: name.to_owned(),
+        columns: field_names(schema),
+    }));
     let primary_key = key_columns(schema, options, &mut problems);
     let primary_key_name = constraint_name(schema, &mut problems);
     if !problems.is_empty() {

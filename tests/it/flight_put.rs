@@ -1,5 +1,9 @@
 //! Plain Flight DoPut against a real server and a real Postgres: what lands, and what is refused.
 
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, BooleanArray, FixedSizeListArray, Float32Array};
+use arrow::datatypes::Field;
 use serde_json::json;
 use tonic::Code;
 
@@ -246,4 +250,58 @@ async fn readiness_follows_postgres_and_liveness_does_not() {
         "it heals without a restart"
     );
     server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn columns_are_created_with_the_types_that_are_asked_for() {
+    let (database, _server, mut flight) = start().await;
+    database.execute("create extension if not exists vector").await;
+    let pairs = |element: ArrayRef| -> ArrayRef {
+        let item = Arc::new(Field::new_list_field(element.data_type().clone(), true));
+        Arc::new(FixedSizeListArray::new(item, 2, element, None))
+    };
+    let floats = || pairs(Arc::new(Float32Array::from(vec![0.5, -1.0, 0.0, 2.0])));
+    let columns = vec![
+        ("id", longs([1, 2])),
+        ("v", floats()),
+        ("h", floats()),
+        ("s", floats()),
+        ("a", floats()),
+        ("b", pairs(Arc::new(BooleanArray::from(vec![true, false, false, true])))),
+    ];
+    let types = json!({"v": "vector(2)", "h": "halfvec(2)", "s": "sparsevec(2)", "b": "bit(2)", "id": "numeric"});
+    let to = command(json!({"table": "t", "column_types": types}));
+    flight.put(to, &[batch(columns)]).await.unwrap();
+    let made = "select string_agg(format_type(atttypid, atttypmod), ' ' order by attnum) from pg_attribute where attnum > 0 and attrelid = 't'::regclass";
+    assert_eq!(
+        database.value(made).await,
+        "numeric vector(2) halfvec(2) sparsevec(2) real[] bit(2)"
+    );
+    let stored = database
+        .lines("select concat_ws(' ', id, v, h, s, a, b) from t order by id")
+        .await;
+    assert_eq!(
+        stored,
+        [
+            "1 [0.5,-1] [0.5,-1] {1:0.5,2:-1}/2 {0.5,-1} 10",
+            "2 [0,2] [0,2] {2:2}/2 {0,2} 01"
+        ]
+    );
+    for (types, words) in [
+        (
+            json!({"w": "vector(2)"}),
+            "option \"column_types\" names the column \"w\", which the stream does not have",
+        ),
+        (
+            json!({"id": "vector(2)"}),
+            "column \"id\": Int64 cannot be stored exactly in",
+        ),
+        (json!({"id": "vectr(2)"}), "(\"vectr(2)\" of column \"id\" is none)"),
+    ] {
+        let to = command(json!({"table": "other", "column_types": types}));
+        let error = flight.put(to, &[batch(vec![("id", longs([1]))])]).await.unwrap_err();
+        assert_eq!(error.code(), Code::InvalidArgument, "{error:?}");
+        assert!(error.message().contains(words), "{error:?}");
+    }
+    assert_eq!(database.value("select to_regclass('other') is null").await, "t");
 }

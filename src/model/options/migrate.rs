@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::StreamOptions;
 use super::choice::{ForcedStrategy, MigrateRewrite, Nullability, PartitionWidth};
+use super::column_types::ColumnTypes;
 use super::value::OptionValue;
 
 /// What a migration may do, besides its mode.
@@ -21,6 +22,8 @@ pub struct MigrateRules {
     pub nullability: Nullability,
     /// How a table is created.
     pub create_table: CreateOptions,
+    /// Types that are asked for columns.
+    pub column_types: ColumnTypes,
 }
 
 impl StreamOptions {
@@ -31,6 +34,7 @@ impl StreamOptions {
             forced_strategy: self.forced_strategy.unwrap_or_default(),
             nullability: self.nullability.unwrap_or_default(),
             create_table: self.create_table.clone().unwrap_or_default(),
+            column_types: self.column_types.clone().unwrap_or_default(),
         }
     }
 }

@@ -13,7 +13,8 @@ fn text_and_json_set_the_same_options() {
     let from_json = parse(json!({
         "write_mode": "overwrite", "migrate_mode": "off", "migrate_rewrite": "allow",
         "forced_strategy": "keep-old", "nullability": "declared",
-        "create_table": {"unlogged": true, "partition_by": {"column": "at", "every": "month"}}, "primary_key": ["a", "b"], "commit": "batch",
+        "create_table": {"unlogged": true, "partition_by": {"column": "at", "every": "month"}},
+        "column_types": {"e": "vector(3)"}, "primary_key": ["a", "b"], "commit": "batch",
         "stream_id": "s1", "stream_epoch": 3, "acked_seq": 4, "source_name": "src", "sync_time": "2026-01-31T00:00:00Z",
         "version_column": "v", "on_bad_row": "reject", "max_rejects": 7, "reject_values": true, "nul_bytes": "strip",
         "type_profile": "cloudquery", "acks": "progress", "expected_rows": 10, "strict": true, "lanes": 2,
@@ -34,6 +35,7 @@ fn text_and_json_set_the_same_options() {
             "create-table",
             r#"{"unlogged": true, "partition_by": {"column": "at", "every": "month"}}"#,
         ),
+        ("column-types", r#"{"e": "vector(3)"}"#),
         ("primary-key", "a, b"),
         ("commit", "batch"),
         ("stream-id", "s1"),

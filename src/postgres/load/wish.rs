@@ -8,11 +8,11 @@ use crate::model::extension::PG_TYPE_KEYS;
 use crate::model::geoarrow;
 use crate::model::ident::Ident;
 use crate::model::installed::Installed;
-use crate::model::options::{NulBytes, TypeProfile};
+use crate::model::options::{ColumnTypes, NulBytes, TypeProfile};
 use crate::model::pg_name;
 use crate::model::pg_type::PgType;
 use crate::model::table::{TableShape, TargetColumn};
-use crate::model::type_map::{UnmappedType, default_type_on};
+use crate::model::type_map::default_type_on;
 use crate::model::wanted::{WantedOptions, wanted_table};
 use crate::postgres::copy::{CopyPlan, EncodeOptions, PlanError};
 use crate::postgres::error::Error;
@@ -38,6 +38,7 @@ impl<'a> Wish<'a> {
         let wanted = WantedOptions {
             profile: options.type_profile,
             primary_key: options.primary_key.clone(),
+            column_types: options.migrate_rules.column_types.clone(),
         };
         Self::new(&request.schema, &wanted, options.nul_bytes, policy, has)
     }
@@ -47,6 +48,7 @@ impl<'a> Wish<'a> {
         let wanted = WantedOptions {
             profile: command.profile,
             primary_key: command.primary_key.clone(),
+            column_types: command.rules.column_types.clone(),
         };
         Self::new(&command.schema, &wanted, NulBytes::default(), policy, has)
     }
@@ -63,7 +65,9 @@ impl<'a> Wish<'a> {
             type_profile: wanted.profile,
         };
         Ok(Self {
-            wanted: wanted_table(schema, wanted, &|field| column_type(has, field, &encode))?,
+            wanted: wanted_table(schema, wanted, &|field| {
+                column_type(has, field, &wanted.column_types, &encode)
+            })?,
             encode,
             policy,
             schema,
@@ -79,10 +83,13 @@ impl<'a> Wish<'a> {
     }
 }
 
-/// The type of the column that is created for a field: the one that it was read from, where its metadata name one that
-/// takes it, else the type map's. The Go plugin knows no such names.
-fn column_type(has: &Installed, field: &Field, options: &EncodeOptions) -> Result<PgType, UnmappedType> {
-    let default = || default_type_on(has, field, options.type_profile);
+/// The type of the column that is created for a field: the one that is asked for, or that it was read from, where its
+/// metadata name one that takes it, else the type map's. The Go plugin knows no such names.
+fn column_type(has: &Installed, field: &Field, asked: &ColumnTypes, options: &EncodeOptions) -> Result<PgType, String> {
+    if let Some(ty) = asked.get(field.name()) {
+        return can_encode(field, ty, options).map(|()| ty.clone());
+    }
+    let default = || default_type_on(has, field, options.type_profile).map_err(|error| error.to_string());
     let named = PG_TYPE_KEYS.iter().find_map(|key| field.metadata().get(key));
     let Some(named) = named.filter(|_| options.type_profile == TypeProfile::Native) else {
         return default();
