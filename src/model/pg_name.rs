@@ -129,8 +129,8 @@ fn plain(name: &str) -> Option<PgType> {
         // SQL's char is one character long, the type "char" is another.
         "char" => Some(PgType::Bpchar(Some(1))),
         "\"char\"" => Some(PgType::SingleChar),
-        "bit" => Some(PgType::Bit(Some(1))),
-        "\"bit\"" => Some(PgType::Bit(None)),
+        // As `pg_type` has it: Postgres prints the length of a column that was declared as `bit`.
+        "bit" | "\"bit\"" => Some(PgType::Bit(None)),
         "vector" => Some(PgType::Vector(None, TypeHome::default())),
         "halfvec" => Some(PgType::HalfVec(None, TypeHome::default())),
         "sparsevec" => Some(PgType::SparseVec(None, TypeHome::default())),

@@ -20,4 +20,6 @@ select
   '5'::json as number,
   '"x"'::json as string,
   (select to_json(r) from (select array[1.5,-2]::float8[] as data, array[1,2]::int4[] as shape) r) as tensor,
-  (select to_json(r) from (select 1.5::float8 as x, -2::float8 as y) r) as point_xy
+  (select to_json(r) from (select 1.5::float8 as x, -2::float8 as y) r) as point_xy,
+  to_json(array[[1.5,2],[3,4]]::float8[]) as tensor_square,
+  to_json(array[1.5,2,3,4]::float8[]) as tensor_flat

@@ -59,6 +59,10 @@ impl Serialize for ColumnTypes {
 }
 
 impl JsonSchema for ColumnTypes {
+    fn inline_schema() -> bool {
+        true
+    }
+
     fn schema_name() -> Cow<'static, str> {
         "ColumnTypes".into()
     }
@@ -81,7 +85,7 @@ mod tests {
             .iter()
             .map(|name| types.get(name).unwrap().to_string())
             .collect();
-        assert_eq!(shown, ["halfvec(3)", "numeric(10,2)[]", "bit(3)", "time(3)"]);
+        assert_eq!(shown, ["\"halfvec\"(3)", "numeric(10,2)[]", "bit(3)", "time(3)"]);
         assert_eq!(types.get("V"), None);
         let again = serde_json::to_value(&types).unwrap();
         assert_eq!(ColumnTypes::from_json(&again).unwrap(), types);

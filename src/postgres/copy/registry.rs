@@ -27,6 +27,7 @@ pub(crate) fn plan(source: &Source<'_>, target: &PgType, options: &EncodeOptions
     if !keeps_meaning(source.extension.as_ref(), target) {
         return Err(Refused::NoRule);
     }
+    keeps_shape(source, target)?;
     if let Some(planned) = types::opaque::plan(source, target) {
         return planned;
     }
@@ -65,6 +66,26 @@ pub(crate) fn plan(source: &Source<'_>, target: &PgType, options: &EncodeOptions
         PgType::Array(element) => types::array::plan(source, element, options),
         PgType::Domain(domain) => plan(source, &domain.base, options),
         PgType::Other(other) => types::system::plan(source, other, options),
+    }
+}
+
+/// Refuses tensors of several dimensions for a type that takes a whole list as one value without dimensions.
+fn keeps_shape(source: &Source<'_>, target: &PgType) -> Result<(), Refused> {
+    let is_flat = matches!(
+        target,
+        PgType::Vector(_, _)
+            | PgType::HalfVec(_, _)
+            | PgType::SparseVec(_, _)
+            | PgType::Bit(_)
+            | PgType::VarBit(_)
+            | PgType::Point
+    );
+    match &source.extension {
+        Some(Extension::FixedShapeTensor { shape }) if is_flat && shape.len() > 1 => Err(Refused::Because(format!(
+            "the tensors have {} dimensions, the column has one",
+            shape.len()
+        ))),
+        _ => Ok(()),
     }
 }
 

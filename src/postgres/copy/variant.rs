@@ -107,12 +107,16 @@ impl<'a> Names<'a> {
         })
     }
 
-    fn get(&self, id: usize) -> Result<&'a str, Malformed> {
+    /// A name of at most `room` bytes.
+    fn get(&self, id: usize, room: usize) -> Result<&'a str, Malformed> {
         let place = |at| entry(self.offsets, at, self.width);
         let text = place(id)
             .zip(place(id + 1))
             .and_then(|(start, end)| self.texts.get(start..end));
         let text = text.ok_or("a field's name is not in its metadata")?;
+        if text.len() > room {
+            return Err("names in its metadata lie over each other");
+        }
         std::str::from_utf8(text).map_err(|_| "a field's name is not UTF-8")
     }
 }
@@ -200,8 +204,11 @@ fn object<'a>(names: &Names<'a>, header: usize, reader: &mut Reader<'a>) -> Resu
     let ids = reader.table(count, id_width)?;
     let offsets = reader.table(count + 1, offset_width)?;
     let mut members: Vec<(&str, &[u8])> = Vec::with_capacity(count);
+    // Names that are all different and lie side by side are no longer than what they lie in.
+    let mut room = names.texts.len();
     for (at, id) in ids.chunks_exact(id_width).enumerate() {
-        let name = names.get(uint(id))?;
+        let name = names.get(uint(id), room)?;
+        room -= name.len();
         if members.last().is_some_and(|(last, _)| *last >= name) {
             return Err("an object in it has names that are not in order, or one twice");
         }

@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, UnionMode};
 
 use super::scalar::{Place, scalar};
 use super::variant::{refuse_storage, variant};
-use super::{Quoting, Style, Write, or_null};
+use super::{Quoting, Style, Write, or_null, stay_distinct};
 use crate::model::extension::Extension;
 use crate::postgres::copy::error::{CellReason, WrongArray};
 use crate::postgres::copy::lists::{Lists, element_field};
@@ -75,6 +75,9 @@ fn refuse_unclear_type(data_type: &DataType, is_variant: bool) -> Result<(), Str
                     return Err(format!("the struct has two fields named {:?}", field.name()));
                 }
                 refuse_unclear(field)?;
+            }
+            if !stay_distinct(fields.iter().map(|field| field.name().as_str())) {
+                return Err("the struct has two fields whose names only NUL tells apart".to_owned());
             }
             Ok(())
         }

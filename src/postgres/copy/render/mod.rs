@@ -13,6 +13,8 @@ mod variant;
 pub(crate) use json::{json, refuse_unclear};
 pub(crate) use temporal::counts;
 
+use std::collections::HashSet;
+
 use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::Field;
 
@@ -58,6 +60,17 @@ pub(crate) fn text(field: &Field, array: &ArrayRef, style: Style) -> Result<Writ
         return Ok(write);
     }
     json(field, array, style)
+}
+
+/// Whether names stay distinct whatever `nul_bytes` puts in the place of the byte 0.
+fn stay_distinct<'a>(names: impl Iterator<Item = &'a str> + Clone) -> bool {
+    if !names.clone().any(|name| name.contains('\0')) {
+        return true;
+    }
+    ["", "\u{fffd}"].iter().all(|substitute| {
+        let mut seen = HashSet::new();
+        names.clone().all(|name| seen.insert(name.replace('\0', substitute)))
+    })
 }
 
 /// A writer that writes `null` for NULL.

@@ -14,7 +14,7 @@ use super::json::{json, put_string};
 use super::number::{Float, put_decimal};
 use super::scalar::{put_boolean, put_bytes, put_uuid};
 use super::temporal::{put_day, put_time_of_day, put_timestamp};
-use super::{Style, Write};
+use super::{Style, Write, stay_distinct};
 use crate::model::extension;
 use crate::postgres::copy::cells::Binaries;
 use crate::postgres::copy::column::MAX_FIELD;
@@ -32,6 +32,11 @@ pub(super) fn refuse_storage(data_type: &DataType) -> Result<(), String> {
     let DataType::Struct(fields) = data_type else {
         return Err(format!("a shredded variant has a group of the type {data_type}"));
     };
+    if let Some((_, value)) = fields.find("value")
+        && !extension::is_binary(extension::unencoded(value.data_type()))
+    {
+        return Err(format!("a variant has a value of the type {}", value.data_type()));
+    }
     let Some((_, typed)) = fields.find("typed_value") else {
         return Ok(());
     };
@@ -126,7 +131,13 @@ struct Group {
 enum Typed {
     Scalar(Write),
     Array(Lists, Box<Group>),
-    Object(Vec<(String, Group)>),
+    Object(Members),
+}
+
+/// The members that have columns.
+struct Members {
+    groups: Vec<(String, Group)>,
+    names: HashSet<String>,
 }
 
 impl Group {
@@ -187,7 +198,9 @@ impl Typed {
                 let parts = array.as_struct();
                 let members = fields.iter().zip(parts.columns());
                 let members = members.map(|(field, column)| Ok((field.name().clone(), Group::of(column)?)));
-                Self::Object(members.collect::<Result<_, WrongArray>>()?)
+                let names = fields.iter().map(|field| field.name().clone()).collect();
+                let groups = members.collect::<Result<_, WrongArray>>()?;
+                Self::Object(Members { groups, names })
             }
             other if element_field(other).is_some() => {
                 let lists = Lists::of(array)?;
@@ -207,7 +220,7 @@ impl Typed {
 
 /// The members that have a column, then those that `value` has besides.
 fn write_object(
-    members: &[(String, Group)],
+    members: &Members,
     value: Option<&[u8]>,
     row: usize,
     names: &Names<'_>,
@@ -215,10 +228,12 @@ fn write_object(
 ) -> Result<(), CellReason> {
     document.put(b"{")?;
     let mut written = 0;
-    for (name, group) in members {
+    let mut shredded = Vec::new();
+    for (name, group) in &members.groups {
         if let (None, None) = group.parts(row) {
             continue;
         }
+        shredded.push(name.as_str());
         document.member(written > 0, name)?;
         group.write(row, names, document)?;
         written += 1;
@@ -230,9 +245,10 @@ fn write_object(
                 "it has typed members and a value that is no object",
             ));
         };
+        distinct(shredded.into_iter().chain(rest.iter().map(|(name, _)| *name)))?;
         let mut budget = value.len() - own;
         for (name, value) in rest {
-            if members.iter().any(|(shredded, _)| shredded == name) {
+            if members.names.contains(name) {
                 return Err(CellReason::BadVariant("a member is in its own column and in the value"));
             }
             document.member(written > 0, name)?;
@@ -241,6 +257,15 @@ fn write_object(
         }
     }
     document.put(b"}")
+}
+
+fn distinct<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Result<(), CellReason> {
+    match stay_distinct(names) {
+        true => Ok(()),
+        false => Err(CellReason::BadVariant(
+            "an object in it has names that only NUL tells apart",
+        )),
+    }
 }
 
 /// The text of one row's value.
@@ -279,6 +304,7 @@ impl Document<'_> {
         }
         match value {
             Value::Object(members) => {
+                distinct(members.iter().map(|(name, _)| *name))?;
                 self.put(b"{")?;
                 for (at, (name, value)) in members.into_iter().enumerate() {
                     self.member(at > 0, name)?;

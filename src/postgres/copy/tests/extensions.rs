@@ -18,6 +18,7 @@ pub(super) const CHECKS: &[fn()] = &[
     opaque_values_of_postgres_pass_through_into_their_own_type_only,
     an_instant_with_an_offset_keeps_the_instant,
     tensors_of_any_shape_are_documents_of_data_and_shape,
+    tensors_of_one_shape_keep_it_in_documents_and_do_not_become_vectors,
     geoarrow_is_bytes_or_text_and_coordinates_are_documents,
     addresses_of_cloudquery_are_addresses,
     labels_of_trees_are_text_behind_a_version,
@@ -106,6 +107,36 @@ fn tensors_of_any_shape_are_documents_of_data_and_shape() {
     let source = extended(array.data_type().clone(), "arrow.variable_shape_tensor", "{}");
     assert_eq!(default_type(&source, TypeProfile::Native).unwrap(), PgType::Jsonb);
     check("json", &PgType::Json, &source, array, &["tensor"]);
+}
+
+#[test]
+fn tensors_of_one_shape_keep_it_in_documents_and_do_not_become_vectors() {
+    let item: FieldRef = Arc::new(Field::new("item", DataType::Float64, true));
+    let values: ArrayRef = Arc::new(Float64Array::from(vec![1.5, 2.0, 3.0, 4.0]));
+    let tensors: ArrayRef = Arc::new(FixedSizeListArray::new(item, 4, values, None));
+    let shaped = |shape: &str| extended(tensors.data_type().clone(), "arrow.fixed_shape_tensor", shape);
+    let square = shaped("{\"shape\":[2,2]}");
+    check("json", &PgType::Json, &square, tensors.clone(), &["tensor_square"]);
+    let refused = plan_with(
+        &square,
+        &PgType::Vector(None, TypeHome::default()),
+        &EncodeOptions::default(),
+    );
+    let refused = refused.unwrap_err().to_string();
+    assert!(
+        refused.ends_with("the tensors have 2 dimensions, the column has one"),
+        "{refused}"
+    );
+    let flat = shaped("{\"shape\":[4]}");
+    check("json", &PgType::Json, &flat, tensors.clone(), &["tensor_flat"]);
+    assert!(
+        plan_with(
+            &flat,
+            &PgType::Vector(Some(4), TypeHome::default()),
+            &EncodeOptions::default()
+        )
+        .is_ok()
+    );
 }
 
 #[test]

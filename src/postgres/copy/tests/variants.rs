@@ -296,6 +296,13 @@ fn parts_of_a_shredded_variant_that_contradict_each_other_are_refused() {
     let unsigned: ArrayRef = Arc::new(UInt64Array::from(vec![1]));
     let found = refused(&parts(&[("metadata", metadata(&null, 1)), ("typed_value", unsigned)]));
     assert!(found.ends_with("a variant is not shredded into UInt64"), "{found}");
+    let other: ArrayRef = Arc::new(Int32Array::from(vec![1]));
+    let found = refused(&parts(&[
+        ("metadata", metadata(&null, 1)),
+        ("value", other),
+        ("typed_value", number(None)),
+    ]));
+    assert!(found.ends_with("a variant has a value of the type Int32"), "{found}");
     let bare: ArrayRef = Arc::new(parts(&[("a", number(None))]));
     let found = refused(&parts(&[("metadata", metadata(&null, 1)), ("typed_value", bare)]));
     assert!(
@@ -317,6 +324,29 @@ fn a_variant_goes_into_documents_and_its_parts_into_a_row_type_and_nothing_else(
     // Without its parts it is read as what it is stored in.
     let other = parts(&[("value", storage.column(1).clone())]);
     assert!(crate::model::extension::Extension::of(&variant_field(other.data_type())).is_none());
+}
+
+#[test]
+fn members_that_only_nul_tells_apart_are_refused() {
+    let mut builder = VariantBuilder::new();
+    let mut members = builder.new_object();
+    members.insert("a", 1i8);
+    members.insert("a\0", 2i8);
+    members.finish();
+    let found = refusal(&stored(&[builder.finish()]));
+    assert!(
+        found.ends_with("an object in it has names that only NUL tells apart"),
+        "{found}"
+    );
+    let named = |name: &str| Field::new(name, DataType::Int32, true);
+    let both = DataType::Struct(Fields::from(vec![named("a\0"), named("a\u{fffd}")]));
+    let refused = plan_with(&field(both), &PgType::Jsonb, &EncodeOptions::default()).unwrap_err();
+    assert!(
+        refused
+            .to_string()
+            .ends_with("two fields whose names only NUL tells apart"),
+        "{refused}"
+    );
 }
 
 #[test]

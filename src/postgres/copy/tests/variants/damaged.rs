@@ -38,7 +38,7 @@ fn depth_and_work_of_a_variant_are_bounded() {
 
 #[test]
 fn bytes_that_are_no_variant_are_refused_with_a_reason() {
-    let cases: [(&[u8], &[u8], &str); 13] = [
+    let cases: [(&[u8], &[u8], &str); 14] = [
         (&[], &[0], "it ends too early"),
         (&[2, 0, 0], &[0], "its metadata is not of version 1"),
         (&[1, 0, 0], &[], "it ends too early"),
@@ -64,6 +64,12 @@ fn bytes_that_are_no_variant_are_refused_with_a_reason() {
             "an object in it has names that are not in order, or one twice",
         ),
         (&[1, 0, 0], &[3, 2, 0, 9, 1, 0], "it ends too early"),
+        // "aab", of which both names are most.
+        (
+            &[1, 3, 0, 2, 1, 3, b'a', b'a', b'b'],
+            &[2, 2, 0, 2, 0, 1, 2, 0, 0],
+            "names in its metadata lie over each other",
+        ),
     ];
     for (metadata, value, reason) in cases {
         let found = refusal(&stored(&[(metadata.to_vec(), value.to_vec())]));
