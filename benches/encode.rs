@@ -30,7 +30,7 @@ fn plan(schema: &Schema) -> CopyPlan {
         .iter()
         .map(|field| TargetColumn {
             name: Ident::new(field.name().as_str()).expect("a short name"),
-            ty: default_type(field, TypeProfile::Native).expect("a mapped type"),
+            ty: default_type(field, TypeProfile::Native),
             nullable: true,
         })
         .collect();

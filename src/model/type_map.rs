@@ -13,54 +13,28 @@ use super::options::TypeProfile;
 use super::pg_name;
 use super::pg_type::{NumericMod, PgType, TypeHome};
 
-/// An Arrow type that no column is created for.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("field {field:?} has the Arrow type {arrow}, for which no column is created{why}")]
-pub struct UnmappedType {
-    /// The field's name.
-    pub field: String,
-    /// Its Arrow type.
-    pub arrow: String,
-    /// Empty, or `: ` and what to do.
-    pub why: &'static str,
-}
-
 /// The column type to create for a field on a server without extensions.
-///
-/// # Errors
-/// [`UnmappedType`] where the profile has no type for the field.
-pub fn default_type(field: &Field, profile: TypeProfile) -> Result<PgType, UnmappedType> {
+pub fn default_type(field: &Field, profile: TypeProfile) -> PgType {
     default_type_on(&Installed::default(), field, profile)
 }
 
 /// The column type to create for a field in a database that has these extensions.
-///
-/// # Errors
-/// [`UnmappedType`] where the profile has no type for the field.
-pub fn default_type_on(has: &Installed, field: &Field, profile: TypeProfile) -> Result<PgType, UnmappedType> {
-    let mapped = match profile {
+pub fn default_type_on(has: &Installed, field: &Field, profile: TypeProfile) -> PgType {
+    match profile {
         TypeProfile::Native => native(has, field),
-        TypeProfile::Cloudquery => Ok(cloudquery(field)),
-    };
-    mapped.map_err(|why| UnmappedType {
-        field: field.name().clone(),
-        arrow: field.data_type().to_string(),
-        why,
-    })
+        TypeProfile::Cloudquery => cloudquery(field),
+    }
 }
 
-/// A reason, or nothing more to say.
-type Mapped = Result<PgType, &'static str>;
-
-fn native(has: &Installed, field: &Field) -> Mapped {
+fn native(has: &Installed, field: &Field) -> PgType {
     match Extension::of(field) {
         Some(extension) => native_extension(has, &extension, field),
         None => native_storage(has, field.data_type()),
     }
 }
 
-fn native_extension(has: &Installed, extension: &Extension, field: &Field) -> Mapped {
-    Ok(match extension {
+fn native_extension(has: &Installed, extension: &Extension, field: &Field) -> PgType {
+    match extension {
         Extension::Uuid => PgType::Uuid,
         Extension::Json | Extension::Variant => PgType::Jsonb,
         Extension::Bool8 => PgType::Bool,
@@ -73,12 +47,12 @@ fn native_extension(has: &Installed, extension: &Extension, field: &Field) -> Ma
         Extension::Opaque { type_name, vendor_name } if vendor_name == "PostgreSQL" => {
             match pg_name::geometry(has, type_name).or_else(|| pg_name::builtin(type_name)) {
                 // The text of money is one of a locale.
-                Some(PgType::Money(_)) | None => return native_storage(has, field.data_type()),
+                Some(PgType::Money(_)) | None => native_storage(has, field.data_type()),
                 Some(ty) => ty,
             }
         }
-        Extension::Opaque { .. } | Extension::FixedShapeTensor { .. } => return native_storage(has, field.data_type()),
-    })
+        Extension::Opaque { .. } | Extension::FixedShapeTensor { .. } => native_storage(has, field.data_type()),
+    }
 }
 
 /// PostGIS' type, where there is PostGIS and it has a number for the field's CRS.
@@ -88,8 +62,8 @@ fn geometry(has: &Installed, field: &Field) -> Option<PgType> {
     has.geometry(reference.on_globe, None)
 }
 
-fn native_storage(has: &Installed, data_type: &DataType) -> Mapped {
-    Ok(match data_type {
+fn native_storage(has: &Installed, data_type: &DataType) -> PgType {
+    match data_type {
         DataType::Boolean => PgType::Bool,
         DataType::Int8 | DataType::Int16 | DataType::UInt8 => PgType::Int2,
         DataType::Int32 | DataType::UInt16 => PgType::Int4,
@@ -108,24 +82,24 @@ fn native_storage(has: &Installed, data_type: &DataType) -> Mapped {
         DataType::Timestamp(_, None) => PgType::Timestamp(None),
         DataType::Timestamp(_, Some(_)) => PgType::TimestampTz(None),
         DataType::Duration(_) | DataType::Interval(_) => PgType::Interval,
-        DataType::Dictionary(_, values) => return native_storage(has, values),
-        DataType::RunEndEncoded(_, values) => return native(has, values),
+        DataType::Dictionary(_, values) => native_storage(has, values),
+        DataType::RunEndEncoded(_, values) => native(has, values),
         DataType::List(element)
         | DataType::LargeList(element)
         | DataType::ListView(element)
         | DataType::LargeListView(element)
-        | DataType::FixedSizeList(element, _) => return native_list(has, element),
+        | DataType::FixedSizeList(element, _) => native_list(has, element),
         DataType::Struct(_) | DataType::Map(_, _) | DataType::Union(_, _) => PgType::Jsonb,
-    })
+    }
 }
 
 /// Arrays of arrays may be ragged, which a Postgres array cannot be; JSON can.
-fn native_list(has: &Installed, element: &Field) -> Mapped {
-    Ok(match native(has, element)? {
+fn native_list(has: &Installed, element: &Field) -> PgType {
+    match native(has, element) {
         PgType::Array(_) => PgType::Jsonb,
         PgType::Jsonb if !matches!(Extension::of(element), Some(Extension::Json)) => PgType::Jsonb,
         scalar => PgType::Array(Box::new(scalar)),
-    })
+    }
 }
 
 /// A negative scale is written out in full digits: `numeric(p,-s)` exists only from Postgres 15 on.
@@ -237,7 +211,7 @@ mod tests {
             ),
             (field(DataType::Binary, "geoarrow.other", ""), "bytea", "bytea"),
         ] {
-            let made = |has: &Installed, profile| default_type_on(has, &field, profile).unwrap().to_string();
+            let made = |has: &Installed, profile| default_type_on(has, &field, profile).to_string();
             assert_eq!(made(&has, TypeProfile::Native), with, "{field:?}");
             assert_eq!(made(&Installed::default(), TypeProfile::Native), without, "{field:?}");
             let plain = made(&Installed::default(), TypeProfile::Cloudquery);

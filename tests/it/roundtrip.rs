@@ -51,7 +51,7 @@ pub(crate) fn targets(columns: &[Column]) -> Vec<TargetColumn> {
     let fields = schema.fields().iter();
     let columns = fields.map(|field| TargetColumn {
         name: Ident::new(field.name().as_str()).expect("a short name"),
-        ty: default_type(field, TypeProfile::Native).expect("every kind has a default"),
+        ty: default_type(field, TypeProfile::Native),
         nullable: true,
     });
     columns.collect()

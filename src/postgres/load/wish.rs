@@ -89,7 +89,7 @@ fn column_type(has: &Installed, field: &Field, asked: &ColumnTypes, options: &En
     if let Some(ty) = asked.get(field.name()) {
         return can_encode(field, ty, options).map(|()| ty.clone());
     }
-    let default = || default_type_on(has, field, options.type_profile).map_err(|error| error.to_string());
+    let default = || Ok(default_type_on(has, field, options.type_profile));
     let named = PG_TYPE_KEYS.iter().find_map(|key| field.metadata().get(key));
     let Some(named) = named.filter(|_| options.type_profile == TypeProfile::Native) else {
         return default();

@@ -37,7 +37,7 @@ pub fn field(name: &str, ty: &PgType, nullable: bool) -> Field {
         }
     }
     field.set_metadata(metadata.clone());
-    if default_type(&field, TypeProfile::Native).ok().as_ref() != Some(ty) {
+    if &default_type(&field, TypeProfile::Native) != ty {
         metadata.insert(PG_TYPE, type_name(ty));
         field.set_metadata(metadata);
     }

@@ -183,9 +183,7 @@ fn is_like_type(one: &DataType, other: &DataType) -> bool {
 /// Whether a field is compared with golden bytes in the column type that is created for it: as it is, or as a list of that
 /// layout whose elements are. `jsonb` is a version byte before the bytes of `json`.
 fn is_held(source: &Field, seen: &[(Field, PgType)]) -> bool {
-    let Ok(default) = default_type(source, TypeProfile::Native) else {
-        return true;
-    };
+    let default = default_type(source, TypeProfile::Native);
     let form = |ty: &PgType| match ty {
         PgType::Jsonb => kind(&PgType::Json),
         other => kind(other),

@@ -250,15 +250,13 @@ pub(super) fn takes(source: &Field, target: &PgType, type_profile: TypeProfile) 
 fn defaults() -> String {
     let mut table = String::from("| Arrow | `native` | `cloudquery` |\n|---|---|---|\n");
     for (name, source) in sources() {
-        let column = |profile| match default_type(&source, profile) {
-            Ok(ty) => {
-                assert!(
-                    takes(&source, &ty, profile),
-                    "{name} has the default {ty} and cannot be stored in it"
-                );
-                format!("`{}`", ty.to_string().replace('"', ""))
-            }
-            Err(_) => "refused".to_owned(),
+        let column = |profile| {
+            let ty = default_type(&source, profile);
+            assert!(
+                takes(&source, &ty, profile),
+                "{name} has the default {ty} and cannot be stored in it"
+            );
+            format!("`{}`", ty.to_string().replace('"', ""))
         };
         table += &format!(
             "| {name} | {} | {} |\n",

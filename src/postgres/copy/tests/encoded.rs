@@ -183,7 +183,7 @@ fn offsets_of_instants_may_be_encoded() {
     for encode in [dictionary, runs] {
         let array = structs(&[("timestamp", &instants), ("offset_minutes", &encode(&offsets))]);
         let source = extended(array.data_type().clone(), "arrow.timestamp_with_offset", "");
-        let target = default_type(&source, TypeProfile::Native).unwrap();
+        let target = default_type(&source, TypeProfile::Native);
         assert_eq!(target, PgType::TimestampTz(None));
         check(
             "timestamp",
@@ -207,7 +207,7 @@ fn runs_have_the_meaning_of_their_values() {
         .with_metadata([("ARROW:extension:name", "arrow.uuid")]);
     let source = field(DataType::RunEndEncoded(ends.clone(), Arc::new(meant)));
     assert_eq!(Extension::of(&source), Some(Extension::Uuid));
-    let target = default_type(&source, TypeProfile::Native).unwrap();
+    let target = default_type(&source, TypeProfile::Native);
     assert_eq!(target, PgType::Uuid);
     let typed = values.to_data().into_builder().data_type(source.data_type().clone());
     let run_array = RunArray::<Int32Type>::from(typed.build().unwrap());

@@ -62,7 +62,7 @@ fn opaque_values_of_postgres_pass_through_into_their_own_type_only() {
         "{refused}"
     );
     for unknown in ["hyperplane", "mood"] {
-        let default = default_type(&opaque(unknown), TypeProfile::Native).unwrap();
+        let default = default_type(&opaque(unknown), TypeProfile::Native);
         assert_eq!(default, PgType::Bytea, "a type that we do not know keeps its bytes");
     }
     let elsewhere = extended(
@@ -70,7 +70,7 @@ fn opaque_values_of_postgres_pass_through_into_their_own_type_only() {
         "arrow.opaque",
         "{\"type_name\":\"point\",\"vendor_name\":\"Oracle\"}",
     );
-    assert_eq!(default_type(&elsewhere, TypeProfile::Native).unwrap(), PgType::Bytea);
+    assert_eq!(default_type(&elsewhere, TypeProfile::Native), PgType::Bytea);
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn tensors_of_any_shape_are_documents_of_data_and_shape() {
     ]);
     let array = StructArray::new(fields, vec![data, shape], None);
     let source = extended(array.data_type().clone(), "arrow.variable_shape_tensor", "{}");
-    assert_eq!(default_type(&source, TypeProfile::Native).unwrap(), PgType::Jsonb);
+    assert_eq!(default_type(&source, TypeProfile::Native), PgType::Jsonb);
     check("json", &PgType::Json, &source, array, &["tensor"]);
 }
 
@@ -156,16 +156,12 @@ fn geoarrow_is_bytes_or_text_and_coordinates_are_documents() {
     let points = StructArray::new(Fields::from(axes.to_vec()), values, None);
     for name in ["geoarrow.point", "geoarrow.box"] {
         let source = extended(points.data_type().clone(), name, "{}");
-        assert_eq!(
-            default_type(&source, TypeProfile::Native).unwrap(),
-            PgType::Jsonb,
-            "{name}"
-        );
+        assert_eq!(default_type(&source, TypeProfile::Native), PgType::Jsonb, "{name}");
         check("json", &PgType::Json, &source, points.clone(), &["point_xy"]);
     }
     let item = Arc::new(Field::new("vertices", points.data_type().clone(), false));
     let line = extended(DataType::List(item), "geoarrow.linestring", "{}");
-    assert_eq!(default_type(&line, TypeProfile::Native).unwrap(), PgType::Jsonb);
+    assert_eq!(default_type(&line, TypeProfile::Native), PgType::Jsonb);
 }
 
 #[test]
