@@ -22,6 +22,7 @@ pub(super) const CHECKS: &[fn()] = &[
     the_cloudquery_profile_writes_the_go_plugins_texts,
     what_a_document_cannot_hold_is_refused,
     an_escaped_nul_in_jsonb_follows_the_option,
+    escaped_nuls_cost_what_they_are_long,
 ];
 
 const LEAP: i64 = 1_709_210_096;
@@ -337,6 +338,25 @@ fn an_escaped_nul_in_jsonb_follows_the_option() {
     let bytes: Vec<&[u8]> = documents.iter().map(|document| document.as_bytes()).collect();
     let source = field(DataType::Binary).with_metadata([("ARROW:extension:name", "json")]);
     follows_nul_bytes(source, Arc::new(BinaryArray::from(bytes)));
+}
+
+/// A million of them took terabytes of moves when the rest of the document was moved for each.
+#[test]
+fn escaped_nuls_cost_what_they_are_long() {
+    const COUNT: usize = 1_000_000;
+    let document = format!("\"{}\\\\u0000\\\\\\u0000x\"", "\\u0000".repeat(COUNT));
+    let source = field(DataType::Utf8);
+    for (nul_bytes, substitute) in [(NulBytes::Strip, ""), (NulBytes::Replace, "\\ufffd")] {
+        let options = EncodeOptions {
+            nul_bytes,
+            ..EncodeOptions::default()
+        };
+        let plan = plan_with(&source, &PgType::Jsonb, &options).unwrap();
+        let array: ArrayRef = Arc::new(StringArray::from(vec![document.as_str()]));
+        let encoded = encode(&plan, &batch(&source, &array), 1 << 20).unwrap();
+        let expected = format!("\"{}\\\\u0000\\\\{substitute}x\"", substitute.repeat(COUNT));
+        assert!(&encoded[7..] == expected.as_bytes(), "{nul_bytes:?}");
+    }
 }
 
 fn follows_nul_bytes(source: Field, array: ArrayRef) {

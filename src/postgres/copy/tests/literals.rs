@@ -17,6 +17,7 @@ use crate::postgres::copy::EncodeOptions;
 pub(super) const CHECKS: &[fn()] = &[
     every_literal_of_the_golden_files_is_read_from_text,
     a_text_that_is_no_value_of_the_type_is_a_bad_cell,
+    blanks_may_stand_around_the_numbers_of_geometric_types,
 ];
 
 /// `(case, text, type)` of every line of the form `'text'::type as case`.
@@ -253,12 +254,37 @@ const WRONG: &[(&str, &str, &str)] = &[
     ),
     ("\"char\"", "é", "the value has 2 bytes, 1 are needed"),
     ("bytea", "\\x0", r"the text is not \x and hexadecimal digits"),
-    (
-        "point",
-        "(1,2",
-        "the text is not the form in which Postgres prints the type",
-    ),
+    ("point", "(1,2", GEOMETRIC),
+    ("point", "(1 2,3)", GEOMETRIC),
+    ("point", "(- 1,2)", GEOMETRIC),
+    ("line", "{1 1,2,3}", GEOMETRIC),
+    ("lseg", "[(1,2),(3 3,4)]", GEOMETRIC),
+    ("box", "(1,2),(3,4 4)", GEOMETRIC),
+    ("path", "((1e 1,2))", GEOMETRIC),
+    ("polygon", "((1,2),(3,4\t5))", GEOMETRIC),
+    ("circle", "<(1,2),3 3>", GEOMETRIC),
 ];
+
+const GEOMETRIC: &str = "the text is not the form in which Postgres prints the type";
+
+#[test]
+fn blanks_may_stand_around_the_numbers_of_geometric_types() {
+    let mut wrong = Vec::new();
+    for (name, text, ty) in literals("geometric") {
+        if ty != "timetz" {
+            let spaced: String = text.chars().map(spaced).collect();
+            wrong.extend(misread("geometric", &name, &spaced, &ty));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn spaced(mark: char) -> String {
+    match mark {
+        '0'..='9' | '.' | '-' => mark.to_string(),
+        _ => format!(" \n{mark}\t "),
+    }
+}
 
 #[test]
 fn a_text_that_is_no_value_of_the_type_is_a_bad_cell() {

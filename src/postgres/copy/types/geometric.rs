@@ -76,18 +76,21 @@ fn coordinate(value: Option<f64>, out: &mut Vec<u8>) -> Result<(), CellReason> {
     Ok(())
 }
 
-/// Appends the payload of `text`, whose punctuation must be exactly that of the type.
+/// What stands around numbers.
+const MARKS: [char; 9] = ['(', ')', '[', ']', '{', '}', '<', '>', ','];
+
+/// Appends the payload of `text`, whose punctuation must be exactly that of the type. Blanks may stand around numbers and
+/// marks, as in Postgres, and not inside a number.
 fn put(text: &str, target: &PgType, out: &mut Vec<u8>) -> Option<()> {
-    let text: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
     let mut numbers = Vec::new();
     let mut punctuation = String::new();
-    for part in text.split_inclusive(['(', ')', '[', ']', '{', '}', '<', '>', ',']) {
-        let number = part.trim_end_matches(['(', ')', '[', ']', '{', '}', '<', '>', ',']);
+    for part in text.split_inclusive(MARKS) {
+        let number = part.trim_end_matches(MARKS).trim_ascii();
         if !number.is_empty() {
             punctuation.push('n');
             numbers.push(parse::float::<f64>(number)?);
         }
-        punctuation.extend(part.chars().skip(number.chars().count()));
+        punctuation.extend(part.chars().next_back().filter(|last| MARKS.contains(last)));
     }
     let points = numbers.len() / 2;
     let list = vec!["(n,n)"; points].join(",");
@@ -97,7 +100,7 @@ fn put(text: &str, target: &PgType, out: &mut Vec<u8>) -> Option<()> {
         PgType::Lseg => ("[(n,n),(n,n)]".to_owned(), Vec::new()),
         PgType::Box => ("(n,n),(n,n)".to_owned(), Vec::new()),
         PgType::Circle => ("<(n,n),n>".to_owned(), Vec::new()),
-        PgType::Path if text.starts_with('[') => (format!("[{list}]"), vec![0]),
+        PgType::Path if punctuation.starts_with('[') => (format!("[{list}]"), vec![0]),
         PgType::Path => (format!("({list})"), vec![1]),
         PgType::Polygon => (format!("({list})"), Vec::new()),
         _ => return None,

@@ -132,37 +132,38 @@ fn utf8(bytes: &[u8]) -> Result<(), CellReason> {
 }
 
 fn no_escape(json: &[u8]) -> Result<(), CellReason> {
-    match next_escape(json, 0) {
+    match escapes(json).next() {
         Some(_) => Err(CellReason::NulByte),
         None => Ok(()),
     }
 }
 
-/// The next `\u0000` from `from` on whose backslash is not itself escaped.
-fn next_escape(json: &[u8], from: usize) -> Option<usize> {
-    let mut from = from;
-    while let Some(found) = memmem::find(json.get(from..)?, NUL_ESCAPE) {
-        let at = from + found;
-        let backslashes = json[..at].iter().rev().take_while(|byte| **byte == b'\\').count();
-        if backslashes % 2 == 0 {
-            return Some(at);
-        }
-        from = at + 1;
-    }
-    None
+/// Where `\u0000` is whose backslash is not itself escaped.
+fn escapes(json: &[u8]) -> impl Iterator<Item = usize> {
+    memmem::find_iter(json, NUL_ESCAPE).filter(|at| {
+        let before = json[..*at].iter().rev();
+        before.take_while(|byte| **byte == b'\\').count() % 2 == 0
+    })
 }
 
 /// Applies `nul_bytes` to the escapes in the document that starts at `start`.
 fn clean(out: &mut Vec<u8>, start: usize, nul_bytes: NulBytes) -> Result<(), CellReason> {
-    let mut from = start;
-    while let Some(at) = next_escape(&out[start..], from - start).map(|at| at + start) {
-        let substitute: &[u8] = match nul_bytes {
-            NulBytes::Error => return Err(CellReason::NulByte),
-            NulBytes::Strip => b"",
-            NulBytes::Replace => b"\\ufffd",
-        };
-        out.splice(at..at + NUL_ESCAPE.len(), substitute.iter().copied());
-        from = at + substitute.len();
+    if escapes(&out[start..]).next().is_none() {
+        return Ok(());
     }
+    let substitute: &[u8] = match nul_bytes {
+        NulBytes::Error => return Err(CellReason::NulByte),
+        NulBytes::Strip => b"",
+        NulBytes::Replace => b"\\ufffd",
+    };
+    // Written anew in one pass: a document may be nothing but escapes.
+    let document = out.split_off(start);
+    let mut from = 0;
+    for at in escapes(&document) {
+        out.extend_from_slice(&document[from..at]);
+        out.extend_from_slice(substitute);
+        from = at + NUL_ESCAPE.len();
+    }
+    out.extend_from_slice(&document[from..]);
     Ok(())
 }
