@@ -61,12 +61,14 @@ pub enum Error {
         seconds: f64,
     },
     /// A statement failed.
-    #[error("{doing} failed: {}", words(.source))]
+    #[error("{doing} failed: {}", words(.source, .place.as_ref()))]
     Statement {
         /// What was being done, e.g. `loading rows into public.t`.
         doing: String,
         /// Place of the bad row in the stream, where Postgres told it.
         row: Option<u64>,
+        /// Where in its COPY that was.
+        place: Option<CopyPlace>,
         /// The driver's error.
         source: tokio_postgres::Error,
     },
@@ -158,7 +160,7 @@ pub enum Error {
     #[error(transparent)]
     Stream(#[from] StreamError),
     /// Our own tables cannot be used.
-    #[error("pgflight keeps its own tables in schema {schema} (state_schema), which cannot be used: {}; let the role create it, or create it for the role", words(.source))]
+    #[error("pgflight keeps its own tables in schema {schema} (state_schema), which cannot be used: {}; let the role create it, or create it for the role", words(.source, None))]
     State {
         /// The schema.
         schema: String,
@@ -198,6 +200,7 @@ impl Error {
         Self::Statement {
             doing: doing.into(),
             row: None,
+            place: None,
             source,
         }
     }
@@ -294,10 +297,10 @@ impl Error {
                 ..Facts::default()
             },
             Error::Read(error) => error.facts(),
-            Error::Statement { row, .. } => self.db().map_or_else(Facts::default, |db| Facts {
+            Error::Statement { row, place, .. } => self.db().map_or_else(Facts::default, |db| Facts {
                 sqlstate: Some(db.code().code().to_owned()),
                 table: owned(db.table()),
-                column: owned(db.column()).or_else(|| place(db).and_then(|place| place.column)),
+                column: owned(db.column()).or_else(|| place.as_ref()?.column.clone()),
                 constraint: owned(db.constraint()),
                 row: *row,
                 reason: None,

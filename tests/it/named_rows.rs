@@ -95,3 +95,30 @@ async fn a_bit_column_without_a_length_takes_any() {
     let error = flight.put(path(&["one"]), &rows).await.unwrap_err();
     assert!(error.message().contains("11 bits, 1 are needed"), "{error:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_read_like_a_place_do_not_change_which_row_is_named() {
+    let database = Database::create().await;
+    database
+        .execute("create table \"t, line 3\" (id bigint, \"doc, line 9\" jsonb, \"x, column y:\" jsonb)")
+        .await;
+    let server = Server::start(&database).await;
+    let mut flight = Flight::connect(&server).await;
+    let good = [Some("{}"); 12];
+    for name in ["doc, line 9", "x, column y:"] {
+        let mut documents = good;
+        documents[1] = Some("{");
+        let rows = [batch(vec![("id", longs(0..12)), (name, texts(&documents))])];
+        let error = flight.put(path(&["t, line 3"]), &rows).await.unwrap_err();
+        for part in ["row 1 of the stream", name] {
+            assert!(error.message().contains(part), "{part}: {error:?}");
+        }
+        let rejecting = command(json!({"table": "t, line 3", "on_bad_row": "reject", "max_rejects": 5}));
+        flight.put(rejecting, &rows).await.expect("one row is rejected");
+        let ids = "select string_agg(id::text, ' ' order by id) from \"t, line 3\"";
+        assert_eq!(database.value(ids).await, "0 2 3 4 5 6 7 8 9 10 11", "{name}");
+        let rejects = "select row_in_stream || ' ' || column_name from pgflight.reject";
+        assert_eq!(database.lines(rejects).await, [format!("1 {name}")], "{name}");
+        database.execute("truncate \"t, line 3\", pgflight.reject").await;
+    }
+}

@@ -77,6 +77,11 @@ pub enum CellReason {
     /// A geometry that the column, or PostGIS, does not keep as it is.
     #[error("{0}")]
     Geometry(&'static str),
+    /// XML that Postgres would convert from another encoding.
+    #[error(
+        "the XML declares an encoding other than UTF-8, in which Postgres would read its bytes; declare UTF-8 or no encoding"
+    )]
+    XmlEncoding,
     /// Text that is none of an enum's labels.
     #[error("the text is not a label of the enum")]
     UnknownLabel,
@@ -114,6 +119,7 @@ impl CellReason {
             Self::NulByte => "22021",
             Self::TooLong { .. } => "22001",
             Self::NotA(_) | Self::UnknownLabel => "22P02",
+            Self::XmlEncoding => "2200N",
             Self::NotWkb(_) => "22P03",
             Self::Geometry(_) => "22023",
             Self::NullInside(_) => "22004",

@@ -2,6 +2,8 @@
 
 use tokio_postgres::error::DbError;
 
+use crate::model::ident::Ident;
+
 /// Where in a COPY a row failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CopyPlace {
@@ -11,25 +13,32 @@ pub struct CopyPlace {
     pub column: Option<String>,
 }
 
-/// Reads `COPY t, line N, column c` out of an error's context.
-pub fn place(db: &DbError) -> Option<CopyPlace> {
+/// Reads `COPY t, line N, column c` out of the context of an error of a COPY into `relation`.
+pub fn place(db: &DbError, relation: &Ident) -> Option<CopyPlace> {
     // COPY checks the size of rows when it flushes a thousand of them; the line is then the last one that was read.
     if db.code().code() == "54000" && db.routine() == Some("RelationGetBufferForTuple") {
         return None;
     }
-    parse_place(db.where_()?)
+    parse_place(db.where_()?, relation.as_str())
 }
 
-fn parse_place(context: &str) -> Option<CopyPlace> {
-    let line = context.lines().find(|line| line.starts_with("COPY "))?;
-    let (_, rest) = line.rsplit_once(", line ")?;
-    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-    let column = rest
-        .split_once(", column ")
-        .map(|(_, column)| column.trim_end_matches(':').to_owned());
-    Some(CopyPlace {
-        line: digits.parse().ok()?,
-        column,
+/// Names may hold any character and are not quoted there, so the relation must be known, and the column is all that follows: COPY
+/// is the outermost of the contexts and so the last.
+fn parse_place(context: &str, relation: &str) -> Option<CopyPlace> {
+    let head = format!("COPY {relation}, line ");
+    context.match_indices(&head).find_map(|(at, _)| {
+        let (before, entry) = context.split_at_checked(at)?;
+        let entry = entry.strip_prefix(&head)?;
+        let digits = entry.bytes().take_while(u8::is_ascii_digit).count();
+        let (line, rest) = entry.split_at_checked(digits)?;
+        let column = rest.strip_prefix(", column ");
+        let whole = column.is_some() || rest.is_empty() || rest.starts_with('\n');
+        let starts_a_line = before.is_empty() || before.ends_with('\n');
+        (whole && starts_a_line).then_some(())?;
+        Some(CopyPlace {
+            line: line.parse().ok()?,
+            column: column.map(str::to_owned),
+        })
     })
 }
 
@@ -37,17 +46,28 @@ fn parse_place(context: &str) -> Option<CopyPlace> {
 mod tests {
     use super::*;
 
+    fn at(line: u64, column: Option<&str>) -> Option<CopyPlace> {
+        let column = column.map(str::to_owned);
+        Some(CopyPlace { line, column })
+    }
+
     #[test]
     fn the_place_of_a_bad_row_is_read_from_the_copy_context() {
-        let place = parse_place("COPY t, line 7, column b").unwrap();
-        assert_eq!((place.line, place.column.as_deref()), (7, Some("b")));
-        let odd = parse_place("COPY a, line 3, line 12, column x, column y").unwrap();
-        assert_eq!(odd.line, 12, "a table name may look like the context itself");
-        assert_eq!(
-            parse_place("COPY t, line 9").unwrap(),
-            CopyPlace { line: 9, column: None }
-        );
-        assert_eq!(parse_place("PL/pgSQL function f() line 3 at RAISE"), None);
-        assert_eq!(parse_place("SQL statement x\nCOPY t, line 4").unwrap().line, 4);
+        assert_eq!(parse_place("COPY t, line 7, column b", "t"), at(7, Some("b")));
+        assert_eq!(parse_place("COPY t, line 9", "t"), at(9, None));
+        assert_eq!(parse_place("PL/pgSQL function f() line 3 at RAISE", "t"), None);
+        assert_eq!(parse_place("SQL statement x\nCOPY t, line 4", "t"), at(4, None));
+    }
+
+    #[test]
+    fn names_may_look_like_the_context_itself() {
+        let odd = "COPY a, line 3, line 12, column x, column y";
+        assert_eq!(parse_place(odd, "a, line 3"), at(12, Some("x, column y")));
+        let odd = "JSON data, line 1: x\nCOPY t, line 1, column doc, line 9";
+        assert_eq!(parse_place(odd, "t"), at(1, Some("doc, line 9")));
+        let odd = "COPY t, line 1, column a\nCOPY t, line 9:";
+        assert_eq!(parse_place(odd, "t"), at(1, Some("a\nCOPY t, line 9:")));
+        let odd = "COPY a, line 5, column b, line 2";
+        assert_eq!(parse_place(odd, "a, line 5, column b"), at(2, None));
     }
 }

@@ -4,8 +4,8 @@
 
 use std::fmt;
 
+use super::Error;
 use super::words::message;
-use super::{Error, place};
 use crate::ingest::error::Facts;
 use crate::model::class::Class;
 use crate::postgres::sqlstate::verdict;
@@ -64,7 +64,10 @@ impl Error {
 
     /// The tuple of a COPY that the server named, from 1.
     pub(in crate::postgres) fn copy_line(&self) -> Option<u64> {
-        Some(place(self.db()?)?.line)
+        match self {
+            Error::Statement { place, .. } => Some(place.as_ref()?.line),
+            _ => None,
+        }
     }
 
     /// What the server said about the row at a place.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use tokio_postgres::error::DbError;
 
-use super::place;
+use super::CopyPlace;
 use crate::postgres::sqlstate::betrays_pooler;
 
 /// Postgres' message without row values. Input functions quote the text that they refuse (class 22, and 42601 for `tsquery` and
@@ -34,19 +34,15 @@ fn unquoted(message: &str) -> Cow<'_, str> {
 }
 
 /// Postgres' message with code, table, column and constraint; the driver's own words when the server said nothing.
-pub(super) fn words(error: &tokio_postgres::Error) -> String {
+pub(super) fn words(error: &tokio_postgres::Error, place: Option<&CopyPlace>) -> String {
     let Some(db) = error.as_db_error() else {
         return format!("{error}; the connection to Postgres was lost or never worked");
     };
     let mut text = format!("{} (SQLSTATE {}", message(db), db.code().code());
-    let place = place(db);
-    let column = db
-        .column()
-        .map(str::to_owned)
-        .or_else(|| place.as_ref().and_then(|place| place.column.clone()));
+    let column = db.column().or_else(|| place?.column.as_deref());
     for (label, value) in [
         ("table", db.table()),
-        ("column", column.as_deref()),
+        ("column", column),
         ("constraint", db.constraint()),
     ] {
         if let Some(value) = value {

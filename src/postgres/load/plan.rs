@@ -99,6 +99,8 @@ pub(super) struct CopyInto {
     pub(super) plan: CopyPlan,
     /// The COPY statement.
     pub(super) sql: String,
+    /// The relation that it names.
+    pub(super) relation: Ident,
 }
 
 /// The way through a staging table.
@@ -155,6 +157,7 @@ pub(super) fn plan(
             copy: CopyInto {
                 plan: copy()?.with_ordinal(),
                 sql: merge.copy_into_stage(),
+                relation: merge.stage.clone(),
             },
             merge,
             ends_with_transaction: target.transaction_pooler,
@@ -165,6 +168,7 @@ pub(super) fn plan(
         direct: CopyInto {
             plan: copy()?,
             sql: copy_into(table.name(), table.columns()),
+            relation: table.name().name.clone(),
         },
         replaces: mode == WriteMode::Replace && stage.is_some(),
         // COPY fires no rewrite rules and cannot go to another server's keys safely.

@@ -288,12 +288,13 @@ impl Transaction {
                 cell: Box::new(cell),
             }),
             Err(CopyFailure::Server(source)) => {
-                let place = source.as_db_error().and_then(place);
-                let row = place.map(|place| rows.place(place.line.saturating_sub(1)));
+                let place = source.as_db_error().and_then(|db| place(db, &into.relation));
+                let row = place.as_ref().map(|place| rows.place(place.line.saturating_sub(1)));
                 let at = row.map_or_else(String::new, |row| format!(" (row {row} of the stream, counted from 0)"));
                 Err(Error::Statement {
                     doing: self.doing("loading rows into") + &at,
                     row,
+                    place,
                     source,
                 })
             }

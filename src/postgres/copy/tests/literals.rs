@@ -263,6 +263,11 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("path", "((1e 1,2))", GEOMETRIC),
     ("polygon", "((1,2),(3,4\t5))", GEOMETRIC),
     ("circle", "<(1,2),3 3>", GEOMETRIC),
+    (
+        "xml",
+        "<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?><a>é</a>",
+        "the XML declares an encoding other than UTF-8, in which Postgres would read its bytes; declare UTF-8 or no encoding",
+    ),
 ];
 
 const GEOMETRIC: &str = "the text is not the form in which Postgres prints the type";

@@ -34,3 +34,4 @@ pub(super) mod timestamp;
 pub(super) mod timetz;
 pub(super) mod uuid;
 pub(super) mod vector;
+pub(super) mod xml;

@@ -11,6 +11,7 @@ use arrow::array::{Array, ArrayRef, LargeStringArray, StringArray, StringViewArr
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::DataType;
 
+use super::xml;
 use crate::model::extension::{is_binary, is_text};
 use crate::model::options::NulBytes;
 use crate::model::pg_type::PgType;
@@ -37,7 +38,7 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, target: &PgType, opti
             let short = move |bytes: &[u8]| at_most(characters(bytes), limit, "characters");
             text_or_rendered(source, NoNulAnd(short), options)
         }
-        PgType::Xml => layouts(ty, None, NoNul, options),
+        PgType::Xml => layouts(ty, None, NoNulAnd(xml::is_kept), options),
         PgType::Name => layouts(
             ty,
             None,
