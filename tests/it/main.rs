@@ -1,6 +1,7 @@
 //! The one integration binary: everything here runs against a real PostgreSQL that `support::cluster` starts.
 
 mod architecture;
+mod array_elements;
 mod check;
 mod cloudquery;
 mod config;

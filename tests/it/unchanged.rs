@@ -78,3 +78,36 @@ async fn values_that_are_equal_and_read_differently_are_written() {
         assert_eq!(stored, *other, "{ty}");
     }
 }
+
+/// A type of a key, the value that is stored, and an equal one that is sent.
+const KEYS: [(&str, &str, &str); 5] = [
+    ("numeric", "1.0", "1.00"),
+    ("double precision", "0", "-0"),
+    ("interval", "1 mon", "30 days"),
+    ("jsonb", "{\"a\": 1.0}", "{\"a\": 1.00}"),
+    ("numeric[]", "{1.0}", "{1.00}"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_are_equal_and_read_differently_are_written() {
+    let database = Database::create().await;
+    let server = Server::start(&database).await;
+    let mut flight = Flight::connect(&server).await;
+    for (at, (ty, stored, sent)) in KEYS.iter().enumerate() {
+        for (others, skip_unchanged) in [(", v text", true), (", v text", false), ("", true)] {
+            let table = format!("t{at}{}{skip_unchanged}", others.len());
+            database
+                .execute(&format!(
+                    "create table {table} (k {ty} primary key{others}); insert into {table} values ('{stored}')"
+                ))
+                .await;
+            let to = command(
+                json!({"table": table, "write_mode": "overwrite", "primary_key": ["k"], "skip_unchanged": skip_unchanged}),
+            );
+            let rows = batch(vec![("k", texts(&[Some(sent)]))]);
+            flight.put(to, &[rows]).await.unwrap();
+            let keys = database.lines(&format!("select k::text from {table}")).await;
+            assert_eq!(keys, [*sent], "{ty}{others}");
+        }
+    }
+}

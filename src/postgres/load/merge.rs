@@ -157,7 +157,7 @@ impl Merge {
         let rest: Vec<&TargetColumn> = self
             .columns
             .iter()
-            .filter(|column| !self.key.contains(&column.name))
+            .filter(|column| !self.key.contains(&column.name) || differs_though_equal(&column.ty))
             .collect();
         if rest.is_empty() {
             return "do nothing".to_owned();
@@ -205,6 +205,26 @@ fn stage_type(ty: &PgType) -> String {
     match ty {
         PgType::Domain(domain) => stage_type(&domain.base),
         other => other.to_string(),
+    }
+}
+
+/// Whether two values of a type can be equal and read differently, so that a key column must be written too: 1.0 and 1.00, 0 and
+/// -0, a month and 30 days. Other keys are left out, because an UPDATE that names a key locks its row against foreign keys that
+/// point to it. So is text: only under a nondeterministic collation is it equal to another, and that is not looked up.
+fn differs_though_equal(ty: &PgType) -> bool {
+    match ty {
+        PgType::Domain(domain) => differs_though_equal(&domain.base),
+        PgType::Array(element) => differs_though_equal(element),
+        PgType::Range(range) | PgType::Multirange(range) => differs_though_equal(&range.subtype),
+        PgType::Composite(row) => row.fields.iter().any(|(_, ty)| differs_though_equal(ty)),
+        // With a scale, all values have its digits.
+        PgType::Numeric(modifier) => modifier.is_none(),
+        // Without a length, blanks at the end are kept and do not count.
+        PgType::Bpchar(length) => length.is_none(),
+        PgType::Float4 | PgType::Float8 | PgType::Interval | PgType::LimitedInterval(_) | PgType::Jsonb => true,
+        PgType::Citext(_) | PgType::Vector(_, _) | PgType::HalfVec(_, _) | PgType::SparseVec(_, _) => true,
+        PgType::Geometry(_, _) | PgType::Geography(_, _) | PgType::Other(_) => true,
+        _ => false,
     }
 }
 
@@ -281,6 +301,20 @@ mod tests {
             merge
                 .merge(Staged::All)
                 .ends_with("on conflict (\"a\", \"b\") do nothing"),
+            "{}",
+            merge.merge(Staged::All)
+        );
+    }
+
+    #[test]
+    fn key_columns_are_written_where_equal_values_read_differently() {
+        let numeric = PgType::Array(Box::new(PgType::Numeric(None)));
+        let merge = merge(&["a", "n"], &[("a", PgType::Int4), ("n", numeric)]);
+        assert!(
+            merge.merge(Staged::All).ends_with(
+                "on conflict (\"a\", \"n\") do update set \"n\" = excluded.\"n\" \
+                 where row(pgflight_target.\"n\")::record operator(pg_catalog.*<>) row(excluded.\"n\")::record"
+            ),
             "{}",
             merge.merge(Staged::All)
         );

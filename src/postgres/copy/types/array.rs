@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use arrow::array::Array;
 use arrow::buffer::NullBuffer;
+use arrow::datatypes::DataType;
 
 use crate::model::extension::Extension;
 use crate::model::pg_type::PgType;
@@ -30,13 +31,8 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, element: &PgType, opt
     let Some(field) = element_field(source.data_type) else {
         return Err(Refused::NoRule);
     };
-    // A list that is one value of the element's type is no further dimension.
-    let is_value = matches!(
-        element,
-        PgType::Vector(_, _) | PgType::HalfVec(_, _) | PgType::SparseVec(_, _) | PgType::Multirange(_)
-    );
     let deep_tensor = matches!(&source.extension, Some(Extension::FixedShapeTensor { shape }) if shape.len() != 1);
-    if !is_value && (deep_tensor || element_field(field.data_type()).is_some()) {
+    if !is_value(field.data_type(), element) && (deep_tensor || element_field(field.data_type()).is_some()) {
         return super::matrix::plan(source, element, options);
     }
     let bind_elements = registry::plan(&Source::of(field), element, options)?;
@@ -52,6 +48,20 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, element: &PgType, opt
             oid,
         }) as Encoder)
     }))
+}
+
+/// Whether a list is one value of the element's type, and so no further dimension.
+fn is_value(list: &DataType, element: &PgType) -> bool {
+    let item = || element_field(list).map(|item| item.data_type());
+    match element {
+        PgType::Domain(domain) => is_value(list, &domain.base),
+        PgType::Vector(_, _) | PgType::HalfVec(_, _) | PgType::SparseVec(_, _) | PgType::Multirange(_) => true,
+        // Behind a domain, as only there.
+        PgType::Array(_) => true,
+        PgType::Point => matches!(item(), Some(DataType::Float32 | DataType::Float64)),
+        PgType::Bit(_) | PgType::VarBit(_) => matches!(item(), Some(DataType::Boolean)),
+        _ => false,
+    }
 }
 
 struct Arrays {
