@@ -131,6 +131,22 @@ fn is_variant(storage: &DataType) -> bool {
     is_bytes("metadata") && (is_bytes("value") || fields.find("typed_value").is_some())
 }
 
+/// A field that names its extension itself: runs may leave that to the field of their values.
+pub fn meant(field: &Field) -> Field {
+    let mut field = field.clone();
+    if let DataType::RunEndEncoded(_, values) = field.data_type()
+        && !field.metadata().contains_key(NAME)
+    {
+        let values = meant(values);
+        for key in [NAME, METADATA] {
+            if let Some(value) = values.metadata().get(key) {
+                field.metadata_mut().insert(key.to_owned(), value.clone());
+            }
+        }
+    }
+    field
+}
+
 /// The type of the values behind a dictionary or runs.
 pub fn unencoded(data_type: &DataType) -> &DataType {
     match data_type {

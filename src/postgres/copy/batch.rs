@@ -57,8 +57,7 @@ impl<'a> BoundBatch<'a> {
     pub(super) fn new(plan: &'a CopyPlan, batch: &'a RecordBatch) -> Result<Self, CellError> {
         let mut columns = Vec::with_capacity(batch.num_columns());
         for (planned, array) in plan.columns.iter().zip(batch.columns()) {
-            let encoder =
-                (planned.bind)(array).map_err(|wrong| planned.error(0, CellReason::WrongArray(wrong.0.to_string())))?;
+            let encoder = (planned.bind)(array).map_err(|wrong| planned.error(0, wrong.into()))?;
             let forbidden = if planned.nullable { None } else { array.logical_nulls() };
             columns.push(BoundColumn {
                 planned,

@@ -131,7 +131,7 @@ impl Strings {
         } else if let Some(array) = any.downcast_ref::<StringViewArray>() {
             Ok(Self::View(array.clone()))
         } else {
-            Err(WrongArray(array.data_type().clone()))
+            Err(WrongArray::Type(array.data_type().clone()))
         }
     }
 
@@ -177,7 +177,7 @@ impl Binaries {
         } else if let Some(array) = any.downcast_ref::<FixedSizeBinaryArray>() {
             Ok(Self::Fixed(array.clone()))
         } else {
-            Err(WrongArray(array.data_type().clone()))
+            Err(WrongArray::Type(array.data_type().clone()))
         }
     }
 

@@ -87,7 +87,7 @@ where
 {
     Ok(Box::new(move |array| match array.as_any().downcast_ref::<A>() {
         Some(array) => Ok(make(array.clone())),
-        None => Err(WrongArray(array.data_type().clone())),
+        None => Err(WrongArray::Type(array.data_type().clone())),
     }))
 }
 

@@ -97,6 +97,12 @@ pub enum CellReason {
     /// Inner lists of different lengths.
     #[error("the inner lists differ in length, a Postgres array is rectangular")]
     Ragged,
+    /// List views that use the same elements so often that memory may not hold what they stand for.
+    #[error(
+        "the lists use the same elements so often that they stand for more than memory is given to; send fewer rows per batch, or \
+         shorter lists"
+    )]
+    SharedElements,
     /// The batch has another type than the stream's schema.
     #[error("the batch has the type {0} where the schema said otherwise")]
     WrongArray(String),
@@ -111,6 +117,9 @@ pub enum CellReason {
 }
 
 impl CellReason {
+    /// A key can be NULL behind a dictionary or in runs, where Arrow does not look for what the type of maps forbids.
+    pub(crate) const NULL_KEY: Self = Self::NullInside("a key of the map is NULL");
+
     /// What Postgres would call it (Appendix A of its manual).
     pub fn sqlstate(&self) -> &'static str {
         match self {
@@ -124,7 +133,7 @@ impl CellReason {
             Self::Geometry(_) => "22023",
             Self::NullInside(_) => "22004",
             Self::Ragged => "2202E",
-            Self::FieldTooLarge(_) => "54000",
+            Self::FieldTooLarge(_) | Self::SharedElements => "54000",
             Self::BadVariant(_) => "22P03",
             Self::Inexact(_) | Self::WrongLength { .. } => "22000",
             Self::WrongArray(_) | Self::WrongColumnCount { .. } => "42804",
@@ -181,6 +190,20 @@ pub(crate) enum Refused {
     Because(String),
 }
 
-/// An array that is not of the planned type.
+/// An array for which the plan makes no encoder.
 #[derive(Clone, Debug)]
-pub(crate) struct WrongArray(pub(crate) DataType);
+pub(crate) enum WrongArray {
+    /// It is not of the planned type.
+    Type(DataType),
+    /// Its lists share elements and stand for too much.
+    Shared,
+}
+
+impl From<WrongArray> for CellReason {
+    fn from(wrong: WrongArray) -> Self {
+        match wrong {
+            WrongArray::Type(found) => Self::WrongArray(found.to_string()),
+            WrongArray::Shared => Self::SharedElements,
+        }
+    }
+}

@@ -25,6 +25,7 @@ mod render;
 mod source;
 mod types;
 mod variant;
+mod weight;
 
 #[cfg(test)]
 mod tests;

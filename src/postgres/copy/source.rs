@@ -4,7 +4,7 @@ use std::fmt;
 
 use arrow::datatypes::{DataType, Field};
 
-use crate::model::extension::{Extension, is_text};
+use crate::model::extension::{Extension, is_text, meant};
 
 /// An Arrow type with its meaning.
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ impl<'a> Source<'a> {
 
     /// A field of this type with the metadata that gives it its meaning.
     pub(crate) fn field(&self) -> Field {
-        self.field.clone().with_data_type(self.data_type.clone())
+        meant(self.field).with_data_type(self.data_type.clone())
     }
 
     /// The same meaning on another storage: the values of a dictionary or of runs.

@@ -11,10 +11,10 @@ use arrow::datatypes::{DataType, Field, FieldRef, UnionMode};
 use super::scalar::{Place, scalar};
 use super::variant::{refuse_storage, variant};
 use super::{Quoting, Style, Write, or_null, stay_distinct};
-use crate::model::extension::Extension;
+use crate::model::extension::{Extension, meant};
 use crate::postgres::copy::error::{CellReason, WrongArray};
 use crate::postgres::copy::lists::{Lists, element_field};
-use crate::postgres::copy::types::indexed::flat;
+use crate::postgres::copy::types::indexed::Unfolded;
 
 /// Writes the values of `array` as JSON, NULL as `null`.
 ///
@@ -53,7 +53,7 @@ pub(crate) fn json(field: &Field, array: &ArrayRef, style: Style) -> Result<Writ
         DataType::Dictionary(_, _) | DataType::RunEndEncoded(_, _) => return unfolded(field, array, style),
         other => match element_field(other) {
             Some(element) => list(element, array, style, lines(field, style))?,
-            None => return Err(WrongArray(other.clone())),
+            None => return Err(WrongArray::Type(other.clone())),
         },
     };
     Ok(or_null(array, write))
@@ -98,7 +98,7 @@ fn refuse_unclear_type(data_type: &DataType, is_variant: bool) -> Result<(), Str
 fn object(fields: &arrow::datatypes::Fields, array: &ArrayRef, style: Style) -> Result<Write, WrongArray> {
     let columns = array
         .as_struct_opt()
-        .ok_or_else(|| WrongArray(array.data_type().clone()))?
+        .ok_or_else(|| WrongArray::Type(array.data_type().clone()))?
         .columns();
     let mut members = Vec::with_capacity(fields.len());
     for (field, column) in fields.iter().zip(columns) {
@@ -158,27 +158,27 @@ fn list(element: &FieldRef, array: &ArrayRef, style: Style, lines: Vec<usize>) -
 fn map(entries: &FieldRef, array: &ArrayRef, style: Style) -> Result<Write, WrongArray> {
     let map = array
         .as_map_opt()
-        .ok_or_else(|| WrongArray(array.data_type().clone()))?
+        .ok_or_else(|| WrongArray::Type(array.data_type().clone()))?
         .clone();
     let DataType::Struct(fields) = entries.data_type() else {
-        return Err(WrongArray(array.data_type().clone()));
+        return Err(WrongArray::Type(array.data_type().clone()));
     };
     let value = json(&fields[1], map.values(), style)?;
     let offsets = map.offsets().clone();
     let range = move |row: usize| offsets[row] as usize..offsets[row + 1] as usize;
-    let keys = flat(map.keys())?;
-    let key_field = fields[0].as_ref().clone().with_data_type(keys.data_type().clone());
+    let keys = Unfolded::of(map.keys())?;
+    let key_field = meant(&fields[0]).with_data_type(keys.values.data_type().clone());
     let key_text = match style {
-        Style::Native => scalar(&key_field, &keys, style, Place::Column)?,
+        Style::Native => scalar(&key_field, &keys.values, style, Place::Column)?,
         Style::Cloudquery => None,
     };
     let Some((_, key_text)) = key_text else {
-        let key = json(&key_field, &keys, style)?;
+        let key = json(&key_field, &keys.values, style)?;
         return Ok(Box::new(move |row, out| {
             out.push(b'[');
             for (at, entry) in range(row).enumerate() {
                 out.extend_from_slice(if at > 0 { b",{\"key\":" } else { b"{\"key\":" });
-                key(entry, out)?;
+                key(keys.get(entry).ok_or(CellReason::NULL_KEY)?, out)?;
                 out.extend_from_slice(b",\"value\":");
                 value(entry, out)?;
                 out.push(b'}');
@@ -195,7 +195,7 @@ fn map(entries: &FieldRef, array: &ArrayRef, style: Style) -> Result<Write, Wron
                 out.push(b',');
             }
             let mut text = Vec::new();
-            key_text(entry, &mut text)?;
+            key_text(keys.get(entry).ok_or(CellReason::NULL_KEY)?, &mut text)?;
             put_string(out, &String::from_utf8_lossy(&text), false);
             out.push(b':');
             value(entry, out)?;
@@ -212,7 +212,7 @@ fn map(entries: &FieldRef, array: &ArrayRef, style: Style) -> Result<Write, Wron
 
 /// The active child's value; the Go plugin writes `[typecode,value]`.
 fn union(array: &ArrayRef, style: Style) -> Result<Write, WrongArray> {
-    let wrong = || WrongArray(array.data_type().clone());
+    let wrong = || WrongArray::Type(array.data_type().clone());
     let union = array.as_union_opt().ok_or_else(wrong)?.clone();
     let DataType::Union(fields, mode) = array.data_type() else {
         return Err(wrong());
@@ -243,8 +243,16 @@ fn union(array: &ArrayRef, style: Style) -> Result<Write, WrongArray> {
 
 /// Dictionaries and runs, through the value of each row.
 fn unfolded(field: &Field, array: &ArrayRef, style: Style) -> Result<Write, WrongArray> {
-    let flat = flat(array)?;
-    json(&field.clone().with_data_type(flat.data_type().clone()), &flat, style)
+    let rows = Unfolded::of(array)?;
+    let field = meant(field).with_data_type(rows.values.data_type().clone());
+    let write = json(&field, &rows.values, style)?;
+    Ok(Box::new(move |row, out| match rows.get(row) {
+        Some(value) => write(value, out),
+        None => {
+            out.extend_from_slice(b"null");
+            Ok(())
+        }
+    }))
 }
 
 /// Writes a JSON string; `html` escapes what Go's encoder escapes besides.

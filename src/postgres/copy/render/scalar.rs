@@ -153,14 +153,14 @@ pub(super) fn primitive<T: ArrowPrimitiveType>(array: &ArrayRef) -> Result<Primi
     array
         .as_primitive_opt::<T>()
         .cloned()
-        .ok_or_else(|| WrongArray(array.data_type().clone()))
+        .ok_or_else(|| WrongArray::Type(array.data_type().clone()))
 }
 
 fn boolean(array: &ArrayRef) -> Result<impl Fn(usize, &mut Vec<u8>) -> Result<(), CellReason> + use<>, WrongArray> {
     let array: BooleanArray = array
         .as_boolean_opt()
         .cloned()
-        .ok_or_else(|| WrongArray(array.data_type().clone()))?;
+        .ok_or_else(|| WrongArray::Type(array.data_type().clone()))?;
     Ok(move |row, out: &mut Vec<u8>| {
         put_boolean(out, array.value(row));
         Ok(())

@@ -54,7 +54,7 @@ pub(super) fn put_timestamp(out: &mut Vec<u8>, count: i64, unit: TimeUnit, betwe
 
 /// The counts of a temporal array as 64-bit integers.
 pub(crate) fn counts(array: &ArrayRef) -> Result<impl Fn(usize) -> i64 + Send + Sync + use<>, WrongArray> {
-    let wrong = || WrongArray(array.data_type().clone());
+    let wrong = || WrongArray::Type(array.data_type().clone());
     let target = match array.data_type().primitive_width() {
         Some(4) => DataType::Int32,
         _ => DataType::Int64,

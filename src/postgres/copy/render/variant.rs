@@ -21,7 +21,7 @@ use crate::postgres::copy::column::MAX_FIELD;
 use crate::postgres::copy::digits::put_whole;
 use crate::postgres::copy::error::{CellReason, WrongArray};
 use crate::postgres::copy::lists::{Lists, element_field};
-use crate::postgres::copy::types::indexed::flat;
+use crate::postgres::copy::types::indexed::Unfolded;
 use crate::postgres::copy::variant::{Malformed, Names, Value};
 
 /// Levels of arrays and objects, of which each takes a call: far below what a stack holds, far above what documents have.
@@ -88,7 +88,7 @@ fn is_shredded_scalar(data_type: &DataType) -> bool {
 /// # Errors
 /// An array that is no variant.
 pub(super) fn variant(array: &ArrayRef) -> Result<Write, WrongArray> {
-    let wrong = || WrongArray(array.data_type().clone());
+    let wrong = || WrongArray::Type(array.data_type().clone());
     let parts = array.as_struct_opt().ok_or_else(wrong)?;
     let metadata = Bytes::of(parts.column_by_name("metadata").ok_or_else(wrong)?)?;
     let group = Group::of(array)?;
@@ -102,22 +102,19 @@ pub(super) fn variant(array: &ArrayRef) -> Result<Write, WrongArray> {
 
 /// Bytes of any layout, encoded or not.
 struct Bytes {
+    rows: Unfolded,
     cells: Binaries,
-    nulls: Option<NullBuffer>,
 }
 
 impl Bytes {
     fn of(array: &ArrayRef) -> Result<Self, WrongArray> {
-        let array = flat(array)?;
-        Ok(Self {
-            cells: Binaries::of(&array)?,
-            nulls: array.logical_nulls(),
-        })
+        let rows = Unfolded::of(array)?;
+        let cells = Binaries::of(&rows.values)?;
+        Ok(Self { rows, cells })
     }
 
     fn get(&self, row: usize) -> Option<&[u8]> {
-        let valid = self.nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
-        valid.then(|| self.cells.get(row))
+        self.rows.get(row).map(|value| self.cells.get(value))
     }
 }
 
@@ -142,7 +139,7 @@ struct Members {
 
 impl Group {
     fn of(array: &ArrayRef) -> Result<Self, WrongArray> {
-        let wrong = || WrongArray(array.data_type().clone());
+        let wrong = || WrongArray::Type(array.data_type().clone());
         let parts = array.as_struct_opt().ok_or_else(wrong)?;
         let typed = match parts.column_by_name("typed_value") {
             Some(typed) => Some((typed.logical_nulls(), Typed::of(typed)?)),

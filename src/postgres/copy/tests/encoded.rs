@@ -213,3 +213,40 @@ fn runs_have_the_meaning_of_their_values() {
     let run_array = RunArray::<Int32Type>::from(typed.build().unwrap());
     check("uuid", &target, &source, run_array, &["uuid_counting"]);
 }
+
+/// Runs of one row each, whose values have an extension and the runs none.
+fn meant_runs(values: &ArrayRef, name: &str) -> ArrayRef {
+    let values = runs(values);
+    let DataType::RunEndEncoded(ends, plain) = values.data_type() else {
+        panic!("{}", values.data_type());
+    };
+    let meant = plain.as_ref().clone().with_metadata([("ARROW:extension:name", name)]);
+    let ty = DataType::RunEndEncoded(ends.clone(), Arc::new(meant));
+    let data = values.to_data().into_builder().data_type(ty).build().unwrap();
+    Arc::new(RunArray::<Int32Type>::from(data))
+}
+
+#[test]
+fn runs_in_documents_and_texts_have_the_meaning_of_their_values() {
+    let uuids = meant_runs(&uuids(), "arrow.uuid");
+    let json = meant_runs(&texts(&[Some("[1]")]), "arrow.json");
+    let flags: ArrayRef = Arc::new(Int8Array::from(vec![1]));
+    let flags = meant_runs(&flags, "arrow.bool8");
+    let row = structs(&[("u", &uuids), ("j", &json), ("b", &flags)]);
+    let options = EncodeOptions::default();
+    let written = |array: ArrayRef, target| {
+        let source = field(array.data_type().clone());
+        let plan = plan_with(&source, &target, &options).unwrap();
+        let bytes = encode(&plan, &batch(&source, &array), 1 << 20).unwrap();
+        String::from_utf8_lossy(&bytes[6..]).into_owned()
+    };
+    let expected = r#"{"u":"00010203-0405-0607-0809-0a0b0c0d0e0f","j":[1],"b":true}"#;
+    assert_eq!(written(Arc::new(row), PgType::Json), expected);
+    assert_eq!(written(flags, PgType::Text), "true");
+    let part = |bytes: &[u8]| -> ArrayRef { Arc::new(BinaryArray::from(vec![bytes])) };
+    let variant: ArrayRef = Arc::new(structs(&[("metadata", &part(&[1, 0, 0])), ("value", &part(&[12, 7]))]));
+    assert_eq!(
+        written(meant_runs(&variant, "arrow.parquet.variant"), PgType::Json),
+        "7"
+    );
+}

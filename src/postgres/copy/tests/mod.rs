@@ -16,6 +16,7 @@ mod nested;
 mod numeric;
 mod refusals;
 mod scalars;
+mod shared;
 mod structured;
 mod temporal;
 mod variants;

@@ -60,7 +60,7 @@ pub(in crate::postgres::copy) fn plan(
     Ok(Box::new(move |array| {
         let parent = array
             .as_struct_opt()
-            .ok_or_else(|| WrongArray(array.data_type().clone()))?;
+            .ok_or_else(|| WrongArray::Type(array.data_type().clone()))?;
         let mut bound = Vec::with_capacity(attributes.len());
         for (oid, bind) in &attributes {
             let encoder = match bind {

@@ -29,7 +29,7 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, target: &PgType) -> P
             Ok(Box::new(|array| {
                 let parent = array
                     .as_struct_opt()
-                    .ok_or_else(|| WrongArray(array.data_type().clone()))?;
+                    .ok_or_else(|| WrongArray::Type(array.data_type().clone()))?;
                 let (x, y) = (doubles(&child_under(parent, 0)?)?, doubles(&child_under(parent, 1)?)?);
                 Ok(rendered(array.nulls(), move |row, out| {
                     coordinate(x(row), out)?;
@@ -63,7 +63,7 @@ fn is_float(data_type: &DataType) -> bool {
 }
 
 fn doubles(array: &ArrayRef) -> Result<impl Fn(usize) -> Option<f64> + Send + Sync + use<>, WrongArray> {
-    let wide = cast(array, &DataType::Float64).map_err(|_| WrongArray(array.data_type().clone()))?;
+    let wide = cast(array, &DataType::Float64).map_err(|_| WrongArray::Type(array.data_type().clone()))?;
     let values = wide.as_primitive::<Float64Type>().clone();
     Ok(move |row: usize| values.is_valid(row).then(|| values.value(row)))
 }

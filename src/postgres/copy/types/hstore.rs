@@ -5,10 +5,10 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::DataType;
 
-use super::indexed::flat;
+use super::indexed::Unfolded;
 use crate::model::extension::{is_text, unencoded};
 use crate::model::options::NulBytes;
 use crate::postgres::copy::EncodeOptions;
@@ -39,17 +39,37 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, options: &EncodeOptio
     Ok(Box::new(move |array| {
         let map = array
             .as_map_opt()
-            .ok_or_else(|| WrongArray(array.data_type().clone()))?
+            .ok_or_else(|| WrongArray::Type(array.data_type().clone()))?
             .clone();
-        let (keys, values) = (Strings::of(&flat(map.keys())?)?, Strings::of(&flat(map.values())?)?);
-        let value_nulls = map.values().logical_nulls();
+        let (keys, values) = (Texts::of(map.keys())?, Texts::of(map.values())?);
         Ok(rendered(array.nulls(), move |row, out| {
             let entries = map.offsets()[row] as usize..map.offsets()[row + 1] as usize;
-            let is_valid = |entry| value_nulls.as_ref().is_none_or(|nulls| nulls.is_valid(entry));
-            let value = |entry| is_valid(entry).then(|| values.get(entry));
-            put(entries.map(|entry| (keys.get(entry), value(entry))), nul_bytes, out)
+            let mut pairs = Vec::with_capacity(entries.len());
+            for entry in entries {
+                let key = keys.get(entry).ok_or(CellReason::NULL_KEY)?;
+                pairs.push((key, values.get(entry)));
+            }
+            put(pairs.into_iter(), nul_bytes, out)
         }))
     }))
+}
+
+/// Texts of any layout, encoded or not.
+struct Texts {
+    rows: Unfolded,
+    texts: Strings,
+}
+
+impl Texts {
+    fn of(array: &ArrayRef) -> Result<Self, WrongArray> {
+        let rows = Unfolded::of(array)?;
+        let texts = Strings::of(&rows.values)?;
+        Ok(Self { rows, texts })
+    }
+
+    fn get(&self, row: usize) -> Option<&str> {
+        self.rows.get(row).map(|value| self.texts.get(value))
+    }
 }
 
 fn put<'a>(

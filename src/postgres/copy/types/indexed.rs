@@ -3,17 +3,20 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{AnyDictionaryArray, Array, ArrayRef, AsArray, RunArray, UInt32Array};
+use arrow::array::{AnyDictionaryArray, Array, ArrayRef, AsArray, RunArray};
 use arrow::buffer::NullBuffer;
-use arrow::compute::take;
 use arrow::datatypes::{ArrowNativeType, DataType, Int16Type, Int32Type, Int64Type, RunEndIndexType};
 
 use crate::model::pg_type::PgType;
 use crate::postgres::copy::EncodeOptions;
-use crate::postgres::copy::column::{ColumnEncoder, Encoder, Faults, Planned, Scratch, put_null};
+use crate::postgres::copy::column::{ColumnEncoder, Encoder, Faults, Planned, Scratch, put_null, some_nulls};
 use crate::postgres::copy::error::{CellReason, Refused, WrongArray};
 use crate::postgres::copy::registry;
 use crate::postgres::copy::source::Source;
+
+/// Most bytes of finished fields. Values may themselves share bytes (views), so a small dictionary can stand for more than memory
+/// holds; over this, rows encode their value again.
+const FINISHED_BYTES: usize = 256 << 20;
 
 /// The index of a row that is NULL by its key.
 const NULL_INDEX: usize = usize::MAX;
@@ -28,13 +31,13 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, target: &PgType, opti
     let expected = source.data_type.clone();
     Ok(Box::new(move |array| {
         if array.data_type() != &expected {
-            return Err(WrongArray(array.data_type().clone()));
+            return Err(WrongArray::Type(array.data_type().clone()));
         }
-        let (indexes, values) = split(array).ok_or_else(|| WrongArray(array.data_type().clone()))?;
+        let (indexes, values) = split(array).ok_or_else(|| WrongArray::Type(array.data_type().clone()))?;
         let encoder = bind_values(&values)?;
         Ok(Box::new(Indexed {
             indexes,
-            fields: Fields::of(encoder.as_ref(), values.len()),
+            fields: Fields::of(encoder, values.len(), FINISHED_BYTES),
         }) as Encoder)
     }))
 }
@@ -61,15 +64,36 @@ pub(in crate::postgres::copy) fn is_encoded(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Dictionary(_, _) | DataType::RunEndEncoded(_, _))
 }
 
-/// The value of each row, without dictionary or runs.
-pub(in crate::postgres::copy) fn flat(array: &ArrayRef) -> Result<ArrayRef, WrongArray> {
-    if !is_encoded(array.data_type()) {
-        return Ok(ArrayRef::clone(array));
+/// Values where they lie, and which of them each row has. Rows may share a long one, so no row gets a copy of its own.
+pub(in crate::postgres::copy) struct Unfolded {
+    indexes: Option<Vec<usize>>,
+    nulls: Option<NullBuffer>,
+    /// The values.
+    pub(in crate::postgres::copy) values: ArrayRef,
+}
+
+impl Unfolded {
+    /// The rows of an array, behind a dictionary or in runs or neither.
+    pub(in crate::postgres::copy) fn of(array: &ArrayRef) -> Result<Self, WrongArray> {
+        let (indexes, values) = if is_encoded(array.data_type()) {
+            let (indexes, values) = split(array).ok_or_else(|| WrongArray::Type(array.data_type().clone()))?;
+            (Some(indexes), values)
+        } else {
+            (None, ArrayRef::clone(array))
+        };
+        Ok(Self {
+            indexes,
+            nulls: some_nulls(values.logical_nulls().as_ref()),
+            values,
+        })
     }
-    let wrong = || WrongArray(array.data_type().clone());
-    let (indexes, values) = split(array).ok_or_else(wrong)?;
-    let positions: UInt32Array = indexes.iter().map(|index| u32::try_from(*index).ok()).collect();
-    take(&values, &positions, None).map_err(|_| wrong())
+
+    /// The index of a row's value, nothing where it is NULL.
+    pub(in crate::postgres::copy) fn get(&self, row: usize) -> Option<usize> {
+        let index = self.indexes.as_ref().map_or(row, |indexes| indexes[row]);
+        let is_null = |nulls: &NullBuffer| nulls.is_null(index);
+        (index != NULL_INDEX && !self.nulls.as_ref().is_some_and(is_null)).then_some(index)
+    }
 }
 
 fn keys(dictionary: &dyn AnyDictionaryArray) -> Vec<usize> {
@@ -106,31 +130,43 @@ fn runs<R: RunEndIndexType>(array: &ArrayRef) -> Option<(Vec<usize>, ArrayRef)> 
     Some((indexes, runs.values().clone()))
 }
 
-/// The finished field of every value.
+/// The field of every value, finished unless they are too many.
 struct Fields {
     bytes: Arc<[u8]>,
     ends: Vec<usize>,
     faults: Vec<(usize, CellReason)>,
+    /// Encodes values anew where `bytes` would have become too long.
+    unfinished: Option<Encoder>,
 }
 
 impl Fields {
-    fn of(encoder: &dyn ColumnEncoder, count: usize) -> Self {
+    fn of(encoder: Encoder, count: usize, limit: usize) -> Self {
         let mut ends = vec![0; count];
         let mut scratch = Scratch::default();
         let mut faults = Faults::new(usize::MAX);
         encoder.measure(0..count, &mut ends, &mut scratch, &mut faults);
         let mut cursors = Vec::with_capacity(count);
-        let mut total = 0;
+        let mut total: usize = 0;
         for end in &mut ends {
             cursors.push(total);
-            total += *end;
+            total = total.saturating_add(*end);
             *end = total;
         }
-        let mut bytes = vec![0; total];
         let faults = faults.found().to_vec();
+        let mut fields = Self {
+            bytes: Arc::default(),
+            ends,
+            faults,
+            unfinished: None,
+        };
+        if total > limit {
+            fields.unfinished = Some(encoder);
+            return fields;
+        }
+        let mut bytes = vec![0; total];
         // A value at fault has no bytes; rows that use it are refused, the rest are written around it.
         let mut start = 0;
-        for bad in faults.iter().map(|(value, _)| *value).chain([count]) {
+        for bad in fields.faults.iter().map(|(value, _)| *value).chain([count]) {
             if start == 0 && bad == count {
                 encoder.write(0..count, &mut cursors, &mut scratch, &mut bytes);
             } else if start < bad {
@@ -140,16 +176,13 @@ impl Fields {
             }
             start = bad + 1;
         }
-        Self {
-            bytes: bytes.into(),
-            ends,
-            faults,
-        }
+        fields.bytes = bytes.into();
+        fields
     }
 
-    fn get(&self, index: usize) -> &[u8] {
+    fn place(&self, index: usize) -> Range<usize> {
         let start = if index == 0 { 0 } else { self.ends[index - 1] };
-        &self.bytes[start..self.ends[index]]
+        start..self.ends[index]
     }
 }
 
@@ -164,7 +197,7 @@ impl ColumnEncoder for Indexed {
             *length += if *index == NULL_INDEX {
                 4
             } else {
-                self.fields.get(*index).len()
+                self.fields.place(*index).len()
             };
         }
         if self.fields.faults.is_empty() {
@@ -181,15 +214,80 @@ impl ColumnEncoder for Indexed {
         }
     }
 
-    fn write(&self, rows: Range<usize>, cursors: &mut [usize], _: &mut Scratch, out: &mut [u8]) {
+    fn write(&self, rows: Range<usize>, cursors: &mut [usize], scratch: &mut Scratch, out: &mut [u8]) {
         for (cursor, index) in cursors.iter_mut().zip(&self.indexes[rows]) {
             if *index == NULL_INDEX {
                 put_null(cursor, out);
                 continue;
             }
-            let field = self.fields.get(*index);
+            if let Some(encoder) = &self.fields.unfinished {
+                let value = *index..*index + 1;
+                encoder.measure(value.clone(), &mut [0], scratch, &mut Faults::new(0));
+                encoder.write(value, std::slice::from_mut(cursor), scratch, out);
+                continue;
+            }
+            let field = &self.fields.bytes[self.fields.place(*index)];
             out[*cursor..*cursor + field.len()].copy_from_slice(field);
             *cursor += field.len();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Int32Array, StringViewArray};
+
+    use super::*;
+    use crate::postgres::copy::column::rendered;
+
+    fn written(limit: usize) -> (usize, Vec<u8>) {
+        let values = StringViewArray::from(vec![
+            Some("a"),
+            None,
+            Some("at fault"),
+            Some(""),
+            Some("a text of its own"),
+        ]);
+        let nulls = values.nulls().cloned();
+        let encoder = rendered(nulls.as_ref(), move |row, out| match values.value(row) {
+            "at fault" => Err(CellReason::UnknownLabel),
+            text => {
+                out.extend_from_slice(text.as_bytes());
+                Ok(())
+            }
+        });
+        let rows = vec![4, 0, NULL_INDEX, 1, 4, 3, 0];
+        let (count, fields) = (rows.len(), Fields::of(encoder, 5, limit));
+        let kept = fields.bytes.len();
+        let indexed = Indexed { indexes: rows, fields };
+        let (mut lengths, mut scratch, mut faults) = (vec![0; count], Scratch::default(), Faults::new(1));
+        indexed.measure(0..count, &mut lengths, &mut scratch, &mut faults);
+        assert!(faults.found().is_empty());
+        let starts = lengths
+            .iter()
+            .scan(0, |next, length| Some(std::mem::replace(next, *next + length)));
+        let (mut cursors, mut out) = (starts.collect::<Vec<_>>(), vec![0xff; lengths.iter().sum()]);
+        indexed.write(0..count, &mut cursors, &mut scratch, &mut out);
+        (kept, out)
+    }
+
+    #[test]
+    fn values_that_would_take_too_much_are_not_all_kept() {
+        let (kept, expected) = written(usize::MAX);
+        assert!(kept > 0 && expected.ends_with(b"\0\0\0\x11a text of its own\0\0\0\0\0\0\0\x01a"));
+        assert_eq!(written(kept - 1), (0, expected));
+    }
+
+    #[test]
+    fn a_row_is_null_by_its_key_or_by_its_value() {
+        let keys = Int32Array::from(vec![Some(1), None, Some(0)]);
+        let values: ArrayRef = Arc::new(StringViewArray::from(vec![None, Some("b")]));
+        let array: ArrayRef = Arc::new(arrow::array::DictionaryArray::<Int32Type>::new(keys, values.clone()));
+        let rows = |array: &ArrayRef| -> Vec<Option<usize>> {
+            let unfolded = Unfolded::of(array).unwrap();
+            (0..array.len()).map(|row| unfolded.get(row)).collect()
+        };
+        assert_eq!(rows(&array), [Some(1), None, None]);
+        assert_eq!(rows(&values), [None, Some(1)]);
     }
 }

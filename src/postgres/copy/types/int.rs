@@ -68,7 +68,7 @@ fn float(source: &Source<'_>, target: &PgType) -> Planned {
     }
     let (target, source) = (target.clone(), source.data_type.clone());
     Ok(Box::new(move |array| {
-        let wrong = || WrongArray(array.data_type().clone());
+        let wrong = || WrongArray::Type(array.data_type().clone());
         if array.data_type() != &source {
             return Err(wrong());
         }
@@ -113,7 +113,7 @@ fn decimal(source: &Source<'_>, target: &PgType) -> Planned {
 
 /// The unscaled numbers of an array of 32-, 64- or 128-bit decimals, planned as `source`.
 pub(super) fn unscaled(array: &ArrayRef, source: &DataType, scale: i8) -> Result<ScalarBuffer<i128>, WrongArray> {
-    let wrong = || WrongArray(array.data_type().clone());
+    let wrong = || WrongArray::Type(array.data_type().clone());
     if array.data_type() != source {
         return Err(wrong());
     }

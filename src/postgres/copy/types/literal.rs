@@ -29,7 +29,7 @@ impl Parts {
     /// Appends parts as fields.
     fn put(&self, parts: Vec<Part>, out: &mut Vec<u8>) -> Result<(), CellReason> {
         let texts: ArrayRef = Arc::new(StringArray::from(parts));
-        let encoder = (self.0)(&texts).map_err(|wrong| CellReason::WrongArray(wrong.0.to_string()))?;
+        let encoder = (self.0)(&texts).map_err(CellReason::from)?;
         let mut lengths = vec![0; texts.len()];
         let (mut scratch, mut faults) = (Scratch::default(), Faults::new(1));
         encoder.measure(0..texts.len(), &mut lengths, &mut scratch, &mut faults);

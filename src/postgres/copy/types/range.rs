@@ -8,7 +8,7 @@ use arrow::array::{Array, AsArray, BooleanArray};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Fields};
 
-use super::indexed::flat;
+use super::indexed::Unfolded;
 use crate::model::extension::{is_text, unencoded};
 use crate::model::pg_type::RangeType;
 use crate::postgres::copy::EncodeOptions;
@@ -53,7 +53,7 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, range: &RangeType, op
     Ok(Box::new(move |array| {
         let parent = array
             .as_struct_opt()
-            .ok_or_else(|| WrongArray(array.data_type().clone()))?;
+            .ok_or_else(|| WrongArray::Type(array.data_type().clone()))?;
         let cells = Ranges {
             lower: Bound::of(
                 parent.column(lower_at).logical_nulls(),
@@ -64,10 +64,10 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, range: &RangeType, op
                 bind_upper(parent.column(upper_at))?,
             ),
             bounds: match bounds_at {
-                Some(at) => Some((
-                    Strings::of(&flat(parent.column(at))?)?,
-                    parent.column(at).logical_nulls(),
-                )),
+                Some(at) => {
+                    let rows = Unfolded::of(parent.column(at))?;
+                    Some((Strings::of(&rows.values)?, rows))
+                }
                 None => None,
             },
             empty: empty_at.map(|at| parent.column(at).as_boolean().clone()),
@@ -137,15 +137,14 @@ pub(super) fn flags(bounds: &str, no_lower: bool, no_upper: bool) -> Result<u8, 
 struct Ranges {
     lower: Bound,
     upper: Bound,
-    bounds: Option<(Strings, Option<NullBuffer>)>,
+    bounds: Option<(Strings, Unfolded)>,
     empty: Option<BooleanArray>,
 }
 
 impl Ranges {
     fn put(&self, row: usize, out: &mut Vec<u8>) -> Result<(), CellReason> {
         let bounds = match &self.bounds {
-            Some((_, Some(nulls))) if nulls.is_null(row) => "[)",
-            Some((bounds, _)) => bounds.get(row),
+            Some((bounds, rows)) => rows.get(row).map_or("[)", |value| bounds.get(value)),
             None => "[)",
         };
         if bounds == "empty"

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, LargeStringArray, StringArray, StringViewArray};
+use arrow::array::{Array, LargeStringArray, StringArray, StringViewArray};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::DataType;
 
@@ -18,7 +18,7 @@ use crate::model::pg_type::PgType;
 use crate::postgres::copy::EncodeOptions;
 use crate::postgres::copy::cells::{ByteCells, ByteCheck, NoNul, NoNulAnd, Strings, from_text};
 use crate::postgres::copy::column::{
-    Bind, ColumnEncoder, Encoder, Faults, Planned, Scratch, bind_as, fits, length_word, put_null, rendered, some_nulls,
+    ColumnEncoder, Encoder, Faults, Planned, Scratch, bind_as, fits, length_word, put_null, rendered, some_nulls,
 };
 use crate::postgres::copy::error::{CellReason, Refused};
 use crate::postgres::copy::render::{Style, refuse_unclear, text};
@@ -113,23 +113,31 @@ pub(in crate::postgres::copy) fn layouts<C: ByteCheck>(
     let Some(substitute) = options.nul_bytes.substitute() else {
         return Ok(copy);
     };
-    let copy_cleaned: Bind = copied::<LargeStringArray, _>(prefix, check)?;
     Ok(Box::new(move |array| {
-        let cleaned = without_nul(array, &Strings::of(array)?, substitute);
-        cleaned.map_or_else(|| copy(array), |cleaned| copy_cleaned(&cleaned))
+        let texts = Strings::of(array)?;
+        let is_dirty = |row| array.is_valid(row) && memchr::memchr(0, texts.get(row).as_bytes()).is_some();
+        if !(0..array.len()).any(is_dirty) {
+            return copy(array);
+        }
+        // Cell by cell: views may share one long text, so that all of them cleaned can be more than memory holds.
+        let check = check.clone();
+        Ok(rendered(array.nulls(), move |row, out| {
+            out.extend(prefix);
+            let start = out.len();
+            put_without_nul(texts.get(row), substitute, out);
+            check.cell(&out[start..])
+        }))
     }))
 }
 
-/// The texts with every NUL byte replaced, or nothing where there is none.
-fn without_nul(array: &ArrayRef, texts: &Strings, substitute: &str) -> Option<ArrayRef> {
-    let dirty = |row: usize| array.is_valid(row) && memchr::memchr(0, texts.get(row).as_bytes()).is_some();
-    if !(0..array.len()).any(dirty) {
-        return None;
+/// Appends a text with every NUL byte replaced.
+fn put_without_nul(text: &str, substitute: &str, out: &mut Vec<u8>) {
+    for (at, piece) in text.split('\0').enumerate() {
+        if at > 0 {
+            out.extend_from_slice(substitute.as_bytes());
+        }
+        out.extend_from_slice(piece.as_bytes());
     }
-    let cleaned: LargeStringArray = (0..array.len())
-        .map(|row| array.is_valid(row).then(|| texts.get(row).replace('\0', substitute)))
-        .collect();
-    Some(Arc::new(cleaned))
 }
 
 /// A plan that copies the cells of one array type.

@@ -87,7 +87,7 @@ pub(in crate::postgres::copy) fn plan_with_offset(
     Ok(Box::new(move |array| {
         let parent = array
             .as_struct_opt()
-            .ok_or_else(|| WrongArray(array.data_type().clone()))?;
+            .ok_or_else(|| WrongArray::Type(array.data_type().clone()))?;
         bind(&child_under(parent, 0)?)
     }))
 }

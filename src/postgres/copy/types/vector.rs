@@ -58,7 +58,8 @@ pub(in crate::postgres::copy) fn plan(source: &Source<'_>, target: &PgType) -> P
     }
     Ok(Box::new(move |array| {
         let lists = Lists::of(array)?;
-        let wide = cast(&lists.elements, &DataType::Float64).map_err(|_| WrongArray(array.data_type().clone()))?;
+        let wide =
+            cast(&lists.elements, &DataType::Float64).map_err(|_| WrongArray::Type(array.data_type().clone()))?;
         let wide = wide.as_primitive::<Float64Type>().clone();
         Ok(rendered(lists.nulls.clone().as_ref(), move |row, out| {
             let list = lists.starts[row]..lists.starts[row + 1];
