@@ -138,8 +138,27 @@ fn lines(field: &Field, style: Style) -> Vec<usize> {
 fn list(element: &FieldRef, array: &ArrayRef, style: Style, lines: Vec<usize>) -> Result<Write, WrongArray> {
     let lists = Lists::of(array)?;
     let write = json(element, &lists.elements, style)?;
-    let at_seam = move |at: usize| lines.iter().filter(move |line| at.is_multiple_of(**line)).count();
+    if !lines.is_empty() {
+        return Ok(tensor(lists, lines, write));
+    }
     Ok(Box::new(move |row, out| {
+        out.push(b'[');
+        for (at, element) in (lists.starts[row]..lists.starts[row + 1]).enumerate() {
+            if at > 0 {
+                out.push(b',');
+            }
+            write(element, out)?;
+        }
+        out.push(b']');
+        Ok(())
+    }))
+}
+
+/// A list with the brackets of the lists within it. Apart from [`list`], where looking for them at every element takes a fourth
+/// of the time.
+fn tensor(lists: Lists, lines: Vec<usize>, write: Write) -> Write {
+    let at_seam = move |at: usize| lines.iter().filter(move |line| at.is_multiple_of(**line)).count();
+    Box::new(move |row, out| {
         out.push(b'[');
         for (at, element) in (lists.starts[row]..lists.starts[row + 1]).enumerate() {
             if at > 0 {
@@ -151,7 +170,7 @@ fn list(element: &FieldRef, array: &ArrayRef, style: Style, lines: Vec<usize>) -
         }
         out.push(b']');
         Ok(())
-    }))
+    })
 }
 
 /// An object where keys are scalars; the Go plugin, and keys that are nested, have an array of key and value.
