@@ -9,7 +9,7 @@ use super::{MODES, Scene, endless, oracle_for, put};
 use crate::support::cluster::{Cluster, Options};
 use crate::support::database::Database;
 use crate::support::feed::{Tap, feed};
-use crate::support::process::{Signal, send};
+use crate::support::process::{Signal, send, try_send};
 use crate::support::seed::Dice;
 
 #[derive(Clone, Copy, Debug)]
@@ -56,15 +56,22 @@ async fn a_postgres_that_dies_in_the_middle_of_a_load_loses_and_doubles_nothing(
     }
 }
 
+/// Our sessions, of which a load has one as soon as it is connected; the client may be some batches ahead of that.
+async fn sessions(database: &Database) -> Vec<u32> {
+    let ours = "select pid from pg_stat_activity where datname = current_database() and application_name = 'pgflight'";
+    for _ in 0..1_000 {
+        let pids = database.lines(ours).await;
+        if !pids.is_empty() {
+            return pids.iter().map(|pid| pid.parse().expect("a number")).collect();
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Vec::new()
+}
+
 /// Does it, and returns how many of our sessions it hit.
 async fn die(death: Death, cluster: &mut Cluster, database: &Database) -> usize {
-    let ours = "select pid from pg_stat_activity where datname = current_database() and application_name = 'pgflight'";
-    let ours: Vec<u32> = database
-        .lines(ours)
-        .await
-        .iter()
-        .map(|pid| pid.parse().expect("a number"))
-        .collect();
+    let ours = sessions(database).await;
     match death {
         Death::Immediate => {
             cluster.crash();
@@ -81,9 +88,9 @@ async fn die(death: Death, cluster: &mut Cluster, database: &Database) -> usize 
         }
         Death::Backend => {
             for pid in &ours {
-                if is_alive(*pid) {
-                    send(Signal::Kill, *pid);
-                }
+                // Postgres ends the others as soon as it sees that the first died.
+                let sent = try_send(Signal::Kill, *pid);
+                assert!(sent || !is_alive(*pid), "cannot kill {pid}");
             }
             // Postgres takes a moment to see that a child died; until then it accepts sessions that it will end.
             tokio::time::sleep(Duration::from_millis(200)).await;
