@@ -6,7 +6,7 @@
 use arrow::datatypes::{DataType, Field};
 use serde_json::Value;
 
-use super::extension::{Extension, METADATA, NAME};
+use super::extension::{Extension, METADATA, meant};
 use super::geometry::MAX_SRID;
 
 /// The SRID of WGS 84 with longitude first, which is what `OGC:CRS84` is.
@@ -27,11 +27,8 @@ pub struct Georeference {
 impl Georeference {
     /// Reads the metadata of a GeoArrow field; every other field says nothing.
     pub fn of(field: &Field) -> Self {
-        // Runs may say it of their values, as they do their extension.
-        if let (None, DataType::RunEndEncoded(_, values)) = (field.metadata().get(NAME), field.data_type()) {
-            return Self::of(values);
-        }
-        let says = matches!(Extension::of(field), Some(Extension::Wkb | Extension::Wkt));
+        let field = meant(field);
+        let says = matches!(Extension::of(&field), Some(Extension::Wkb | Extension::Wkt));
         let text = field
             .metadata()
             .get(METADATA)
@@ -138,6 +135,7 @@ fn whole(digits: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::extension::NAME;
 
     fn field(metadata: &str) -> Field {
         let keys = [(NAME, "geoarrow.wkb"), (METADATA, metadata)];

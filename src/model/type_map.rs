@@ -11,7 +11,7 @@ use super::geoarrow::Georeference;
 use super::installed::Installed;
 use super::options::TypeProfile;
 use super::pg_name;
-use super::pg_type::{NumericMod, PgType, TypeHome};
+use super::pg_type::{NumericMod, PgType};
 
 /// The column type to create for a field on a server without extensions.
 pub fn default_type(field: &Field, profile: TypeProfile) -> PgType {
@@ -163,11 +163,6 @@ fn is_canonical(field: &Field) -> bool {
         .metadata()
         .get(super::extension::NAME)
         .is_some_and(|name| name.starts_with("arrow."))
-}
-
-/// A pgvector column for lists of `dimensions` floats.
-pub fn vector(dimensions: u32) -> PgType {
-    PgType::Vector(Some(dimensions), TypeHome::default())
 }
 
 #[cfg(test)]

@@ -215,17 +215,19 @@ fn map(entries: &FieldRef, array: &ArrayRef, style: Style) -> Result<Write, Wron
             }
             let mut text = Vec::new();
             key_text(keys.get(entry).ok_or(CellReason::NULL_KEY)?, &mut text)?;
-            put_string(out, &String::from_utf8_lossy(&text), false);
+            let text = String::from_utf8_lossy(&text).into_owned();
+            put_string(out, &text, false);
             out.push(b':');
             value(entry, out)?;
-            // Keys that only NULs tell apart would be one where `nul_bytes` takes these out.
-            text.retain(|byte| *byte != 0);
             if !seen.insert(text) {
                 return Err(CellReason::NotA("a map of distinct keys"));
             }
         }
         out.push(b'}');
-        Ok(())
+        match stay_distinct(seen.iter().map(String::as_str)) {
+            true => Ok(()),
+            false => Err(CellReason::NotA("a map of distinct keys")),
+        }
     }))
 }
 

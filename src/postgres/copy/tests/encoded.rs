@@ -104,16 +104,18 @@ fn nul_bytes_in_hstore_follow_the_option() {
 
 #[test]
 fn keys_that_only_nul_tells_apart_are_no_object() {
-    let maps = maps(texts(&[Some("a\0"), Some("a")]), texts(&[None, None]));
-    let source = field(maps.data_type().clone());
-    let options = EncodeOptions {
-        nul_bytes: NulBytes::Strip,
-        ..EncodeOptions::default()
-    };
-    let plan = plan_with(&source, &PgType::Jsonb, &options).unwrap();
-    let array: ArrayRef = Arc::new(maps);
-    let refused = encode(&plan, &batch(&source, &array), 1 << 20).unwrap_err().to_string();
-    assert!(refused.ends_with("not a map of distinct keys"), "{refused}");
+    for (other, nul_bytes) in [("a", NulBytes::Strip), ("a\u{fffd}", NulBytes::Replace)] {
+        let maps = maps(texts(&[Some("a\0"), Some(other)]), texts(&[None, None]));
+        let source = field(maps.data_type().clone());
+        let options = EncodeOptions {
+            nul_bytes,
+            ..EncodeOptions::default()
+        };
+        let plan = plan_with(&source, &PgType::Jsonb, &options).unwrap();
+        let array: ArrayRef = Arc::new(maps);
+        let refused = encode(&plan, &batch(&source, &array), 1 << 20).unwrap_err().to_string();
+        assert!(refused.ends_with("not a map of distinct keys"), "{refused}");
+    }
 }
 
 fn uuids() -> ArrayRef {

@@ -124,20 +124,10 @@ pub(in crate::postgres::copy) fn layouts<C: ByteCheck>(
         Ok(rendered(array.nulls(), move |row, out| {
             out.extend(prefix);
             let start = out.len();
-            put_without_nul(texts.get(row), substitute, out);
+            out.extend_from_slice(texts.get(row).replace('\0', substitute).as_bytes());
             check.cell(&out[start..])
         }))
     }))
-}
-
-/// Appends a text with every NUL byte replaced.
-fn put_without_nul(text: &str, substitute: &str, out: &mut Vec<u8>) {
-    for (at, piece) in text.split('\0').enumerate() {
-        if at > 0 {
-            out.extend_from_slice(substitute.as_bytes());
-        }
-        out.extend_from_slice(piece.as_bytes());
-    }
 }
 
 /// A plan that copies the cells of one array type.
