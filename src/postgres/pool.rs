@@ -1,32 +1,27 @@
 //! Connections: a bounded pool, and a guard that never lets a session with an open transaction or a broken COPY back in.
 //!
-//! Built on `deadpool` itself and not on `deadpool-postgres`, whose manager can only report the driver's error: our
-//! connector tells apart what went wrong and follows several hosts.
+//! Sessions are `deadpool-postgres`'; `sessions` opens and judges them, `session` is what one is.
 
-use std::collections::BTreeSet;
+mod session;
+mod sessions;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use deadpool::Runtime;
-use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult, TimeoutType};
-use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
-use tokio_postgres::Client;
+use deadpool::managed::{Object, Pool, PoolError, TimeoutType};
 
-use super::connect::{ConnectError, Connector};
+use super::connect::Connector;
 use super::error::Error;
+use crate::config::Pooler;
 use crate::model::ident::Ident;
+use sessions::{OpenError, SETUP_PATIENCE, Sessions};
 
-/// Connections that are being made at once: a server that comes back is not stormed by all streams together.
-const CONNECTS_AT_ONCE: usize = 4;
+pub use session::{Ask, Begin, Session};
+
 /// Staging tables that a session may keep; with more it is closed instead of going back.
 const STAGES_KEPT: usize = 16;
-/// Idle time after which a connection is asked whether it is still one, and how long it may take to say so.
-const CHECKED_AFTER: Duration = Duration::from_secs(2);
-const CHECK_PATIENCE: Duration = Duration::from_secs(5);
-/// Longest wait for the answers that make a connection a session of ours.
-const SETUP_PATIENCE: Duration = Duration::from_secs(30);
 /// Shortest and longest pause while a server has no free connection or is starting.
 const CONNECT_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
@@ -41,6 +36,29 @@ pub struct PoolSettings {
     pub max_lifetime: Duration,
     /// Idle time after which a connection is not used again.
     pub idle_timeout: Duration,
+    /// Whether statements are kept under names.
+    pub keep_statements: KeepStatements,
+}
+
+/// Whether sessions keep prepared statements, which are found again only where a session keeps its server process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeepStatements {
+    /// A session always has its own process.
+    Always,
+    /// Where the process that answers is the one that greeted us: a pooler greets its clients itself.
+    WithoutPooler,
+    /// Another process may answer after each transaction.
+    Never,
+}
+
+impl From<Pooler> for KeepStatements {
+    fn from(pooler: Pooler) -> Self {
+        match pooler {
+            Pooler::Auto => Self::WithoutPooler,
+            Pooler::None | Pooler::Session => Self::Always,
+            Pooler::Transaction => Self::Never,
+        }
+    }
 }
 
 /// The pool of one server.
@@ -51,105 +69,6 @@ pub struct Connections {
     generation: Arc<AtomicU64>,
 }
 
-/// Opens and checks the pool's sessions.
-#[derive(Debug)]
-struct Sessions {
-    connector: Connector,
-    setup: String,
-    max_lifetime: Duration,
-    idle_timeout: Duration,
-    connects: Semaphore,
-    /// Counts how often all sessions were condemned.
-    generation: Arc<AtomicU64>,
-}
-
-/// One session with the task that moves its bytes.
-#[derive(Debug)]
-struct Session {
-    client: Client,
-    driver: JoinHandle<()>,
-    opened: Instant,
-    generation: u64,
-    /// Staging tables that this session has; they are empty between two transactions.
-    stages: BTreeSet<Ident>,
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        // Closes the socket at once, so that Postgres rolls back whatever was open.
-        self.driver.abort();
-    }
-}
-
-/// A connection or its settings were refused while the pool made one.
-#[derive(Debug, thiserror::Error)]
-enum OpenError {
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
-    #[error(transparent)]
-    Setup(#[from] tokio_postgres::Error),
-    #[error("the server takes no writes")]
-    Standby,
-    #[error("the server accepted a connection and answers nothing on it")]
-    Silent,
-}
-
-impl Manager for Sessions {
-    type Type = Session;
-    type Error = OpenError;
-
-    async fn create(&self) -> Result<Session, OpenError> {
-        // The semaphore is never closed; without a permit the connection would only be made a little early.
-        let _turn = self.connects.acquire().await.ok();
-        let generation = self.generation.load(Ordering::Acquire);
-        // On the heap, like all that is deep and rare: each caller's future holds this one, and copies of it fill the stack.
-        let connected = Box::pin(self.connector.connect()).await?;
-        let (connection, address) = (connected.connection, connected.address);
-        let driver = tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(error = %error, address, "a Postgres connection ended");
-            }
-        });
-        let session = Session {
-            client: connected.client,
-            driver,
-            opened: Instant::now(),
-            generation,
-            stages: BTreeSet::new(),
-        };
-        let setting_up = async {
-            session.client.batch_execute(&self.setup).await?;
-            // A server that was once found read-only may still be the one that the host's name leads to.
-            match generation > 0 && is_read_only(&session.client).await? {
-                true => Err(OpenError::Standby),
-                false => Ok(()),
-            }
-        };
-        let set_up = tokio::time::timeout(SETUP_PATIENCE, setting_up).await;
-        set_up.unwrap_or(Err(OpenError::Silent))?;
-        Ok(session)
-    }
-
-    async fn recycle(&self, session: &mut Session, metrics: &Metrics) -> RecycleResult<OpenError> {
-        let idle = metrics.recycled.unwrap_or(metrics.created).elapsed();
-        let condemned = session.generation != self.generation.load(Ordering::Acquire);
-        if condemned
-            || session.client.is_closed()
-            || session.opened.elapsed() > self.max_lifetime
-            || idle > self.idle_timeout
-        {
-            return Err(RecycleError::message("closed or too old"));
-        }
-        if idle > CHECKED_AFTER {
-            let asked = tokio::time::timeout(CHECK_PATIENCE, session.client.simple_query("")).await;
-            if !matches!(asked, Ok(Ok(_))) {
-                return Err(RecycleError::message("it answers no more"));
-            }
-        }
-        Ok(())
-    }
-}
-
 impl Connections {
     /// A pool that opens connections on demand and runs `setup` on each; nothing is connected yet.
     ///
@@ -157,14 +76,7 @@ impl Connections {
     /// Settings that the pool refuses.
     pub fn new(connector: Connector, setup: String, settings: PoolSettings) -> Result<Self, Error> {
         let generation = Arc::new(AtomicU64::new(0));
-        let sessions = Sessions {
-            connects: Semaphore::new(CONNECTS_AT_ONCE),
-            generation: Arc::clone(&generation),
-            connector,
-            setup,
-            max_lifetime: settings.max_lifetime,
-            idle_timeout: settings.idle_timeout,
-        };
+        let sessions = Sessions::new(connector, setup, settings, Arc::clone(&generation));
         let pool = Pool::builder(sessions)
             .max_size(settings.max_size)
             .wait_timeout(Some(settings.wait))
@@ -238,18 +150,18 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// The driver's client.
-    pub fn client(&self) -> &Client {
-        self.object.as_deref().map_or_else(
-            || unreachable!("a connection is taken only when dropped"),
-            |it| &it.client,
-        )
+    /// The session.
+    pub fn client(&self) -> &Session {
+        match self.object.as_deref() {
+            Some(session) => session,
+            None => unreachable!("a connection is taken only when dropped"),
+        }
     }
 
-    /// The driver's client, for transactions.
-    pub fn client_mut(&mut self) -> &mut Client {
+    /// The session, for transactions.
+    pub fn client_mut(&mut self) -> &mut Session {
         match self.object.as_deref_mut() {
-            Some(session) => &mut session.client,
+            Some(session) => session,
             None => unreachable!("a connection is taken only when dropped"),
         }
     }
@@ -296,11 +208,4 @@ impl Drop for Connection {
             drop(Object::take(object));
         }
     }
-}
-
-async fn is_read_only(client: &Client) -> Result<bool, tokio_postgres::Error> {
-    let rows = client
-        .query_typed("select pg_catalog.current_setting('transaction_read_only')", &[])
-        .await?;
-    Ok(rows.first().is_some_and(|row| row.get::<_, &str>(0) == "on"))
 }

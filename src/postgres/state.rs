@@ -7,6 +7,7 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use super::error::Error;
+use super::pool::{Ask, Session};
 use super::queries;
 use super::sql::Sql;
 use crate::model::ident::Ident;
@@ -18,7 +19,7 @@ const LOCK_KEY: i64 = 0x220e_6e7e_ebd9_01e8;
 ///
 /// # Errors
 /// [`Error::State`], e.g. without the right to create the schema.
-pub(crate) async fn ensure(client: &Client, schema: &Ident) -> Result<(), Error> {
+pub(crate) async fn ensure(client: &Session, schema: &Ident) -> Result<(), Error> {
     let done = ensure_version(client, schema).await;
     done.map_err(|source| Error::State {
         schema: schema.to_string(),
@@ -26,14 +27,17 @@ pub(crate) async fn ensure(client: &Client, schema: &Ident) -> Result<(), Error>
     })
 }
 
-async fn ensure_version(client: &Client, schema: &Ident) -> Result<(), tokio_postgres::Error> {
+async fn ensure_version(client: &Session, schema: &Ident) -> Result<(), tokio_postgres::Error> {
     if version(client, schema).await? >= queries::STATE_STEPS.len() {
         return Ok(());
     }
     client.batch_execute("begin").await?;
     let migrated = migrate(client, schema).await;
     let end = if migrated.is_ok() { "commit" } else { "rollback" };
-    client.batch_execute(end).await?;
+    let ended = client.batch_execute(end).await;
+    // Statements about our tables that are kept somewhere may be about what they were.
+    client.forget_statements();
+    ended?;
     migrated
 }
 
@@ -60,15 +64,15 @@ async fn migrate(client: &Client, schema: &Ident) -> Result<(), tokio_postgres::
     Ok(())
 }
 
-async fn version(client: &Client, schema: &Ident) -> Result<usize, tokio_postgres::Error> {
+async fn version(client: &impl Ask, schema: &Ident) -> Result<usize, tokio_postgres::Error> {
     let there = client
-        .query_typed(queries::STATE_IS_THERE, &[(&schema.as_str(), Type::TEXT)])
+        .ask(queries::STATE_IS_THERE, &[(&schema.as_str(), Type::TEXT)])
         .await?;
     if !there.first().is_some_and(|row| row.get("there")) {
         return Ok(0);
     }
     let rows = client
-        .query_typed(&queries::in_schema(queries::STATE_VERSION, schema), &[])
+        .ask(&queries::in_schema(queries::STATE_VERSION, schema), &[])
         .await?;
     let version: i32 = rows.first().map_or(0, |row| row.get("version"));
     Ok(usize::try_from(version).unwrap_or(0))

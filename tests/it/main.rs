@@ -21,6 +21,7 @@ mod migrate;
 mod named_rows;
 mod packaging;
 mod plan;
+mod pool;
 mod promises;
 mod python_clients;
 mod read;

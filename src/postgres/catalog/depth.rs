@@ -3,7 +3,6 @@
 mod beside;
 
 use serde::Deserialize;
-use tokio_postgres::GenericClient;
 use tokio_postgres::types::Type;
 
 use self::beside::{RawColumnGrant, RawPart, RawTrigger};
@@ -11,6 +10,7 @@ use super::{CatalogError, ident, read};
 use crate::model::ident::{Ident, TableName};
 use crate::postgres::migrate::depth::{ColumnUser, Depth, Grant, IndexDefinition, View};
 use crate::postgres::migrate::found::FoundTable;
+use crate::postgres::pool::Ask;
 use crate::postgres::queries;
 use crate::postgres::sql::{ServerText, Sql};
 
@@ -68,13 +68,9 @@ struct RawUser {
 }
 
 /// The closer look at a table that was found.
-pub async fn read_depth(
-    client: &impl GenericClient,
-    name: &TableName,
-    table: &FoundTable,
-) -> Result<Depth, CatalogError> {
+pub async fn read_depth(client: &impl Ask, name: &TableName, table: &FoundTable) -> Result<Depth, CatalogError> {
     let sql = Sql::new("SELECT NOT EXISTS (SELECT FROM ").table(name).then(")");
-    let rows = client.query_typed(sql.as_str(), &[]).await?;
+    let rows = client.ask(sql.as_str(), &[]).await?;
     let is_empty = rows.first().is_some_and(|row| row.get(0));
     let document = read(client, queries::CATALOG_DEPTH, &[(&table.oid, Type::OID)]).await?;
     let raw = parse(document).map_err(|error| CatalogError::Shape(error.to_string()))?;

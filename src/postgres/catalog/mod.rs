@@ -6,7 +6,6 @@ mod raw;
 mod types;
 
 use serde::de::DeserializeOwned;
-use tokio_postgres::GenericClient;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 
@@ -16,6 +15,7 @@ use super::migrate::found::{
     Found, FoundColumn, FoundIndex, FoundKey, FoundSchema, FoundTable, FoundTrigger, Generated, Identity, RelationKind,
     Rights, ServerFacts,
 };
+use super::pool::Ask;
 use super::queries;
 use crate::model::ident::{Ident, TableName};
 
@@ -52,7 +52,7 @@ const LOOKS: usize = 8;
 /// Reads what there is under `name`; without a schema in `name` it is looked for in `default_schema`, and without that in
 /// the first schema of `search_path`.
 pub async fn read_table(
-    client: &impl GenericClient,
+    client: &impl Ask,
     name: &TableName,
     default_schema: Option<&Ident>,
 ) -> Result<Found, CatalogError> {
@@ -69,7 +69,7 @@ pub async fn read_table(
 
 /// The JSON document that is a statement's one row, looked at again while it is torn.
 async fn read<T: DeserializeOwned>(
-    client: &impl GenericClient,
+    client: &impl Ask,
     statement: &str,
     parameters: &[(&(dyn ToSql + Sync), Type)],
 ) -> Result<T, CatalogError> {
@@ -93,11 +93,11 @@ async fn read<T: DeserializeOwned>(
 }
 
 async fn read_once<T: DeserializeOwned>(
-    client: &impl GenericClient,
+    client: &impl Ask,
     statement: &str,
     parameters: &[(&(dyn ToSql + Sync), Type)],
 ) -> Result<T, CatalogError> {
-    let rows = client.query_typed(statement, parameters).await?;
+    let rows = client.ask(statement, parameters).await?;
     let row = rows.first().ok_or_else(|| CatalogError::Shape("no row".to_owned()))?;
     let document: String = row.try_get(0)?;
     serde_json::from_str(&document).map_err(|error| CatalogError::Shape(error.to_string()))

@@ -9,7 +9,7 @@ use tokio_postgres::error::SqlState;
 use crate::model::class::Class;
 
 /// A failed attempt to connect. Texts never hold a password or the whole connection string.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
     /// The connection string, or a file or variable it leads to, cannot be used.

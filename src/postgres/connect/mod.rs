@@ -6,6 +6,7 @@
 
 mod connector;
 mod error;
+mod greeting;
 mod parameters;
 mod passfile;
 mod plan;
@@ -17,6 +18,7 @@ mod verifier;
 
 pub use connector::{Connected, Connector, PgConnection};
 pub use error::ConnectError;
+pub use greeting::greeted_by;
 pub use plan::{ConnectPlan, PoolHints, SessionAttrs, Target};
 pub use sslmode::SslMode;
 pub use tls::TlsChoice;

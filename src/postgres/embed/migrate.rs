@@ -17,6 +17,7 @@ use crate::model::embed::EmbedTable;
 use crate::model::ident::{Ident, TableName};
 use crate::postgres::catalog::read_table;
 use crate::postgres::error::Error;
+use crate::postgres::pool::Begin;
 use crate::postgres::queries;
 use crate::postgres::state;
 
@@ -65,7 +66,7 @@ impl PgEmbedStore {
         let found = found.map_err(|error| Error::Embed(format!("reading {} failed: {error}", spec.source)))?;
         let ledger = TableName::qualified(self.state_schema.clone(), name("embed_state"));
         let shape = shape(spec, &found, ledger).map_err(Error::Embed)?;
-        let Some(known) = self.known(connection.client(), &shape).await? else {
+        let Some(known) = self.known(connection.client().driver(), &shape).await? else {
             return Ok(None);
         };
         let old: serde_json::Value = serde_json::from_str(&known.spec).unwrap_or_default();
@@ -74,7 +75,7 @@ impl PgEmbedStore {
         if old == new {
             return Ok(None);
         }
-        let views = self.dependents(connection.client(), &shape.target).await?;
+        let views = self.dependents(connection.client().driver(), &shape.target).await?;
         Ok(Some(Migration {
             source: shape.source.to_string(),
             target: shape.target.to_string(),

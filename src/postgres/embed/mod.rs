@@ -72,6 +72,7 @@ impl PgEmbedStore {
             wait: raw.pool.acquire_timeout.get(),
             max_lifetime: raw.pool.max_lifetime.get(),
             idle_timeout: raw.pool.idle_timeout.get(),
+            keep_statements: raw.pool.pooler.into(),
         };
         // Rows are looked up by key a few hundred at a time: never read a whole table for that. Who waited for a lock has to see
         // what the other one left, which a database whose transactions are repeatable read would refuse.

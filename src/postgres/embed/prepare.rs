@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use tokio_postgres::GenericClient;
 use tokio_postgres::types::Type;
+use tokio_postgres::{GenericClient, Transaction};
 
 use super::PgEmbedStore;
 use super::overview::{BACKFILL, RECONCILE, SWEEP_PRIO};
@@ -311,7 +311,7 @@ pub(super) async fn extension(
     Ok((schema, number))
 }
 
-async fn create_target(client: &impl GenericClient, shape: &Shape, vector_schema: &Ident) -> Result<(), Error> {
+async fn create_target(client: &Transaction<'_>, shape: &Shape, vector_schema: &Ident) -> Result<(), Error> {
     let doing = |error| Error::statement(format!("creating {}", shape.target), error);
     client
         .batch_execute(&shape.create_target(vector_schema))

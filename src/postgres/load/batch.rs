@@ -223,6 +223,8 @@ impl BatchLoad {
             };
             match self.shared.after(&mut tries, &error, started) {
                 Next::Retry(pause) => tokio::time::sleep(pause).await,
+                // Of our own table, whose kept statements are forgotten by now.
+                Next::Replan => {}
                 _ => return Err(error),
             }
         }

@@ -37,7 +37,7 @@ use crate::postgres::migrate::apply::{self, MigrateRequest};
 use crate::postgres::migrate::diff::Accepts;
 use crate::postgres::migrate::policy::Policy as MigratePolicy;
 use crate::postgres::migrate::{LockWaits, VerifiedTable};
-use crate::postgres::pool::{Connection, Connections, PoolSettings};
+use crate::postgres::pool::{Begin, Connection, Connections, PoolSettings};
 use crate::postgres::sql::Sql;
 use crate::postgres::state;
 
@@ -74,6 +74,7 @@ impl PgDestination {
             wait: raw.pool.acquire_timeout.get(),
             max_lifetime: plan.pool.max_lifetime.unwrap_or(raw.pool.max_lifetime.get()),
             idle_timeout: plan.pool.idle_timeout.unwrap_or(raw.pool.idle_timeout.get()),
+            keep_statements: raw.pool.pooler.into(),
         };
         let connector = Connector::new(plan);
         let session = SessionLimits::of(config);
@@ -184,7 +185,7 @@ impl PgDestination {
         let settings = self.settings(&request.options);
         let mark = begin(&mut connection, &settings, self.patience(request)).await?;
         let creating = Box::pin(async {
-            let (table, report) = apply::ensure_in(connection.client(), &migrate).await?;
+            let (table, report) = apply::ensure_in(connection.client().driver(), &migrate).await?;
             let plan = self.plan(&connection, request, &wish, &table).await?;
             Ok((Arc::new(plan), sql_of(report)))
         });

@@ -17,6 +17,7 @@ use crate::model::command::{DeleteRecords, DeleteStale, MigrateCommand};
 use crate::model::ident::TableName;
 use crate::model::migration::MigrationReport;
 use crate::postgres::error::Error;
+use crate::postgres::pool::Ask;
 use crate::postgres::read;
 use crate::postgres::sqlstate::Remedy;
 
@@ -57,12 +58,12 @@ impl Destination for PgDestination {
 
     async fn ready(&self) -> Result<(), IngestError> {
         let connection = self.connections.get().await?;
-        let row = connection
+        let asked = connection
             .client()
-            .query_one("select pg_catalog.pg_is_in_recovery()", &[])
+            .ask("select pg_catalog.pg_is_in_recovery()", &[])
             .await;
-        let row = row.map_err(|error| Error::statement("asking whether Postgres takes writes", error))?;
-        match row.get::<_, bool>(0) {
+        let rows = asked.map_err(|error| Error::statement("asking whether Postgres takes writes", error))?;
+        match rows.first().is_none_or(|row| row.get(0)) {
             false if self.room.is_wanting(Instant::now()) => Err(Error::NoRoom.into()),
             false => Ok(()),
             true => Err(Error::Standby.into()),

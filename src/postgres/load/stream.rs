@@ -5,14 +5,15 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
-use tokio_postgres::{Client, Row};
 
 use crate::ingest::error::StreamError;
 use crate::ingest::ports::{Chunk, Finished, StreamName, StreamState};
 use crate::ingest::request::LoadOptions;
 use crate::model::ident::Ident;
 use crate::postgres::error::Error;
+use crate::postgres::pool::{Ask, Session};
 use crate::postgres::{queries, state};
 use crate::telemetry::names;
 
@@ -42,7 +43,7 @@ struct Found {
 
 /// Opens a stream of this name, with a new epoch.
 pub(super) async fn open(
-    client: &Client,
+    client: &Session,
     schema: &Ident,
     name: &StreamName,
     table: &str,
@@ -51,7 +52,7 @@ pub(super) async fn open(
     let params = [(&name.owner, Type::TEXT), (&name.stream_id, Type::TEXT)];
     let table_param = table.to_owned();
     let rows = client
-        .query_typed(
+        .ask(
             &queries::in_schema(queries::STREAM_OPEN, schema),
             &[
                 (params[0].0, Type::TEXT),
@@ -72,15 +73,15 @@ pub(super) async fn open(
 }
 
 /// Looks at a stream.
-pub(super) async fn status(client: &Client, schema: &Ident, name: &StreamName) -> Result<Option<StreamState>, Error> {
+pub(super) async fn status(client: &Session, schema: &Ident, name: &StreamName) -> Result<Option<StreamState>, Error> {
     state::ensure(client, schema).await?;
     let found = ask(client, schema, name, queries::STREAM_STATUS).await?;
     Ok(found.map(|found| found.state))
 }
 
-async fn ask(client: &Client, schema: &Ident, name: &StreamName, query: &str) -> Result<Option<Found>, Error> {
+async fn ask(client: &Session, schema: &Ident, name: &StreamName, query: &str) -> Result<Option<Found>, Error> {
     let rows = client
-        .query_typed(
+        .ask(
             &queries::in_schema(query, schema),
             &[(&name.owner, Type::TEXT), (&name.stream_id, Type::TEXT)],
         )
@@ -112,7 +113,7 @@ fn found(name: &StreamName, row: Option<&Row>) -> Option<Found> {
 impl Writer {
     /// Opens the stream of a load: with a new epoch, or with the one that the client was given when it opened it.
     pub(super) async fn open(
-        client: &Client,
+        client: &Session,
         schema: &Ident,
         name: StreamName,
         table: &str,
@@ -142,7 +143,7 @@ impl Writer {
     }
 
     /// Locks the stream's row and compares it with what this load knows; `chunk` is what it wants to write.
-    pub(super) async fn lock(&self, client: &Client, chunk: Option<&Chunk>) -> Result<Locked, Error> {
+    pub(super) async fn lock(&self, client: &Session, chunk: Option<&Chunk>) -> Result<Locked, Error> {
         let known = self.state();
         let found = ask(client, &self.schema, &self.name, queries::STREAM_LOCK).await?;
         let Some(found) = found else {
@@ -166,7 +167,7 @@ impl Writer {
     }
 
     /// Notes a chunk as written; commits with its rows.
-    pub(super) async fn advance(&self, client: &Client, chunk: &Chunk) -> Result<StreamState, Error> {
+    pub(super) async fn advance(&self, client: &Session, chunk: &Chunk) -> Result<StreamState, Error> {
         let known = self.state();
         let last = chunk.labels.last();
         self.move_to(
@@ -183,7 +184,7 @@ impl Writer {
     }
 
     /// Notes the one step of an atomic stream.
-    pub(super) async fn advance_once(&self, client: &Client, rows: u64) -> Result<StreamState, Error> {
+    pub(super) async fn advance_once(&self, client: &Session, rows: u64) -> Result<StreamState, Error> {
         let known = self.state();
         let next = StreamState {
             next_seq: known.next_seq + 1,
@@ -193,12 +194,12 @@ impl Writer {
         self.move_to(client, next).await
     }
 
-    async fn move_to(&self, client: &Client, next: StreamState) -> Result<StreamState, Error> {
+    async fn move_to(&self, client: &Session, next: StreamState) -> Result<StreamState, Error> {
         let before = self.state().rows;
         let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let (next_seq, rows) = (signed(next.next_seq), signed(next.rows - before));
         let moved = client
-            .query_typed(
+            .ask(
                 &queries::in_schema(queries::STREAM_ADVANCE, &self.schema),
                 &[
                     (&self.name.owner, Type::TEXT),
@@ -216,10 +217,10 @@ impl Writer {
     }
 
     /// Ends the stream for good with its result; commits with what is before it in the transaction.
-    pub(super) async fn finalize(&self, client: &Client, result: &Finished) -> Result<(), Error> {
+    pub(super) async fn finalize(&self, client: &Session, result: &Finished) -> Result<(), Error> {
         let result = serde_json::to_string(result).unwrap_or_default();
         let ended = client
-            .query_typed(
+            .ask(
                 &queries::in_schema(queries::STREAM_FINALIZE, &self.schema),
                 &[
                     (&self.name.owner, Type::TEXT),

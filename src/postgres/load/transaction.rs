@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio_postgres::{Client, SimpleQueryMessage};
+use tokio_postgres::SimpleQueryMessage;
 
 use super::copy_in::{CopyFailure, copy_rows};
 use super::lost::end_lost;
@@ -21,7 +21,7 @@ use crate::ingest::ports::Chunk;
 use crate::postgres::embed::note::NotePlan;
 use crate::postgres::error::{Error, Mark, place};
 use crate::postgres::migrate::LockWaits;
-use crate::postgres::pool::Connection;
+use crate::postgres::pool::{Connection, Session};
 use crate::postgres::sqlstate::{Remedy, verdict};
 
 /// Opens a transaction. Its number is asked for in the same round trip, because only that can tell how it ended when the
@@ -95,7 +95,7 @@ impl Transaction {
         &self.plan
     }
 
-    pub(super) fn client(&self) -> &Client {
+    pub(super) fn client(&self) -> &Session {
         self.connection.client()
     }
 

@@ -6,7 +6,7 @@ mod locks;
 mod report;
 mod run;
 
-use tokio_postgres::{Client, GenericClient};
+use tokio_postgres::GenericClient;
 
 use super::diff::Accepts;
 use super::policy::Policy;
@@ -16,6 +16,7 @@ use crate::model::ident::{Ident, TableName};
 use crate::model::migration::MigrationReport;
 use crate::model::table::TableShape;
 use crate::postgres::catalog::read_depth;
+use crate::postgres::pool::{Ask, Begin};
 
 pub use self::error::{Blocker, MigrateError};
 
@@ -51,7 +52,7 @@ impl std::fmt::Debug for MigrateRequest<'_> {
 /// # Errors
 /// See [`MigrateError`]; nothing was changed then, except that an index of its own transaction may be left.
 pub async fn ensure(
-    client: &mut Client,
+    client: &mut impl Begin,
     request: &MigrateRequest<'_>,
 ) -> Result<(VerifiedTable, MigrationReport), MigrateError> {
     run::ensure(client, request).await
@@ -62,7 +63,7 @@ pub async fn ensure(
 /// # Errors
 /// As [`ensure`]. A table that is missing and could not be created is refused here already.
 pub async fn prepare(
-    client: &mut Client,
+    client: &mut impl Begin,
     request: &MigrateRequest<'_>,
 ) -> Result<Option<(VerifiedTable, MigrationReport)>, MigrateError> {
     let planned = run::look(client, request).await?;
@@ -77,7 +78,7 @@ pub async fn prepare(
 /// # Errors
 /// As [`ensure`]; `tx` is aborted then.
 pub async fn ensure_in(
-    tx: &impl GenericClient,
+    tx: &(impl GenericClient + Ask),
     request: &MigrateRequest<'_>,
 ) -> Result<(VerifiedTable, MigrationReport), MigrateError> {
     run::ensure_in(tx, request).await
@@ -87,7 +88,7 @@ pub async fn ensure_in(
 ///
 /// # Errors
 /// A refusal, or a failure to read the catalog.
-pub async fn plan_only(client: &Client, request: &MigrateRequest<'_>) -> Result<MigrationReport, MigrateError> {
+pub async fn plan_only(client: &impl Ask, request: &MigrateRequest<'_>) -> Result<MigrationReport, MigrateError> {
     let mut planned = run::look(client, request).await?;
     if let (None, Some(table)) = (planned.plan.bytes, &planned.found.table) {
         // A role that may only insert may not look; the size is not worth a refusal.

@@ -19,6 +19,7 @@ use crate::postgres::migrate::policy::{ForcedStrategy, Policy};
 use crate::postgres::migrate::step::{Action, Step};
 use crate::postgres::migrate::verified::VerifiedTable;
 use crate::postgres::migrate::waits::{LockWaits, setting};
+use crate::postgres::pool::{Ask, Begin};
 
 /// How often a migration starts over because others changed the same table.
 const RACES: usize = 8;
@@ -33,7 +34,7 @@ pub(super) struct Planned {
 }
 
 /// Reads the catalog and plans; looks closer only where the plan depends on it.
-pub(super) async fn look(client: &impl GenericClient, request: &MigrateRequest<'_>) -> Result<Planned, MigrateError> {
+pub(super) async fn look(client: &impl Ask, request: &MigrateRequest<'_>) -> Result<Planned, MigrateError> {
     let found = catalog::read_table(client, request.name, request.default_schema).await?;
     let mut depth = None;
     loop {
@@ -63,7 +64,7 @@ pub(super) async fn look(client: &impl GenericClient, request: &MigrateRequest<'
 }
 
 /// Makes the table fit in a transaction of its own.
-pub(super) async fn ensure(client: &mut Client, request: &MigrateRequest<'_>) -> Result<Done, MigrateError> {
+pub(super) async fn ensure(client: &mut impl Begin, request: &MigrateRequest<'_>) -> Result<Done, MigrateError> {
     let first = look(client, request).await?;
     if first.plan.is_empty() {
         return fits(request, first);
@@ -78,17 +79,17 @@ pub(super) async fn ensure(client: &mut Client, request: &MigrateRequest<'_>) ->
             ..*request
         };
         let Some(hold) = ladder.get(rung).copied() else {
-            let blockers = blockers(client, oid, 0).await;
+            let blockers = blockers(client.driver(), oid, 0).await;
             return Err(MigrateError::LockTimeout {
                 table: first.found.name,
                 waited,
                 blockers,
             });
         };
-        match attempt(client, &request, &first.found.name, hold).await {
+        match attempt(client.driver_mut(), &request, &first.found.name, hold).await {
             Err(error) if is_unconvertible(&error) && converts(&policy) => policy.forced = ForcedStrategy::KeepOld,
             Err(error) if error.postgres().is_some_and(is_lock_timeout) => {
-                let blockers = blockers(client, oid, 0).await;
+                let blockers = blockers(client.driver(), oid, 0).await;
                 let (table, blockers) = (&first.found.name, error::describe(&blockers));
                 tracing::warn!(%table, ?hold, %blockers, "migration waits for a lock");
                 waited += hold;
@@ -142,7 +143,10 @@ async fn attempt(
 }
 
 /// Makes the table fit inside the caller's transaction, which then holds the migration lock to its end.
-pub(super) async fn ensure_in(tx: &impl GenericClient, request: &MigrateRequest<'_>) -> Result<Done, MigrateError> {
+pub(super) async fn ensure_in(
+    tx: &(impl GenericClient + Ask),
+    request: &MigrateRequest<'_>,
+) -> Result<Done, MigrateError> {
     let first = look(tx, request).await?;
     if first.plan.is_empty() {
         return fits(request, first);
@@ -158,7 +162,7 @@ pub(super) async fn ensure_in(tx: &impl GenericClient, request: &MigrateRequest<
 
 /// Takes the turn, looks, and does what is to be done; `table` is the name with its schema.
 async fn migrate_in(
-    tx: &impl GenericClient,
+    tx: &(impl GenericClient + Ask),
     request: &MigrateRequest<'_>,
     table: &TableName,
     hold: Duration,
