@@ -11,8 +11,11 @@ KEPT = $(if $(KEEP),--keep)
 # PostgreSQL major version of `test-pg`.
 V ?= 18
 
+# How long `fuzz` attacks each target.
+SECONDS_EACH ?= 60
+
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-pg test-peers lint fmt bench bench-embeddings bench-cloudquery deny bench-peers
+.PHONY: help build demo test test-pg test-peers fuzz lint fmt bench bench-embeddings bench-cloudquery deny bench-peers
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +31,9 @@ test: lint test-peers ## Everything: format, lints, unit, integration (all Postg
 
 test-pg: ## The integration tests against one PostgreSQL major version (V=16)
 	PGFLIGHT_TEST_PG=$(V) $(CARGO) test --locked --test it
+
+fuzz: ## Damaged inputs for every reader of foreign bytes, a minute each (SECONDS_EACH=60), on stable Rust; `cargo fuzz` has the same targets
+	PGFLIGHT_FUZZ_SECONDS=$(SECONDS_EACH) $(CARGO) test --locked --test it fuzz:: -- --nocapture
 
 test-peers: ## Build the real CloudQuery CLI and its test programs, once (needs Go; without it their tests are listed as ignored)
 	@if scripts/cloudquery-peers check; then scripts/cloudquery-peers; \

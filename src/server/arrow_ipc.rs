@@ -4,6 +4,7 @@
 //! prefix says), validation of the arrays stays on, and a panic of the reader is an error of this one stream. Format: Arrow
 //! columnar format, "Encapsulated message format", "IPC streaming format" and "Compression".
 
+mod layout;
 mod unions;
 mod views;
 
@@ -14,7 +15,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::buffer::Buffer;
-use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::ipc::convert::try_fb_to_schema;
 use arrow::ipc::reader::{read_dictionary, read_record_batch};
 use arrow::ipc::{MessageHeader, root_as_message};
@@ -97,7 +98,14 @@ pub(crate) fn read_schema(header: &[u8]) -> Result<Schema, String> {
             let found = header_name(message.header_type());
             format!("the first message is a {found}, not an Arrow schema")
         })?;
-        try_fb_to_schema(schema).map_err(|error| error.to_string())
+        if !schema.endianness().equals_to_target_endianness() {
+            return Err(
+                "the schema says that numbers are big-endian; send them little-endian, as Arrow does by default"
+                    .to_owned(),
+            );
+        }
+        let schema = try_fb_to_schema(schema).map_err(|error| error.to_string())?;
+        layout::check_schema(&schema).map(|()| schema)
     })?;
     match schema.fields().len() {
         columns if columns > MAX_COLUMNS => Err(format!(
@@ -171,6 +179,7 @@ fn read_unguarded(
     if let Some(batch) = message.header_as_record_batch() {
         check_body(&batch, body)?;
         let version = message.version();
+        layout::check_batch(&batch, body, schema.fields().iter().map(AsRef::as_ref), version)?;
         let read = read_record_batch(
             &aligned(body, schema),
             batch,
@@ -186,6 +195,8 @@ fn read_unguarded(
     if let Some(dictionary) = message.header_as_dictionary_batch() {
         if let Some(values) = dictionary.data() {
             check_body(&values, body)?;
+            let kept = dictionary_values(schema, dictionary.id());
+            layout::check_batch(&values, body, kept.as_ref(), message.version())?;
         }
         read_dictionary(
             &aligned(body, schema),
@@ -202,6 +213,16 @@ fn read_unguarded(
         MessageHeader::Schema => "a second schema came; one stream has one schema".to_owned(),
         other => format!("a {} may not stand in a stream of record batches", header_name(other)),
     })
+}
+
+/// What the dictionary of that id holds, as a field; nothing where no column names it, which the reader tells.
+fn dictionary_values(schema: &Schema, id: i64) -> Option<Field> {
+    #[expect(deprecated, reason = "the reader finds them so, and offers nothing else")]
+    let fields = schema.fields_with_dict_id(id);
+    match fields.first()?.data_type() {
+        DataType::Dictionary(_, values) => Some(Field::new("", values.as_ref().clone(), true)),
+        _ => None,
+    }
 }
 
 /// The reader's words say which buffer it missed, not which schema it read by.
@@ -238,7 +259,7 @@ fn check_body(batch: &arrow::ipc::RecordBatch<'_>, body: &[u8]) -> Result<usize,
     }
     let unpacked = unpacked(batch, body)?;
     // A child of no buffers (nulls, runs) may announce any length, and working memory is made for it.
-    let most = MAX_BATCH_ROWS.max(8 * unpacked.max(body.len() as i64));
+    let most = MAX_BATCH_ROWS.max(unpacked.max(body.len() as i64).saturating_mul(8));
     if let Some(node) = batch.nodes().into_iter().flatten().find(|node| node.length() > most) {
         return Err(format!(
             "a column announces {} values, which the batch has no bytes for",
@@ -265,19 +286,19 @@ fn unpacked(batch: &arrow::ipc::RecordBatch<'_>, body: &[u8]) -> Result<i64, Str
             ));
         }
         if batch.compression().is_some() && length > 0 {
-            unpacked = unpacked.saturating_add(unpacked_bytes(body, offset, length)?);
+            unpacked = unpacked.saturating_add(unpacked_bytes(body, offset, length)?.unwrap_or(length));
         }
     }
     Ok(unpacked)
 }
 
-/// A compressed buffer starts with its unpacked length, or -1 when it is not compressed after all.
-fn unpacked_bytes(body: &[u8], offset: i64, length: i64) -> Result<i64, String> {
+/// A compressed buffer starts with its unpacked length, or -1 when it is not compressed after all: `None`.
+fn unpacked_bytes(body: &[u8], offset: i64, length: i64) -> Result<Option<i64>, String> {
     let at = usize::try_from(offset).map_err(|error| error.to_string())?;
     let prefix: Option<[u8; 8]> = body.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
     match prefix.filter(|_| length >= 8).map(i64::from_le_bytes) {
-        Some(-1) => Ok(length),
-        Some(bytes) if bytes >= 0 => Ok(bytes),
+        Some(-1) => Ok(None),
+        Some(bytes) if bytes >= 0 => Ok(Some(bytes)),
         Some(bytes) => Err(format!("a compressed buffer announces {bytes} bytes")),
         None => Err(format!(
             "a compressed buffer has {length} bytes, too few for its length prefix"

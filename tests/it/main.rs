@@ -11,6 +11,7 @@ mod faults;
 mod flight_access;
 mod flight_put;
 mod flight_refusals;
+mod fuzz;
 mod harness;
 mod hostile_types;
 mod ingest_types;

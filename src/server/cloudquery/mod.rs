@@ -16,6 +16,19 @@ mod write;
 
 pub use service::{CloudQueryFront, Shared};
 
+use crate::ingest::error::RequestError;
+
+/// Reads one Write message as the door does, rows too, and keeps nothing of it; returns how many rows it brings. For fuzzing.
+///
+/// # Errors
+/// What is wrong with the message, in words for the client.
+pub fn read_write(request: pb::write::Request) -> Result<usize, RequestError> {
+    match message::Decoder::default().read(request.message)? {
+        message::Command::Insert(record) => record.batch().map(|batch| batch.num_rows()),
+        _ => Ok(0),
+    }
+}
+
 /// Messages of `cloudquery.plugin.v3`, and the service.
 #[expect(
     missing_docs,
