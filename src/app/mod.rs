@@ -10,7 +10,9 @@ mod foreground;
 mod health;
 pub mod interrupt;
 pub mod load;
+mod open_files;
 mod plan;
+mod ports;
 pub mod serve;
 mod unconfigured;
 

@@ -1,6 +1,6 @@
 //! `serve`: binds the ports, runs the doors over one Postgres destination, and stops in order.
 //!
-//! Shutdown: readiness goes off and nothing new is taken; running streams get `shutdown.drain_timeout` to end; what runs
+//! Shutdown: readiness goes off; after `shutdown.delay` nothing new is taken; running streams get `shutdown.drain_timeout` to end; what runs
 //! then is ended with UNAVAILABLE and rolled back. A second signal skips the wait.
 
 use std::net::SocketAddr;
@@ -9,16 +9,17 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::commands::fail;
 use super::followers::Followers;
+use super::open_files;
+use super::ports::{bind, bind_tcp, grpc_settings, tls_files};
 use super::unconfigured::Unconfigured;
 use crate::cli::EXIT_FAILURE;
-use crate::config::{Config, ListenAddress, ProcessSource};
+use crate::config::{Config, ProcessSource};
 use crate::embed::provider::ProviderError;
 use crate::ingest::budget::ByteBudget;
 use crate::ingest::ports::{Destination, Destinations};
@@ -29,7 +30,8 @@ use crate::server::auth::Authenticator;
 use crate::server::cloudquery::{CloudQueryFront, Shared};
 use crate::server::flight::front::FlightFront;
 use crate::server::flight::put::{Life, PutContext};
-use crate::server::{Doors, GrpcError, GrpcSettings, Listener, TlsFiles};
+use crate::server::readiness::Readiness;
+use crate::server::{Doors, GrpcError};
 use crate::telemetry::{self, TelemetryError};
 
 /// How long ended streams may take to tell their clients.
@@ -87,6 +89,7 @@ pub(super) fn run(config: Config, login: Login) -> ExitCode {
     if let Err(error) = telemetry::install_log(&config) {
         return fail(EXIT_FAILURE, &error);
     }
+    open_files::raise();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(EXIT_FAILURE, &error),
@@ -136,6 +139,7 @@ pub struct Running {
     grpc: Option<SocketAddr>,
     admin: Option<SocketAddr>,
     life: Life,
+    delay: Duration,
     drain_timeout: Duration,
     socket_file: Option<PathBuf>,
     tasks: Vec<JoinHandle<Result<(), ServeError>>>,
@@ -217,9 +221,12 @@ pub async fn start_with(
         life: life.clone(),
     };
     let authenticator = Authenticator::new(&config.raw().auth);
+    let readiness = Readiness::new(destination, life.clone());
     let doors = Doors {
         flight: FlightFront::new(put, authenticator.clone()),
-        cloudquery: CloudQueryFront::new(Arc::clone(&config), destinations, authenticator, shared),
+        cloudquery: CloudQueryFront::new(Arc::clone(&config), destinations, authenticator.clone(), shared),
+        authenticator,
+        readiness: readiness.clone(),
     };
     let tls = tls_files(&config)?;
     let (settings, stop) = (grpc_settings(&config), life.draining.clone());
@@ -233,94 +240,27 @@ pub async fn start_with(
         let listener = bind_tcp("admin_listen", address).await?;
         admin_address = listener.local_addr().ok();
         let admin = Admin {
-            destination,
-            draining: life.draining.clone(),
+            readiness,
             metrics,
+            connections: open_files::ADMIN_CONNECTIONS,
         };
         let stop = life.stopping.clone();
         tasks.push(tokio::spawn(async move {
             admin::serve(listener, admin, stop).await.map_err(ServeError::Admin)
         }));
     }
-    let drain_timeout = config.raw().shutdown.drain_timeout.get();
+    let shutdown = &config.raw().shutdown;
+    let (delay, drain_timeout) = (shutdown.delay.get(), shutdown.drain_timeout.get());
     Ok(Running {
         grpc,
         admin: admin_address,
         life,
+        delay,
         drain_timeout,
         socket_file,
         tasks,
         followers: Followers::default(),
     })
-}
-
-/// Reads the certificates now, so that a wrong path stops the start and not the first client.
-fn tls_files(config: &Config) -> Result<Option<TlsFiles>, ServeError> {
-    let Some(tls) = &config.raw().tls else { return Ok(None) };
-    let read = |key: &'static str, path: &PathBuf| {
-        std::fs::read(path).map_err(|source| ServeError::Certificate {
-            key,
-            path: path.clone(),
-            source,
-        })
-    };
-    Ok(Some(TlsFiles {
-        cert: read("tls.cert", &tls.cert)?,
-        key: read("tls.key", &tls.key)?,
-        client_ca: tls
-            .client_ca
-            .as_ref()
-            .map(|path| read("tls.client_ca", path))
-            .transpose()?,
-    }))
-}
-
-fn grpc_settings(config: &Config) -> GrpcSettings {
-    let limits = &config.raw().limits;
-    GrpcSettings {
-        max_message_bytes: usize::try_from(limits.max_message_bytes).unwrap_or(usize::MAX),
-        stream_window_bytes: limits.http2_stream_window_bytes,
-        connection_window_bytes: limits.http2_connection_window_bytes,
-        max_streams: Some(limits.max_streams),
-        keepalive: limits.http2_keepalive_interval.get(),
-    }
-}
-
-async fn bind(address: &ListenAddress) -> Result<(Listener, Option<SocketAddr>, Option<PathBuf>), ServeError> {
-    match address {
-        ListenAddress::Tcp { .. } => {
-            let listener = bind_tcp("listen", address).await?;
-            let local = listener.local_addr().ok();
-            Ok((Listener::Tcp(listener), local, None))
-        }
-        ListenAddress::Unix(path) => {
-            let listener = UnixListener::bind(path).map_err(|source| ServeError::Bind {
-                key: "listen",
-                address: path.display().to_string(),
-                source,
-            })?;
-            Ok((Listener::Unix(listener), None, Some(path.clone())))
-        }
-    }
-}
-
-async fn bind_tcp(key: &'static str, address: &ListenAddress) -> Result<TcpListener, ServeError> {
-    let text = address.to_string();
-    let ListenAddress::Tcp { host, port } = address else {
-        let source = std::io::Error::new(std::io::ErrorKind::Unsupported, "a TCP address is needed");
-        return Err(ServeError::Bind {
-            key,
-            address: text,
-            source,
-        });
-    };
-    TcpListener::bind((host.as_str(), *port))
-        .await
-        .map_err(|source| ServeError::Bind {
-            key,
-            address: text,
-            source,
-        })
 }
 
 impl Running {
@@ -349,6 +289,7 @@ impl Running {
         };
         match failed {
             Some((ended, index)) => {
+                self.life.leaving.cancel();
                 self.life.draining.cancel();
                 self.life.stopping.cancel();
                 drop(self.tasks.swap_remove(index));
@@ -364,13 +305,19 @@ impl Running {
     /// A server that failed on its own.
     pub async fn shutdown(self, hurry: impl Future<Output = ()>) -> Result<(), ServeError> {
         tracing::info!(drain_timeout_s = self.drain_timeout.as_secs_f64(), "shutting down");
+        let mut hurry = std::pin::pin!(hurry);
+        self.life.leaving.cancel();
+        let patience = tokio::select! {
+            () = tokio::time::sleep(self.delay) => self.drain_timeout,
+            () = &mut hurry => Duration::ZERO,
+        };
         self.life.draining.cancel();
         let mut tasks = self.tasks.into_iter();
         let Some(mut grpc) = tasks.next() else { return Ok(()) };
         let drained = tokio::select! {
             ended = &mut grpc => Some(ended),
-            () = tokio::time::sleep(self.drain_timeout) => None,
-            () = hurry => None,
+            () = tokio::time::sleep(patience) => None,
+            () = &mut hurry, if !patience.is_zero() => None,
         };
         self.life.stopping.cancel();
         let result = match drained {

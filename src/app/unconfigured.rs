@@ -69,6 +69,10 @@ impl Destination for Unconfigured {
         Err(self.error())
     }
 
+    fn is_configured(&self) -> bool {
+        false
+    }
+
     async fn test_connection(&self) -> Result<(), ConnectionFailure> {
         Err(ConnectionFailure {
             fault: ConnectionFault::Settings,

@@ -36,8 +36,13 @@ pub trait Destination: Debug + Send + Sync {
     /// Where a resumable stream stands; `None` where there is none of that name.
     async fn stream_status(&self, caller: &Caller, stream_id: &str) -> Result<Option<StreamState>, Error>;
 
-    /// Whether loads would work now; the text says why not.
+    /// Whether loads would work now; the text says why not. Answers although all connections are lent.
     async fn ready(&self) -> Result<(), Error>;
+
+    /// Whether there is a destination behind this at all.
+    fn is_configured(&self) -> bool {
+        true
+    }
 
     /// Connects and looks: login, database and schema; the failure is told apart for the person who configured it.
     async fn test_connection(&self) -> Result<(), ConnectionFailure>;

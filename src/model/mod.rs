@@ -13,6 +13,7 @@ pub mod geometry;
 pub mod ident;
 pub mod installed;
 pub mod interval_limit;
+pub mod json;
 pub mod migration;
 pub mod money;
 pub mod options;

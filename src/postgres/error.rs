@@ -117,12 +117,14 @@ pub enum Error {
     #[error("{0}")]
     NoKey(String),
     /// The schema belongs to pgflight or to Postgres.
-    #[error("schema {schema:?} is {owner}, and no stream may change it; choose another schema for the table")]
+    #[error("schema {schema:?} is {owner}, and {refusal}")]
     Reserved {
         /// The schema.
         schema: String,
         /// Whose it is.
         owner: &'static str,
+        /// What may not be done, and what to do instead.
+        refusal: &'static str,
     },
     /// What a command names is not there.
     #[error("{0}")]

@@ -1,7 +1,7 @@
 //! The Postgres side: how a stream becomes a table.
 //!
 //! Pure half (no I/O, no async, no clock): `copy` (Arrow to COPY BINARY), `migrate` except `apply`, `sql`, `sqlstate`,
-//! `load::merge`, `read::{decode, plan, type_map}`. Effect half: `connect`, `pool`, `catalog`, `migrate::apply`, `load`, the
+//! `load::merge`, `read::{decode, plan, type_map}`, `reserved`. Effect half: `connect`, `pool`, `catalog`, `migrate::apply`, `load`, the
 //! rest of `read`. Only this module names tokio-postgres.
 
 pub mod catalog;
@@ -15,6 +15,7 @@ pub mod migrate;
 pub mod pool;
 pub mod queries;
 pub mod read;
+mod reserved;
 pub mod sql;
 pub mod sqlstate;
 mod state;

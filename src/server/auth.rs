@@ -9,9 +9,9 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::alphabet::STANDARD as ALPHABET;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use http::HeaderMap;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-use tonic::metadata::MetadataMap;
 use tonic::{Request, Status};
 
 use crate::config::Auth;
@@ -68,7 +68,7 @@ impl Authenticator {
             .get("traceparent")
             .and_then(|value| value.to_str().ok())
             .map(Arc::from);
-        let principal = self.principal(request.metadata())?;
+        let principal = self.principal(request.metadata().as_ref())?;
         Ok(Caller {
             principal,
             peer: ConnectionInfo::of(request).and_then(|connection| connection.peer),
@@ -76,7 +76,15 @@ impl Authenticator {
         })
     }
 
-    fn principal(&self, headers: &MetadataMap) -> Result<Principal, Status> {
+    /// Whether a call with these headers may come in.
+    ///
+    /// # Errors
+    /// As for [`Authenticator::caller`].
+    pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), Status> {
+        self.principal(headers).map(drop)
+    }
+
+    fn principal(&self, headers: &HeaderMap) -> Result<Principal, Status> {
         if !self.is_required() {
             return Ok(Principal::Anonymous);
         }

@@ -1,4 +1,5 @@
-//! One HTTP/2 connection as the doors see it: a number, the peer's address, and a signal when it ends.
+//! One connection as the doors see it: a number, the peer's address, and a signal when it ends. One that makes no call in
+//! its time, or is in the way meanwhile, ends with an error where its bytes are read: before, in or after a TLS handshake.
 //!
 //! CloudQuery's calls carry no session id, so the connection stands for the client. Peer addresses do not serve: a unix
 //! socket has none. Knows no protocol.
@@ -14,6 +15,8 @@ use tokio::time::Sleep;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::transport::server::Connected;
 
+use super::crowd::{Place, Voice};
+
 /// Number of a connection, unique in this process.
 pub type ConnectionId = u64;
 
@@ -26,6 +29,8 @@ pub struct ConnectionInfo {
     pub peer: Option<SocketAddr>,
     /// Cancelled when the connection ended.
     pub ended: CancellationToken,
+    /// By which its first call is noted.
+    pub(crate) voice: Option<Voice>,
 }
 
 impl ConnectionInfo {
@@ -36,10 +41,12 @@ impl ConnectionInfo {
 }
 
 /// A transport that says when it ends.
-#[derive(Debug)]
 pub struct Tracked<Io> {
     io: Io,
     info: ConnectionInfo,
+    /// Until the first call, or the end of a brief one: ready when the connection has to end.
+    silence: Option<Pin<Box<dyn Future<Output = bool> + Send + Sync>>>,
+    place: Place,
     /// Runs from the moment when our side was closed.
     lingering: Option<Pin<Box<Sleep>>>,
     _ended: DropGuard,
@@ -51,20 +58,39 @@ const LINGER: Duration = Duration::from_secs(1);
 
 impl<Io> Tracked<Io> {
     /// Gives a connection its number.
-    pub fn new(io: Io, peer: Option<SocketAddr>) -> Self {
+    pub(crate) fn new(io: Io, peer: Option<SocketAddr>, place: Place) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let ended = CancellationToken::new();
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        let (leave, time) = (place.leave(), tokio::time::sleep(place.first_call()));
+        let silence = async move {
+            tokio::select! {
+                () = leave.cancelled_owned() => false,
+                () = time => true,
+            }
+        };
         Self {
             io,
             info: ConnectionInfo {
                 id,
                 peer,
                 ended: ended.clone(),
+                voice: Some(place.voice()),
             },
+            silence: Some(Box::pin(silence)),
+            place,
             lingering: None,
             _ended: ended.drop_guard(),
         }
+    }
+}
+
+impl<Io: std::fmt::Debug> std::fmt::Debug for Tracked<Io> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tracked")
+            .field("io", &self.io)
+            .field("info", &self.info)
+            .finish_non_exhaustive()
     }
 }
 
@@ -78,7 +104,29 @@ impl<Io> Connected for Tracked<Io> {
 
 impl<Io: AsyncRead + Unpin> AsyncRead for Tracked<Io> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        self.check(cx)?;
         Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl<Io> Tracked<Io> {
+    /// An error where it has to end for having made no call.
+    fn check(&mut self, cx: &mut Context<'_>) -> std::io::Result<()> {
+        if !self.place.is_brief() && self.info.voice.as_ref().is_some_and(Voice::spoke) {
+            self.silence = None;
+        }
+        let Some(silence) = &mut self.silence else {
+            return Ok(());
+        };
+        let Poll::Ready(in_vain) = silence.as_mut().poll(cx) else {
+            return Ok(());
+        };
+        if in_vain {
+            self.place.stayed_silent();
+        }
+        // The next look is an error as well.
+        self.silence = Some(Box::pin(std::future::ready(false)));
+        Err(std::io::ErrorKind::TimedOut.into())
     }
 }
 
@@ -101,10 +149,12 @@ impl<Io: AsyncRead + Unpin> Tracked<Io> {
 
 impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Tracked<Io> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
+        self.check(cx)?;
         Pin::new(&mut self.io).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        self.check(cx)?;
         Pin::new(&mut self.io).poll_flush(cx)
     }
 
@@ -130,6 +180,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Tracked<Io> {
         cx: &mut Context<'_>,
         bufs: &[std::io::IoSlice<'_>],
     ) -> Poll<std::io::Result<usize>> {
+        self.check(cx)?;
         Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
     }
 }

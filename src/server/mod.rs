@@ -1,33 +1,41 @@
 //! The doors: protocols in, calls of the ingest core out. Never touches Postgres.
 
+mod accept;
 pub mod admin;
 pub(crate) mod arrow_ipc;
 pub mod auth;
 mod authority;
 pub mod cloudquery;
 pub mod connection;
+mod crowd;
+mod doorman;
 pub mod flight;
+mod health;
+pub mod readiness;
 pub mod status;
 mod upload;
 
 use std::time::Duration;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
-use futures::TryStreamExt;
 use tokio::net::{TcpListener, UnixListener};
-use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tower::util::MapRequestLayer;
 
-use authority::NamedAuthority;
+use accept::Incoming;
+use auth::Authenticator;
 use cloudquery::CloudQueryFront;
 use cloudquery::discovery_v0::discovery_server::DiscoveryServer as DiscoveryV0Server;
 use cloudquery::discovery_v1::discovery_server::DiscoveryServer as DiscoveryV1Server;
 use cloudquery::pb::plugin_server::PluginServer;
-use connection::Tracked;
+use crowd::Crowd;
+pub use crowd::CrowdLimits;
+use doorman::Doorman;
 use flight::front::FlightFront;
+use health::HealthFront;
+use readiness::Readiness;
+use tonic_health::pb::health_server::HealthServer;
 use upload::Upload;
 
 /// Sizes and times of the gRPC server.
@@ -43,6 +51,10 @@ pub struct GrpcSettings {
     pub max_streams: Option<u32>,
     /// Interval of HTTP/2 pings, so that a quiet stream is not cut by what lies between.
     pub keepalive: Duration,
+    /// How long the answer to a ping may take before the connection is given up.
+    pub keepalive_timeout: Duration,
+    /// What connections may use.
+    pub crowd: CrowdLimits,
 }
 
 impl GrpcSettings {
@@ -56,18 +68,6 @@ impl GrpcSettings {
 
 /// Largest HTTP/2 frame that we let clients send: fewer frames per batch than the default of 16 KiB.
 const MAX_FRAME_BYTES: u32 = 1 << 20;
-
-impl Default for GrpcSettings {
-    fn default() -> Self {
-        Self {
-            max_message_bytes: 256 << 20,
-            stream_window_bytes: 8 << 20,
-            connection_window_bytes: 16 << 20,
-            max_streams: None,
-            keepalive: Duration::from_secs(30),
-        }
-    }
-}
 
 /// The gRPC server ended on its own.
 #[derive(Debug, thiserror::Error)]
@@ -119,6 +119,10 @@ pub struct Doors {
     pub flight: FlightFront,
     /// CloudQuery's plugin protocol.
     pub cloudquery: CloudQueryFront,
+    /// Who is let in by any of them.
+    pub authenticator: Authenticator,
+    /// What health says.
+    pub readiness: Readiness,
 }
 
 /// Serves all doors on one listener until `stop`, then waits for running calls.
@@ -132,22 +136,12 @@ pub async fn serve(
     doors: Doors,
     stop: CancellationToken,
 ) -> Result<(), GrpcError> {
-    let (health, health_service) = tonic_health::server::health_reporter();
-    health.set_serving::<FlightServiceServer<FlightFront>>().await;
     let flight = FlightServiceServer::new(doors.flight)
         .max_decoding_message_size(settings.max_message_bytes)
         .max_encoding_message_size(settings.max_message_bytes);
     let plugin = PluginServer::new(doors.cloudquery.clone())
         .max_decoding_message_size(settings.max_message_bytes)
         .max_encoding_message_size(settings.max_message_bytes);
-    let stopping = stop.clone();
-    tokio::spawn(async move {
-        stopping.cancelled().await;
-        health.set_not_serving::<FlightServiceServer<FlightFront>>().await;
-        health
-            .set_service_status("", tonic_health::ServingStatus::NotServing)
-            .await;
-    });
     let mut server = Server::builder();
     if let Some(tls) = tls {
         server = server.tls_config(tls.config())?;
@@ -158,27 +152,26 @@ pub async fn serve(
         .max_frame_size(MAX_FRAME_BYTES)
         .max_concurrent_streams(Some(settings.streams_of_a_connection()))
         .http2_keepalive_interval(Some(settings.keepalive))
+        .http2_keepalive_timeout(Some(settings.keepalive_timeout))
+        .layer(Doorman::new(doors.authenticator))
         .layer(MapRequestLayer::new(move |request| {
             Upload::guard(request, settings.max_message_bytes)
         }))
-        .add_service(health_service)
+        .add_service(HealthServer::new(HealthFront::new(doors.readiness)))
         .add_service(flight)
         .add_service(plugin)
         .add_service(DiscoveryV1Server::new(doors.cloudquery.clone()))
         .add_service(DiscoveryV0Server::new(doors.cloudquery));
+    let crowd = Crowd::new("grpc", settings.crowd);
     match listener {
-        Listener::Tcp(listener) => {
-            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).map_ok(|stream| {
-                let peer = stream.peer_addr().ok();
-                Tracked::new(stream, peer)
-            });
+        Listener::Tcp(socket) => {
+            let incoming = Incoming::new(socket, crowd).stream();
             Ok(router
                 .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
                 .await?)
         }
-        Listener::Unix(listener) => {
-            let incoming =
-                UnixListenerStream::new(listener).map_ok(|stream| Tracked::new(NamedAuthority::new(stream), None));
+        Listener::Unix(socket) => {
+            let incoming = Incoming::new(socket, crowd).stream();
             Ok(router
                 .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
                 .await?)

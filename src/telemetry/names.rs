@@ -42,6 +42,8 @@ macro_rules! metrics_table {
 
 metrics_table! {
     BUILD_INFO = "pgflight_build_info", Gauge, Count, "Always 1; label `version`.";
+    CONNECTIONS = "pgflight_connections", Gauge, Count, "Connections that are open; label `port`: grpc, admin.";
+    CONNECTIONS_CLOSED = "pgflight_connections_closed_total", Counter, Count, "Connections that were closed or not taken; labels `port` and `reason`: silent (no call within limits.handshake_timeout), replaced (no call yet, and another came at the limit), address and total (at the limits), files (the system gave none).";
     STREAMS_OPEN = "pgflight_streams_open", Gauge, Count, "Streams that are being loaded; label `door`.";
     STREAMS = "pgflight_streams_total", Counter, Count, "Streams that ended; labels `door` and `outcome`.";
     BATCHES_RECEIVED = "pgflight_batches_received_total", Counter, Count, "Record batches received.";

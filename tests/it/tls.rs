@@ -3,7 +3,7 @@
 //! The servers that scripts/postgres brings are built without TLS, so a terminator stands before the real Postgres here:
 //! it answers SSLRequest as Postgres does and passes on what it decrypts.
 
-mod authority;
+pub(crate) mod authority;
 mod terminator;
 
 use serde_json::json;

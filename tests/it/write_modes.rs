@@ -290,9 +290,25 @@ async fn actions_migrate_and_delete_as_their_bodies_say() {
         flight.act("pgflight.delete_stale", stale).await.unwrap(),
         json!({"deleted": 2})
     );
-    let error = flight
-        .act("pgflight.delete_records", json!({"table": "t"}))
-        .await
-        .unwrap_err();
-    assert!(error.message().contains("where"), "{error}");
+    for (body, says) in [
+        (json!({"table": "t"}), "no condition"),
+        (json!({"table": "t", "where": []}), "no condition"),
+        (json!({"table": "t", "where": [], "all": false}), "no condition"),
+        (
+            json!({"table": "t", "where": [{"all": {"id": 2}}], "all": true}),
+            "send one of them",
+        ),
+        (json!({"table": "t", "where": [{"all": {}}]}), "condition"),
+        (json!({"table": "t", "where": [{"any": {}}]}), "condition"),
+    ] {
+        let error = flight.act("pgflight.delete_records", body).await.unwrap_err();
+        assert_eq!(error.code(), tonic::Code::InvalidArgument, "{error}");
+        assert!(error.message().contains(says), "{error}");
+    }
+    assert_eq!(names(&database).await, "2a 3a", "nothing went by mistake");
+    let all = json!({"table": "t", "all": true});
+    assert_eq!(
+        flight.act("pgflight.delete_records", all).await.unwrap(),
+        json!({"deleted": 2})
+    );
 }

@@ -66,10 +66,19 @@ pub struct Limits {
     pub http2_connection_window_bytes: u32,
     /// How often an idle connection is asked whether it is alive.
     pub http2_keepalive_interval: GoDuration,
-    /// How long the answer may take.
+    /// How long the answer may take before the connection is closed.
     pub http2_keepalive_timeout: GoDuration,
-    /// How long a TLS handshake may take.
+    /// How long a connection may take from its beginning to its first call: TLS, HTTP/2, and the call's headers. One that says
+    /// nothing is closed then, and before when others come and there is no place left.
     pub handshake_timeout: GoDuration,
+    /// Connections at once, of all clients; when unset 1000, or what the limit of open files leaves if that is less.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub max_connections: Option<u32>,
+    /// Connections at once from one address (an IPv6 network of 64 bits counts as one); when unset half of all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub max_connections_per_address: Option<u32>,
 }
 
 impl Default for Limits {
@@ -86,6 +95,8 @@ impl Default for Limits {
             http2_keepalive_interval: GoDuration::from_secs(30),
             http2_keepalive_timeout: GoDuration::from_secs(20),
             handshake_timeout: GoDuration::from_secs(10),
+            max_connections: None,
+            max_connections_per_address: None,
         }
     }
 }

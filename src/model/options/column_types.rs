@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::value::OptionValue;
+use crate::model::json;
 use crate::model::pg_name;
 use crate::model::pg_type::PgType;
 
@@ -35,7 +36,7 @@ impl ColumnTypes {
 impl OptionValue for ColumnTypes {
     /// In headers and metadata: the JSON object as text.
     fn from_text(text: &str) -> Result<Self, String> {
-        let value: Value = serde_json::from_str(text).map_err(|_| FORM.to_owned())?;
+        let value = json::parse(text.as_bytes()).map_err(|error| format!("{FORM} ({error})"))?;
         Self::from_json(&value)
     }
 

@@ -10,6 +10,7 @@ use super::StreamOptions;
 use super::choice::{ForcedStrategy, MigrateRewrite, Nullability, PartitionWidth};
 use super::column_types::ColumnTypes;
 use super::value::OptionValue;
+use crate::model::json;
 
 /// What a migration may do, besides its mode.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -102,7 +103,7 @@ const CREATE: &str = "a JSON object with unlogged, fillfactor, toast_tuple_targe
 impl OptionValue for CreateOptions {
     /// In headers and metadata: the JSON object as text.
     fn from_text(text: &str) -> Result<Self, String> {
-        let value: Value = serde_json::from_str(text).map_err(|_| CREATE.to_owned())?;
+        let value = json::parse(text.as_bytes()).map_err(|error| format!("{CREATE} ({error})"))?;
         Self::from_json(&value)
     }
 

@@ -38,6 +38,8 @@ use crate::postgres::migrate::diff::Accepts;
 use crate::postgres::migrate::policy::Policy as MigratePolicy;
 use crate::postgres::migrate::{LockWaits, VerifiedTable};
 use crate::postgres::pool::{Begin, Connection, Connections, PoolSettings};
+use crate::postgres::read::Schemas;
+use crate::postgres::reserved::{self, Use};
 use crate::postgres::sql::Sql;
 use crate::postgres::state;
 
@@ -48,6 +50,8 @@ pub const RETAINED_SHARE: u64 = 4;
 #[derive(Clone, Debug)]
 pub struct PgDestination {
     pub(super) connections: Connections,
+    /// Makes connections beside the pool.
+    pub(super) connector: Connector,
     pub(super) default_schema: Option<Ident>,
     pub(super) state_schema: Ident,
     pub(super) retry_on_deadlock: u32,
@@ -79,7 +83,8 @@ impl PgDestination {
         let connector = Connector::new(plan);
         let session = SessionLimits::of(config);
         Ok(Self {
-            connections: Connections::new(connector, session_setup(&session, "set "), settings)?,
+            connections: Connections::new(connector.clone(), session_setup(&session, "set "), settings)?,
+            connector,
             default_schema: config.schema().cloned(),
             state_schema: config.state_schema().clone(),
             retry_on_deadlock: raw.retry_on_deadlock,
@@ -98,21 +103,19 @@ impl PgDestination {
         self.embed.clone()
     }
 
-    /// Refuses tables that are not the clients': what pgflight keeps about streams, and what Postgres keeps about tables.
+    /// Where tables are looked for that are read.
+    pub(super) fn schemas(&self) -> Schemas<'_> {
+        Schemas {
+            default: self.default_schema.as_ref(),
+            state: &self.state_schema,
+        }
+    }
+
+    /// Refuses changes of tables that are not the clients'.
     pub(super) fn check_schema(&self, table: &TableName) -> Result<(), Error> {
-        let Some(schema) = table.schema.as_ref().or(self.default_schema.as_ref()) else {
-            return Ok(());
-        };
-        let owner = match schema.as_str() {
-            _ if *schema == self.state_schema => "where pgflight keeps its own tables (state_schema)",
-            "information_schema" => "Postgres' own",
-            // Postgres refuses to create others with this beginning.
-            name if name.starts_with("pg_") && !name.starts_with("pg_temp") => "Postgres' own",
-            _ => return Ok(()),
-        };
-        Err(Error::Reserved {
-            schema: schema.as_str().to_owned(),
-            owner,
+        let schema = table.schema.as_ref().or(self.default_schema.as_ref());
+        schema.map_or(Ok(()), |schema| {
+            reserved::check(schema, &self.state_schema, Use::Change)
         })
     }
 

@@ -25,6 +25,7 @@ mod patience;
 mod plan;
 mod port;
 mod probe;
+mod ready;
 mod reject;
 mod retain;
 mod retry;

@@ -1,7 +1,6 @@
 //! [`PgDestination`] as the core sees it: each method of the port in terms of the parts beside this file.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use async_trait::async_trait;
 
@@ -16,8 +15,6 @@ use crate::model::caller::Caller;
 use crate::model::command::{DeleteRecords, DeleteStale, MigrateCommand};
 use crate::model::ident::TableName;
 use crate::model::migration::MigrationReport;
-use crate::postgres::error::Error;
-use crate::postgres::pool::Ask;
 use crate::postgres::read;
 use crate::postgres::sqlstate::Remedy;
 
@@ -57,17 +54,7 @@ impl Destination for PgDestination {
     }
 
     async fn ready(&self) -> Result<(), IngestError> {
-        let connection = self.connections.get().await?;
-        let asked = connection
-            .client()
-            .ask("select pg_catalog.pg_is_in_recovery()", &[])
-            .await;
-        let rows = asked.map_err(|error| Error::statement("asking whether Postgres takes writes", error))?;
-        match rows.first().is_none_or(|row| row.get(0)) {
-            false if self.room.is_wanting(Instant::now()) => Err(Error::NoRoom.into()),
-            false => Ok(()),
-            true => Err(Error::Standby.into()),
-        }
+        Ok(self.takes_loads().await?)
     }
 
     async fn test_connection(&self) -> Result<(), ConnectionFailure> {
@@ -91,14 +78,14 @@ impl Destination for PgDestination {
     }
 
     async fn read(&self, _: &Caller, request: ReadRequest) -> Result<TableReader, IngestError> {
-        Ok(read::read(&self.connections, self.default_schema.as_ref(), &request).await?)
+        Ok(read::read(&self.connections, self.schemas(), &request).await?)
     }
 
     async fn describe(&self, _: &Caller, request: ReadRequest) -> Result<TableDescription, IngestError> {
-        Ok(read::describe(&self.connections, self.default_schema.as_ref(), &request).await?)
+        Ok(read::describe(&self.connections, self.schemas(), &request).await?)
     }
 
     async fn list(&self, _: &Caller, request: ListRequest) -> Result<Vec<TableName>, IngestError> {
-        Ok(read::list(&self.connections, &request).await?)
+        Ok(read::list(&self.connections, self.schemas(), &request).await?)
     }
 }

@@ -3,7 +3,7 @@
 use tokio_postgres::types::Type;
 
 use super::error::ReadError;
-use super::open::find;
+use super::open::{Schemas, find};
 use crate::ingest::ports::{ListRequest, ReadRequest, TableDescription};
 use crate::model::ident::{Ident, TableName};
 use crate::postgres::catalog::CatalogError;
@@ -20,11 +20,11 @@ const MAX_PAGE: u32 = 1_000;
 /// As for the read.
 pub(crate) async fn describe(
     connections: &Connections,
-    default_schema: Option<&Ident>,
+    schemas: Schemas<'_>,
     request: &ReadRequest,
 ) -> Result<TableDescription, Error> {
     let connection = connections.get().await?;
-    let readable = find(&connection, &request.table, default_schema).await?;
+    let readable = find(&connection, &request.table, schemas).await?;
     let plan = readable.plan(request)?;
     let failed = |source| Error::statement(format!("describing {}", readable.name), source);
     let parameters: &[(&(dyn tokio_postgres::types::ToSql + Sync), Type)] = &[(&readable.table.oid, Type::OID)];
@@ -49,7 +49,11 @@ pub(crate) async fn describe(
 ///
 /// # Errors
 /// Postgres cannot be asked.
-pub(crate) async fn list(connections: &Connections, request: &ListRequest) -> Result<Vec<TableName>, Error> {
+pub(crate) async fn list(
+    connections: &Connections,
+    schemas: Schemas<'_>,
+    request: &ListRequest,
+) -> Result<Vec<TableName>, Error> {
     let connection = connections.get().await?;
     let only = request.schema.as_ref().map(Ident::as_str);
     let after_schema = request
@@ -59,11 +63,13 @@ pub(crate) async fn list(connections: &Connections, request: &ListRequest) -> Re
         .map(Ident::as_str);
     let after_name = request.after.as_ref().map(|table| table.name.as_str());
     let limit = i64::from(request.limit.min(MAX_PAGE));
+    let state_schema = schemas.state.as_str();
     let parameters: &[(&(dyn tokio_postgres::types::ToSql + Sync), Type)] = &[
         (&only, Type::TEXT),
         (&after_schema, Type::TEXT),
         (&after_name, Type::TEXT),
         (&limit, Type::INT8),
+        (&state_schema, Type::TEXT),
     ];
     let rows = connection.client().query_typed(queries::READ_TABLES, parameters).await;
     let rows = rows.map_err(|source| Error::statement("listing tables", source))?;

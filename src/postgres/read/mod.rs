@@ -11,4 +11,4 @@ pub mod plan;
 pub mod type_map;
 
 pub(crate) use describe::{describe, list};
-pub(crate) use open::read;
+pub(crate) use open::{Schemas, read};

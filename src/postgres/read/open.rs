@@ -19,6 +19,7 @@ use crate::postgres::catalog::{self, CatalogError};
 use crate::postgres::error::Error;
 use crate::postgres::migrate::found::{FoundTable, RelationKind};
 use crate::postgres::pool::{Connection, Connections};
+use crate::postgres::reserved::{self, Use};
 use crate::postgres::sql::Sql;
 
 /// A relation that can be read, as the catalog has it.
@@ -48,13 +49,24 @@ impl Readable {
     }
 }
 
+/// Which schema is meant where none is named, and which one is ours.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Schemas<'a> {
+    pub(crate) default: Option<&'a Ident>,
+    pub(crate) state: &'a Ident,
+}
+
+impl Schemas<'_> {
+    fn check(&self, name: &TableName) -> Result<(), Error> {
+        let schema = name.schema.as_ref();
+        schema.map_or(Ok(()), |schema| reserved::check(schema, self.state, Use::Read))
+    }
+}
+
 /// Finds a relation that can be read.
-pub(super) async fn find(
-    connection: &Connection,
-    name: &TableName,
-    default_schema: Option<&Ident>,
-) -> Result<Readable, Error> {
-    let found = catalog::read_table(connection.client(), name, default_schema).await;
+pub(super) async fn find(connection: &Connection, name: &TableName, schemas: Schemas<'_>) -> Result<Readable, Error> {
+    schemas.check(name)?;
+    let found = catalog::read_table(connection.client(), name, schemas.default).await;
     let found = found.map_err(|source| match source {
         CatalogError::Db(source) => Error::statement(format!("looking up {name}"), source),
         source => ReadError::Catalog {
@@ -63,6 +75,7 @@ pub(super) async fn find(
         }
         .into(),
     })?;
+    schemas.check(&found.name)?;
     match found.table {
         Some(table) if !matches!(table.kind, RelationKind::NotATable(_)) => Ok(Readable {
             name: found.name,
@@ -86,16 +99,16 @@ pub(super) async fn find(
 /// The table is not there or cannot be read as asked; nothing of it was read.
 pub(crate) async fn read(
     connections: &Connections,
-    default_schema: Option<&Ident>,
+    schemas: Schemas<'_>,
     request: &ReadRequest,
 ) -> Result<TableReader, Error> {
     let mut connection = connections.get().await?;
-    let seen = find(&connection, &request.table, default_schema).await?;
+    let seen = find(&connection, &request.table, schemas).await?;
     connection.mark_dirty();
     let doing = || format!("reading {}", seen.name);
     let begun = connection.client().batch_execute(begin(&seen).as_str()).await;
     begun.map_err(|source| Error::statement(doing(), source))?;
-    let readable = find(&connection, &seen.name, None).await?;
+    let readable = find(&connection, &seen.name, schemas).await?;
     let plan = readable.plan(request)?;
     let schema = plan.schema().clone();
     let statement = copy_out(&readable.name, &plan, request.limit);

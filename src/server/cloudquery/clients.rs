@@ -182,6 +182,7 @@ mod tests {
             id,
             peer: None,
             ended: CancellationToken::new(),
+            voice: None,
         }
     }
 

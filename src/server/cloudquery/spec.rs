@@ -112,7 +112,7 @@ impl SpecPolicy {
     /// # Errors
     /// Everything that is wrong with it.
     pub(super) fn read(&self, spec: &[u8]) -> Result<Settings, SpecError> {
-        let mut spec = match serde_json::from_slice(spec) {
+        let mut spec = match crate::model::json::parse(spec) {
             Ok(Value::Object(spec)) => spec,
             // An empty mapping in YAML arrives as null; a client that sends no spec at all sends no bytes.
             Ok(Value::Null) => Map::new(),

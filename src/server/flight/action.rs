@@ -31,7 +31,7 @@ const ACTIONS: &[(&str, &str)] = &[
     ),
     (
         "pgflight.delete_records",
-        "Deletes rows by their values and what hangs below them. Body {\"table\", \"schema\"?, \"where\": [{\"all\" or \"any\": {column: value}}], \"relations\"?: [{\"table\", \"parent\"}]}; answers {\"deleted\": n}.",
+        "Deletes rows by their values and what hangs below them. Body {\"table\", \"schema\"?, \"where\": [{\"all\" or \"any\": {column: value}}], or \"all\": true for every row, \"relations\"?: [{\"table\", \"parent\"}]}; answers {\"deleted\": n}.",
     ),
     (
         "pgflight.stream.open",
@@ -84,8 +84,12 @@ struct Stale {
 struct Records {
     table: String,
     schema: Option<String>,
-    /// Must be there: every row goes only when the list is empty on purpose.
+    /// Conditions; without any, nothing is deleted unless `all` says it.
+    #[serde(default)]
     r#where: Vec<Group>,
+    /// Every row goes, on purpose.
+    #[serde(default)]
+    all: bool,
     #[serde(default)]
     relations: Vec<Below>,
 }
@@ -180,6 +184,21 @@ fn malformed(what: &str, error: &dyn std::error::Error) -> RequestError {
 
 fn records(body: Records) -> Result<DeleteRecords, RequestError> {
     let named = |name: &str| table(body.schema.as_deref(), name);
+    match (body.r#where.is_empty(), body.all) {
+        (true, false) => {
+            return Err(RequestError::Malformed(
+                "the body of pgflight.delete_records has no condition in \"where\"; add one, or send \"all\": true to delete every row"
+                    .to_owned(),
+            ));
+        }
+        (false, true) => {
+            return Err(RequestError::Malformed(
+                "the body of pgflight.delete_records has conditions in \"where\" and \"all\": true; send one of them"
+                    .to_owned(),
+            ));
+        }
+        (true, true) | (false, false) => {}
+    }
     let groups = body.r#where.iter().map(group).collect::<Result<_, _>>()?;
     let relations = body.relations.iter().map(|below| {
         Ok(Relation {
@@ -233,7 +252,7 @@ fn one_cell(value: &Value) -> Result<RecordBatch, RequestError> {
 }
 
 fn body<T: DeserializeOwned>(action: &Action) -> Result<T, RequestError> {
-    serde_json::from_slice(&action.body)
+    crate::model::json::read(&action.body)
         .map_err(|error| RequestError::Malformed(format!("the body of {} is not understood: {error}", action.r#type)))
 }
 

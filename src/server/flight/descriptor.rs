@@ -11,6 +11,7 @@ use tonic::metadata::{KeyAndValueRef, MetadataMap};
 
 use crate::ingest::error::RequestError;
 use crate::model::ident::{Ident, TableName};
+use crate::model::json;
 use crate::model::options::StreamOptions;
 
 /// gRPC headers that carry options.
@@ -94,7 +95,7 @@ fn command(cmd: &[u8]) -> Result<Command, RequestError> {
 }
 
 fn json_command(cmd: &[u8]) -> Result<Target, RequestError> {
-    let value: Value = serde_json::from_slice(cmd)
+    let value = json::parse(cmd)
         .map_err(|error| RequestError::Malformed(format!("the descriptor's command is not valid JSON: {error}")))?;
     let Value::Object(mut object) = value else {
         return Err(RequestError::Malformed(
@@ -142,7 +143,7 @@ fn ident(what: &'static str, name: &str) -> Result<Ident, RequestError> {
 /// # Errors
 /// An unknown option, or a value that does not fit.
 pub fn header_options(headers: &MetadataMap) -> Result<StreamOptions, RequestError> {
-    let mut options = StreamOptions::default();
+    let mut options = Once::of("header");
     for header in headers.iter() {
         let KeyAndValueRef::Ascii(key, value) = header else {
             continue;
@@ -156,12 +157,38 @@ pub fn header_options(headers: &MetadataMap) -> Result<StreamOptions, RequestErr
                 key.as_str()
             ))
         })?;
-        options.set(name, value).map_err(|source| RequestError::Option {
-            place: "header",
-            source,
-        })?;
+        options.set(name, value)?;
     }
-    Ok(options)
+    Ok(options.options)
+}
+
+/// Options of one place, where each may stand once: `pgflight-batch-size` and `pgflight-batch_size` are the same.
+struct Once {
+    place: &'static str,
+    options: StreamOptions,
+    named: Vec<String>,
+}
+
+impl Once {
+    fn of(place: &'static str) -> Self {
+        let (options, named) = Default::default();
+        Self { place, options, named }
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> Result<(), RequestError> {
+        let known = name.replace('-', "_");
+        if self.named.contains(&known) {
+            return Err(RequestError::Malformed(format!(
+                "the option {known} stands twice in the {}; send it once",
+                self.place
+            )));
+        }
+        let place = self.place;
+        let set = self.options.set(name, value);
+        set.map_err(|source| RequestError::Option { place, source })?;
+        self.named.push(known);
+        Ok(())
+    }
 }
 
 /// Options that came as Arrow schema metadata. Keys of other systems are left alone.
@@ -169,7 +196,7 @@ pub fn header_options(headers: &MetadataMap) -> Result<StreamOptions, RequestErr
 /// # Errors
 /// As [`header_options`].
 pub fn metadata_options(schema: &Schema) -> Result<StreamOptions, RequestError> {
-    let mut options = StreamOptions::default();
+    let mut options = Once::of("schema metadata");
     for (key, value) in schema.metadata().iter() {
         let Some(name) = key.strip_prefix(METADATA_PREFIX) else {
             continue;
@@ -178,12 +205,9 @@ pub fn metadata_options(schema: &Schema) -> Result<StreamOptions, RequestError> 
         if name == "comment" {
             continue;
         }
-        options.set(name, value).map_err(|source| RequestError::Option {
-            place: "schema metadata",
-            source,
-        })?;
+        options.set(name, value)?;
     }
-    Ok(options)
+    Ok(options.options)
 }
 
 #[cfg(test)]

@@ -177,7 +177,8 @@ impl FlightService for FlightFront {
         info.map(Response::new).map_err(|error| refuse(&error))
     }
 
-    async fn poll_flight_info(&self, _: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
+    async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
+        self.authenticator.caller(&request)?;
         not_offered("PollFlightInfo")
     }
 
@@ -196,7 +197,11 @@ impl FlightService for FlightFront {
         batches.map(Response::new).map_err(|error| refuse(&error))
     }
 
-    async fn do_exchange(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoExchangeStream>, Status> {
+    async fn do_exchange(
+        &self,
+        request: Request<Streaming<FlightData>>,
+    ) -> Result<Response<Self::DoExchangeStream>, Status> {
+        self.authenticator.caller(&request)?;
         not_offered("DoExchange")
     }
 
@@ -211,7 +216,8 @@ impl FlightService for FlightFront {
         ))
     }
 
-    async fn list_actions(&self, _: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
+    async fn list_actions(&self, request: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
+        self.authenticator.caller(&request)?;
         let actions = action::types().into_iter().map(Ok);
         Ok(Response::new(futures::stream::iter(actions).boxed()))
     }

@@ -18,6 +18,7 @@ use crate::ingest::error::RequestError;
 use crate::ingest::request::LoadOptions;
 use crate::model::command::MigrateCommand;
 use crate::model::ident::{Ident, TableName};
+use crate::model::json;
 use crate::model::options::StreamOptions;
 use crate::server::arrow_ipc;
 
@@ -26,7 +27,7 @@ use crate::server::arrow_ipc;
 /// # Errors
 /// What is wrong with it, in one sentence.
 pub(super) fn command(body: &[u8], headers: &MetadataMap, config: &Config) -> Result<MigrateCommand, RequestError> {
-    let mut body: Map<String, Value> = serde_json::from_slice(body).map_err(|error| {
+    let mut body: Map<String, Value> = json::read(body).map_err(|error| {
         RequestError::Malformed(format!("the body of pgflight.migrate is not a JSON object: {error}"))
     })?;
     let (table, schema) = (text(&mut body, "table")?, text(&mut body, "schema")?);

@@ -45,9 +45,11 @@ pub struct PutContext {
     pub life: Life,
 }
 
-/// Two steps of a shutdown: first nothing new is taken, then what still runs is ended.
+/// Steps of a shutdown: first balancers are told, then nothing new is taken, then what still runs is ended.
 #[derive(Clone, Debug, Default)]
 pub struct Life {
+    /// Health says that this server is leaving; calls are still taken.
+    pub leaving: CancellationToken,
     /// New calls are refused, running ones go on.
     pub draining: CancellationToken,
     /// Running calls end; what they did not commit is rolled back.

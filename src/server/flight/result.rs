@@ -120,7 +120,7 @@ pub fn read_metadata(bytes: &[u8]) -> Result<MessageMetadata, RequestError> {
     if bytes.is_empty() {
         return Ok(MessageMetadata::default());
     }
-    serde_json::from_slice(bytes).map_err(|error| {
+    crate::model::json::read(bytes).map_err(|error| {
         RequestError::Malformed(format!(
             "the app_metadata of a message is not understood: {error}; leave it empty, or send {{\"seq\": n, \"token\": \"...\"}} with a batch or {{\"commit\": {{\"rows\": n}}}} at the end"
         ))

@@ -12,12 +12,12 @@ use arrow_flight::FlightDescriptor;
 use arrow_flight::flight_descriptor::DescriptorType;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::ingest::error::RequestError;
 use crate::ingest::ports::ReadRequest;
 use crate::model::ident::{Ident, TableName};
-use crate::model::suggest;
+use crate::model::{json, suggest};
 
 const KEYS: [&str; 5] = ["table", "schema", "columns", "limit", "arrow_schema"];
 const EXAMPLE: &str =
@@ -57,18 +57,21 @@ pub fn of_descriptor(descriptor: &FlightDescriptor) -> Result<ReadRequest, Reque
 /// The ticket for a request, as JSON.
 pub fn to_ticket(request: &ReadRequest) -> Vec<u8> {
     let mut object = Map::new();
-    object.insert("table".to_owned(), json!(request.table.name.as_str()));
+    object.insert("table".to_owned(), serde_json::json!(request.table.name.as_str()));
     if let Some(schema) = &request.table.schema {
-        object.insert("schema".to_owned(), json!(schema.as_str()));
+        object.insert("schema".to_owned(), serde_json::json!(schema.as_str()));
     }
     if let Some(columns) = &request.columns {
-        object.insert("columns".to_owned(), json!(columns));
+        object.insert("columns".to_owned(), serde_json::json!(columns));
     }
     if let Some(limit) = request.limit {
-        object.insert("limit".to_owned(), json!(limit));
+        object.insert("limit".to_owned(), serde_json::json!(limit));
     }
     if let Some(schema) = &request.schema {
-        object.insert("arrow_schema".to_owned(), json!(BASE64.encode(encapsulated(schema))));
+        object.insert(
+            "arrow_schema".to_owned(),
+            serde_json::json!(BASE64.encode(encapsulated(schema))),
+        );
     }
     Value::Object(object).to_string().into_bytes()
 }
@@ -82,7 +85,7 @@ fn encapsulated(schema: &Schema) -> Vec<u8> {
 
 fn of_json(text: &str) -> Result<ReadRequest, RequestError> {
     let object: Map<String, Value> =
-        serde_json::from_str(text).map_err(|error| malformed(&format!("it is not a JSON object: {error}")))?;
+        json::read(text.as_bytes()).map_err(|error| malformed(&format!("it is not a JSON object: {error}")))?;
     if let Some(unknown) = object.keys().find(|key| !KEYS.contains(&key.as_str())) {
         let hint = suggest::hint(unknown, KEYS);
         return Err(malformed(&format!("it has the unknown key {unknown:?}{hint}")));

@@ -12,6 +12,7 @@ pub(crate) struct Process {
     child: Child,
     grpc: SocketAddr,
     settings: Vec<(String, String)>,
+    open_files: Option<u32>,
     log: PathBuf,
 }
 
@@ -28,6 +29,15 @@ pub(crate) enum Signal {
 impl Process {
     /// Starts a server and waits until it listens. `settings` are keys of the configuration, as `--set` takes them.
     pub(crate) async fn start(connection_string: &str, settings: &[(&str, &str)]) -> Self {
+        Self::start_within(connection_string, settings, None).await
+    }
+
+    /// The same with a limit of open files (`ulimit -n`).
+    pub(crate) async fn start_within(
+        connection_string: &str,
+        settings: &[(&str, &str)],
+        open_files: Option<u32>,
+    ) -> Self {
         let grpc = free_address();
         let log = std::env::temp_dir().join(format!("pgflight-test-{}-{}.log", std::process::id(), grpc.port()));
         let mut all = vec![
@@ -35,15 +45,15 @@ impl Process {
             ("listen".to_owned(), grpc.to_string()),
             ("admin_listen".to_owned(), "off".to_owned()),
         ];
-        all.extend(
-            settings
-                .iter()
-                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned())),
-        );
+        for (key, value) in settings {
+            all.retain(|(known, _)| known != key);
+            all.push(((*key).to_owned(), (*value).to_owned()));
+        }
         let mut process = Self {
-            child: spawn(&all, &log),
+            child: spawn(&all, open_files, &log),
             grpc,
             settings: all,
+            open_files,
             log,
         };
         process.wait_until_it_listens().await;
@@ -56,7 +66,7 @@ impl Process {
             self.child.try_wait().expect("our child").is_some(),
             "the process still runs"
         );
-        self.child = spawn(&self.settings, &self.log);
+        self.child = spawn(&self.settings, self.open_files, &self.log);
         self.wait_until_it_listens().await;
     }
 
@@ -102,6 +112,11 @@ impl Process {
         format!("http://{}", self.grpc)
     }
 
+    /// Address of the gRPC port.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.grpc
+    }
+
     /// A9: the most resident memory that it ever had, in bytes.
     pub(crate) fn peak_memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("Linux, and it runs");
@@ -132,13 +147,21 @@ impl Drop for Process {
     }
 }
 
-fn spawn(settings: &[(String, String)], log: &PathBuf) -> Child {
+fn spawn(settings: &[(String, String)], open_files: Option<u32>, log: &PathBuf) -> Child {
     let log = std::fs::OpenOptions::new()
         .create(true)
         .append(true)
         .open(log)
         .expect("a directory for temporary files");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_pgflight"));
+    const PROGRAM: &str = env!("CARGO_BIN_EXE_pgflight");
+    let mut command = match open_files {
+        None => Command::new(PROGRAM),
+        Some(limit) => {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", &format!("ulimit -n {limit} && exec \"$0\" \"$@\""), PROGRAM]);
+            shell
+        }
+    };
     // As in the image.
     command.arg("serve").env("MALLOC_ARENA_MAX", "2");
     for (key, value) in settings {

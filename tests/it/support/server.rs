@@ -74,14 +74,7 @@ impl Server {
 
     /// `GET page` from the admin port: status line and body.
     pub(crate) async fn page(&self, page: &str) -> (String, String) {
-        let mut stream = TcpStream::connect(self.admin).await.expect("the admin port answers");
-        let request = format!("GET {page} HTTP/1.0\r\n\r\n");
-        let sent = stream.write_all(request.as_bytes()).await;
-        sent.expect("the admin port answers");
-        let mut text = String::new();
-        stream.read_to_string(&mut text).await.expect("the admin port answers");
-        let (head, body) = text.split_once("\r\n\r\n").expect("head and body");
-        (head.lines().next().expect("a status line").to_owned(), body.to_owned())
+        self::page(self.admin, page).await
     }
 
     /// Drains and stops; running streams get `drain_timeout`.
@@ -99,4 +92,16 @@ impl Drop for Server {
         // Without a wait: what runs in the test's runtime ends with it.
         drop(self.running.take());
     }
+}
+
+/// `GET page` from an admin port: status line and body.
+pub(crate) async fn page(admin: SocketAddr, page: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(admin).await.expect("the admin port answers");
+    let request = format!("GET {page} HTTP/1.0\r\n\r\n");
+    let sent = stream.write_all(request.as_bytes()).await;
+    sent.expect("the admin port answers");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.expect("the admin port answers");
+    let (head, body) = text.split_once("\r\n\r\n").expect("head and body");
+    (head.lines().next().expect("a status line").to_owned(), body.to_owned())
 }

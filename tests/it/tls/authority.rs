@@ -5,22 +5,22 @@ use std::path::PathBuf;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 /// A root that signs certificates; its files go when it is dropped.
-pub(super) struct Authority {
+pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
     directory: PathBuf,
 }
 
 /// A certificate with its key, as PEM texts and files.
-pub(super) struct Issued {
-    pub(super) cert: String,
-    pub(super) key: String,
-    pub(super) cert_file: String,
-    pub(super) key_file: String,
+pub(crate) struct Issued {
+    pub(crate) cert: String,
+    pub(crate) key: String,
+    pub(crate) cert_file: String,
+    pub(crate) key_file: String,
 }
 
 impl Authority {
-    pub(super) fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, name);
@@ -37,17 +37,17 @@ impl Authority {
         authority
     }
 
-    pub(super) fn pem(&self) -> &str {
+    pub(crate) fn pem(&self) -> &str {
         &self.pem
     }
 
     /// The root's own certificate as a file.
-    pub(super) fn file(&self) -> String {
+    pub(crate) fn file(&self) -> String {
         self.directory.join("root.crt").display().to_string()
     }
 
     /// A certificate for a host name.
-    pub(super) fn issue(&self, host: &str) -> Issued {
+    pub(crate) fn issue(&self, host: &str) -> Issued {
         let key = KeyPair::generate().expect("ring makes keys");
         let params = CertificateParams::new(vec![host.to_owned()]).expect("a host name");
         let cert = params.signed_by(&key, &self.issuer).expect("a certificate").pem();

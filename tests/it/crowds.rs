@@ -1,0 +1,309 @@
+//! Connections that say nothing, and more of them than there is room for: others are served all the same, and the log and
+//! the metrics say what is going on.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig};
+
+use crate::support::database::Database;
+use crate::support::flight::{Flight, batch, longs, path};
+use crate::support::process::{Process, free_address};
+use crate::support::server::{Server, page};
+use crate::tls::authority::Authority;
+
+/// The first bytes of a TLS handshake: a record that announces 512 bytes and holds six.
+const HALF_A_HELLO: &[u8] = &[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3];
+/// The client's preface of HTTP/2 and an empty SETTINGS frame.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+/// HEADERS of stream 1 that announce 200 bytes and hold two.
+const HALF_A_CALL: &[u8] = &[0, 0, 200, 1, 4, 0, 0, 0, 1, 0x83, 0x86];
+
+/// So many connections that say only that; those that are closed are replaced as long as this is held.
+struct Silence(Vec<tokio::task::JoinHandle<()>>);
+
+impl Silence {
+    async fn of(count: usize, address: SocketAddr, says: &'static [u8]) -> Self {
+        let open = (0..count).map(|_| async move {
+            let mut stream = TcpStream::connect(address).await.expect("the port listens");
+            stream.write_all(says).await.ok();
+            stream
+        });
+        let streams = futures::future::join_all(open).await;
+        let held = streams.into_iter().map(|mut stream| {
+            tokio::spawn(async move {
+                let mut scrap = [0; 256];
+                loop {
+                    while !matches!(stream.read(&mut scrap).await, Ok(0) | Err(_)) {}
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                    let Ok(again) = TcpStream::connect(address).await else {
+                        return;
+                    };
+                    stream = again;
+                    stream.write_all(says).await.ok();
+                }
+            })
+        });
+        Self(held.collect())
+    }
+}
+
+impl Drop for Silence {
+    fn drop(&mut self) {
+        self.0.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+}
+
+/// Puts over connections of their own and asks for readiness, each within a second.
+async fn assert_served(endpoint: &tonic::transport::Endpoint, admin: SocketAddr) {
+    for round in 0..10 {
+        let begun = Instant::now();
+        let channel = endpoint.connect().await.expect("others are let in");
+        let rows = [batch(vec![("id", longs(0..3))])];
+        let answer = Flight::over(channel)
+            .put(path(&["t"]), &rows)
+            .await
+            .expect("others are served");
+        assert_eq!(answer["committed"], 3);
+        assert!(
+            begun.elapsed() < Duration::from_secs(1),
+            "put {round}: {:?}",
+            begun.elapsed()
+        );
+        let begun = Instant::now();
+        assert_eq!(page(admin, "/readyz").await.0, "HTTP/1.0 200 OK");
+        assert!(
+            begun.elapsed() < Duration::from_secs(1),
+            "readiness {round}: {:?}",
+            begun.elapsed()
+        );
+    }
+}
+
+fn closed(metrics: &str, port: &str, reason: &str) -> u64 {
+    let name = format!("pgflight_connections_closed_total{{port=\"{port}\",reason=\"{reason}\"}} ");
+    let line = metrics.lines().find_map(|line| line.strip_prefix(&name));
+    line.map_or(0, |value| value.parse().expect("a number"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_silent_connections_keep_nobody_out() {
+    let database = Database::create().await;
+    database.execute("create table t (id bigint)").await;
+    let admin = free_address();
+    let settings = [("admin_listen", &*admin.to_string())];
+    let process = Process::start_within(database.uri(), &settings, Some(256)).await;
+    let endpoint = Channel::from_shared(process.http()).expect("a URI");
+    for says in [&b""[..], PREFACE, HALF_A_CALL] {
+        let silent = (
+            Silence::of(1_000, process.address(), says),
+            Silence::of(1_000, admin, b"GET /"),
+        );
+        let _silent = tokio::join!(silent.0, silent.1);
+        assert_served(&endpoint, admin).await;
+    }
+    let metrics = page(admin, "/metrics").await.1;
+    assert!(closed(&metrics, "grpc", "replaced") > 800, "{metrics}");
+    assert!(closed(&metrics, "admin", "replaced") > 800, "{metrics}");
+    assert!(process.log().contains("made no call were closed"), "{}", process.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_stalled_tls_handshakes_keep_nobody_out() {
+    let database = Database::create().await;
+    database.execute("create table t (id bigint)").await;
+    let (admin, authority) = (free_address(), Authority::new("ours"));
+    let issued = authority.issue("localhost");
+    let settings = [
+        ("admin_listen", &*admin.to_string()),
+        ("tls.cert", &issued.cert_file),
+        ("tls.key", &issued.key_file),
+    ];
+    let process = Process::start_within(database.uri(), &settings, Some(256)).await;
+    let trusting = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority.pem()));
+    let endpoint = Channel::from_shared(format!("https://localhost:{}", process.address().port()))
+        .expect("a URI")
+        .tls_config(trusting)
+        .expect("usable certificates");
+    for says in [&b""[..], HALF_A_HELLO] {
+        let _silent = Silence::of(1_000, process.address(), says).await;
+        assert_served(&endpoint, admin).await;
+    }
+}
+
+/// How long the server leaves a connection open that says only this.
+async fn left_open(address: SocketAddr, says: &[u8]) -> Duration {
+    let mut stream = TcpStream::connect(address).await.expect("the port listens");
+    let begun = Instant::now();
+    stream.write_all(says).await.expect("it is taken");
+    let mut scrap = [0; 256];
+    while !matches!(stream.read(&mut scrap).await, Ok(0) | Err(_)) {}
+    begun.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_makes_no_call_is_closed_in_time_and_one_that_made_a_call_stays() {
+    let database = Database::create().await;
+    let limits = json!({"limits": {"handshake_timeout": "1s"}});
+    let server = Server::start_with(database.uri(), limits.clone()).await;
+    let mut flight = Flight::connect(&server).await;
+    flight
+        .act("pgflight.stream.status", json!({"stream_id": "x"}))
+        .await
+        .expect_err("no such stream");
+    let before = [&b""[..], b"PRI", PREFACE, &[PREFACE, HALF_A_CALL].concat()];
+    let all = before.map(|says| {
+        let says = says.to_vec();
+        let address = server.address();
+        tokio::spawn(async move { left_open(address, &says).await })
+    });
+    for (says, open) in before.iter().zip(all) {
+        let open = tokio::time::timeout(Duration::from_secs(20), open).await;
+        let open = open
+            .unwrap_or_else(|_| panic!("never closed: {says:?}"))
+            .expect("no panic");
+        assert!(open > Duration::from_millis(900), "{says:?} was closed after {open:?}");
+    }
+    // The channel would connect again by itself; its own connection is still there.
+    assert_eq!(
+        flight
+            .put(path(&["t"]), &[batch(vec![("id", longs(0..3))])])
+            .await
+            .expect("it stays")["rows"],
+        3
+    );
+    let authority = Authority::new("ours");
+    let issued = authority.issue("localhost");
+    let mut secure = limits;
+    secure["tls"] = json!({"cert": issued.cert_file, "key": issued.key_file});
+    let secure = Server::start_with(database.uri(), secure).await;
+    for says in [&b""[..], HALF_A_HELLO] {
+        let open = tokio::time::timeout(Duration::from_secs(20), left_open(secure.address(), says)).await;
+        assert!(open.expect("it is closed") > Duration::from_millis(900), "{says:?}");
+    }
+}
+
+/// A connection from an address of this machine that has made a call.
+async fn talking(process: &Process, from: &str) -> Result<h2::client::SendRequest<bytes::Bytes>, String> {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    let from: SocketAddr = format!("{from}:0").parse().expect("an address");
+    socket.bind(from).expect("an address of this machine");
+    let stream = socket
+        .connect(process.address())
+        .await
+        .map_err(|error| error.to_string())?;
+    let (mut requests, connection) = h2::client::handshake(stream).await.map_err(|error| error.to_string())?;
+    tokio::spawn(connection);
+    let request = http::Request::post("http://localhost/grpc.health.v1.Health/Check")
+        .header("content-type", "application/grpc")
+        .body(())
+        .expect("a request");
+    let (answer, mut body) = requests
+        .send_request(request, false)
+        .map_err(|error| error.to_string())?;
+    body.send_data(vec![0; 5].into(), true)
+        .map_err(|error| error.to_string())?;
+    answer.await.map_err(|error| error.to_string())?;
+    Ok(requests)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_beyond_the_limits_are_closed_counted_and_warned_about() {
+    let database = Database::create().await;
+    let admin = free_address();
+    let settings = [
+        ("admin_listen", &*admin.to_string()),
+        ("limits.max_connections", "5"),
+        ("limits.max_connections_per_address", "3"),
+    ];
+    let process = Process::start(database.uri(), &settings).await;
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.push(talking(&process, "127.0.0.1").await.expect("below the limit"));
+    }
+    talking(&process, "127.0.0.1")
+        .await
+        .expect_err("a fourth of this address");
+    for from in ["127.0.0.2", "127.0.0.3"] {
+        held.push(talking(&process, from).await.expect("another address"));
+    }
+    talking(&process, "127.0.0.4").await.expect_err("a sixth");
+    let metrics = page(admin, "/metrics").await.1;
+    assert_eq!(
+        (closed(&metrics, "grpc", "address"), closed(&metrics, "grpc", "total")),
+        (1, 1),
+        "{metrics}"
+    );
+    let log = process.log();
+    assert!(log.contains("limits.max_connections_per_address"), "{log}");
+    // A place comes back with the connection that had it.
+    held.truncate(4);
+    let mut tries = 0;
+    while let Err(error) = talking(&process, "127.0.0.4").await {
+        tries += 1;
+        assert!(tries < 200, "{error}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_file_descriptors_the_log_says_so_and_the_admin_port_answers() {
+    let database = Database::create().await;
+    let admin = free_address();
+    let settings = [("admin_listen", &*admin.to_string())];
+    // Fewer than what is kept back for Postgres, for files and for the admin port.
+    let process = Process::start_within(database.uri(), &settings, Some(40)).await;
+    let silent = (Silence::of(50, process.address(), b""), Silence::of(50, admin, b""));
+    let _silent = tokio::join!(silent.0, silent.1);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !process.log().contains("connections cannot be taken") {
+        assert!(Instant::now() < deadline, "{}", process.log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for _ in 0..5 {
+        let begun = Instant::now();
+        assert_eq!(page(admin, "/healthz").await.0, "HTTP/1.0 200 OK");
+        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    }
+    let log = process.log();
+    assert!(log.contains("the limit of open files"), "{log}");
+    assert!(
+        log.matches("connections cannot be taken").count() < 5,
+        "now and then is enough: {log}"
+    );
+}
+
+/// The connection is not polled any more, so that nobody answers pings.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_answers_no_ping_is_closed_after_the_keepalive_timeout() {
+    let database = Database::create().await;
+    let limits = json!({"limits": {"http2_keepalive_interval": "200ms", "http2_keepalive_timeout": "300ms"}});
+    let server = Server::start_with(database.uri(), limits).await;
+    let stream = std::net::TcpStream::connect(server.address()).expect("the port listens");
+    stream.set_nonblocking(true).expect("a socket");
+    let watched = TcpStream::from_std(stream.try_clone().expect("a descriptor")).expect("a runtime");
+    let stream = TcpStream::from_std(stream).expect("a runtime");
+    let (mut requests, mut connection) = h2::client::handshake(stream).await.expect("HTTP/2");
+    let request = http::Request::post("http://localhost/grpc.health.v1.Health/Check")
+        .header("content-type", "application/grpc")
+        .body(())
+        .expect("a request");
+    let (answer, mut body) = requests.send_request(request, false).expect("a stream");
+    body.send_data(bytes::Bytes::from_static(&[0; 5]), true)
+        .expect("a body");
+    tokio::select! {
+        answer = answer => assert_eq!(answer.expect("an answer").status(), 200),
+        ended = &mut connection => panic!("{ended:?}"),
+    }
+    let begun = Instant::now();
+    let mut watched = watched;
+    let mut scrap = [0; 1024];
+    let gone = async { while !matches!(watched.read(&mut scrap).await, Ok(0) | Err(_)) {} };
+    tokio::time::timeout(Duration::from_secs(15), gone)
+        .await
+        .expect("the connection is given up");
+    assert!(begun.elapsed() > Duration::from_millis(400), "{:?}", begun.elapsed());
+}
