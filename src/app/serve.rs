@@ -190,6 +190,14 @@ async fn start_for(config: Config, metrics: RenderMetrics, login: Login) -> Resu
 /// 50 MiB of messages: 20 in use, 30 that glibc held).
 const RECEIVED_SHARE: u64 = 3;
 
+/// The part of `limits.max_inflight_bytes` that dictionaries get, as its divisor. Apart from messages, because streams hold them for
+/// as long as they like.
+const DICTIONARY_SHARE: u64 = 4;
+
+fn budget_of(bytes: u64) -> ByteBudget {
+    ByteBudget::new(usize::try_from(bytes).unwrap_or(usize::MAX))
+}
+
 /// Starts a server over a given destination.
 ///
 /// # Errors
@@ -203,13 +211,13 @@ pub async fn start_with(
     let life = Life::default();
     let limits = &config.raw().limits;
     let (listener, grpc, socket_file) = bind(config.listen()).await?;
-    let incoming = limits.max_inflight_bytes / RECEIVED_SHARE;
-    let budget = ByteBudget::new(usize::try_from(incoming).unwrap_or(usize::MAX));
+    let budget = budget_of(limits.max_inflight_bytes / RECEIVED_SHARE);
     let streams = Arc::new(Semaphore::new(limits.max_streams as usize));
     let put = PutContext {
         destination: Arc::clone(&destination),
         config: Arc::clone(&config),
         budget: budget.clone(),
+        dictionaries: budget_of(limits.max_inflight_bytes / DICTIONARY_SHARE),
         streams: Arc::clone(&streams),
         idle_timeout: limits.stream_idle_timeout.get(),
         life: life.clone(),

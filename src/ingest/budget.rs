@@ -1,5 +1,7 @@
 //! Memory bounds by bytes: every batch in flight holds a permit of its size, so that a slow Postgres stops the reading
 //! of clients instead of filling memory. Does not measure the process: it counts what the doors announce.
+//!
+//! What has to go beyond the budget so that nobody waits for good is bounded for all streams together, too: see [`Beyond`].
 
 use std::sync::Arc;
 
@@ -8,13 +10,31 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 /// Permits are counted in KiB because a semaphore of bytes would not hold large budgets on 32-bit targets.
 const UNIT: usize = 1024;
 
+/// The part of a budget, as its divisor, that each kind of [`Beyond`] adds for small messages.
+const BEYOND_SHARE: u32 = 8;
+
 /// The bytes that all streams together may hold in memory.
 #[derive(Clone, Debug)]
 pub struct ByteBudget {
     permits: Arc<Semaphore>,
     total_units: u32,
+    /// By [`Beyond`]: small messages share it, a larger one has it alone.
+    beyond: [Arc<Semaphore>; 2],
     /// How many wait for bytes.
     waiting: watch::Sender<usize>,
+}
+
+/// Why a message goes beyond the budget. Of each kind there is one large message at a time for all streams, or small ones that
+/// have an eighth of the budget together.
+///
+/// They are kept apart because who has the first may wait for a connection, and who has a connection may need the second to
+/// give it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beyond {
+    /// It was received, and unpacks to more than was asked for.
+    Unpacked,
+    /// Its load holds a connection that others wait for with memory in their hands.
+    Starved,
 }
 
 /// Counts one waiter for as long as it lives.
@@ -30,6 +50,7 @@ impl Drop for Waiting<'_> {
 #[derive(Debug)]
 pub struct BytePermit {
     permit: OwnedSemaphorePermit,
+    beyond: Vec<OwnedSemaphorePermit>,
     bytes: usize,
 }
 
@@ -39,9 +60,15 @@ impl BytePermit {
         self.bytes
     }
 
+    /// Whether it is one that went beyond the budget.
+    pub fn is_beyond(&self) -> bool {
+        !self.beyond.is_empty()
+    }
+
     /// One permit for what two were held for, as when small batches become one. Both must be of one budget.
     pub fn merge(&mut self, other: Self) {
         self.permit.merge(other.permit);
+        self.beyond.extend(other.beyond);
         self.bytes += other.bytes;
     }
 }
@@ -52,6 +79,7 @@ impl ByteBudget {
         let total_units = u32::try_from(bytes / UNIT).unwrap_or(u32::MAX).clamp(1, u32::MAX >> 3);
         Self {
             permits: Arc::new(Semaphore::new(total_units as usize)),
+            beyond: std::array::from_fn(|_| Arc::new(Semaphore::new(beyond_units(total_units) as usize))),
             total_units,
             waiting: watch::Sender::new(0),
         }
@@ -60,7 +88,11 @@ impl ByteBudget {
     /// A permit where the bytes fit at once.
     pub fn try_acquire(&self, bytes: usize) -> Option<BytePermit> {
         let permit = self.permits.clone().try_acquire_many_owned(self.units(bytes)).ok()?;
-        Some(BytePermit { permit, bytes })
+        Some(BytePermit {
+            permit,
+            beyond: Vec::new(),
+            bytes,
+        })
     }
 
     /// Ready while somebody waits for bytes: whoever holds some and does not need them yet should let them go on.
@@ -80,25 +112,70 @@ impl ByteBudget {
         if let Some(permit) = self.try_acquire(bytes) {
             return permit;
         }
-        self.waiting.send_modify(|waiting| *waiting += 1);
-        let _waiting = Waiting(&self.waiting);
-        let permit = self.permits.clone().acquire_many_owned(self.units(bytes)).await;
-        // The semaphore is never closed, so the only way to get here without a permit does not exist.
-        let permit = permit.unwrap_or_else(|_| unreachable!("the byte budget's semaphore is never closed"));
-        BytePermit { permit, bytes }
+        let permit = self.wait(&self.permits, self.units(bytes)).await;
+        BytePermit {
+            permit,
+            beyond: Vec::new(),
+            bytes,
+        }
     }
 
-    /// A permit beyond the budget, for the one message that a load needs to go on with what others wait for.
-    pub fn overdraw(&self, bytes: usize) -> BytePermit {
-        let permit = self.permits.clone().try_acquire_many_owned(0);
-        let permit = permit.unwrap_or_else(|_| unreachable!("the byte budget's semaphore is never closed"));
-        BytePermit { permit, bytes }
+    /// Makes `permit` one for so many bytes where nothing has to be waited for: they fit, or there is nothing more to get.
+    pub fn extend_now(&self, permit: &mut BytePermit, bytes: usize) -> bool {
+        let Some(more) = bytes.checked_sub(permit.bytes).filter(|more| *more > 0) else {
+            return true;
+        };
+        let all = match permit.is_beyond() {
+            true => beyond_units(self.total_units),
+            false => self.total_units,
+        };
+        if permit.bytes.div_ceil(UNIT) >= all as usize {
+            permit.bytes = bytes;
+            return true;
+        }
+        match self.try_acquire(more) {
+            Some(extra) => permit.merge(extra),
+            None => return false,
+        }
+        true
+    }
+
+    /// A permit beyond the budget, as [`Beyond`] bounds it.
+    pub async fn acquire_beyond(&self, why: Beyond, bytes: usize) -> BytePermit {
+        let units = self.units(bytes).min(beyond_units(self.total_units));
+        let beyond = self.wait(&self.beyond[why as usize], units).await;
+        let nothing = self.permits.clone().try_acquire_many_owned(0);
+        BytePermit {
+            permit: nothing.unwrap_or_else(|_| never_closed()),
+            beyond: vec![beyond],
+            bytes,
+        }
+    }
+
+    async fn wait(&self, permits: &Arc<Semaphore>, units: u32) -> OwnedSemaphorePermit {
+        self.waiting.send_modify(|waiting| *waiting += 1);
+        let _waiting = Waiting(&self.waiting);
+        let permit = Arc::clone(permits).acquire_many_owned(units).await;
+        permit.unwrap_or_else(|_| never_closed())
+    }
+
+    /// Bytes of the whole budget.
+    pub fn total(&self) -> usize {
+        self.total_units as usize * UNIT
     }
 
     /// Bytes handed out at the moment.
     pub fn in_flight(&self) -> usize {
         (self.total_units as usize).saturating_sub(self.permits.available_permits()) * UNIT
     }
+}
+
+fn beyond_units(total: u32) -> u32 {
+    (total / BEYOND_SHARE).max(1)
+}
+
+fn never_closed() -> ! {
+    unreachable!("the byte budget's semaphores are never closed")
 }
 
 #[cfg(test)]
@@ -143,13 +220,38 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_overdraft_takes_nothing_from_others_and_can_be_merged() {
-        let budget = ByteBudget::new(10 * UNIT);
-        let mut all = budget.acquire(10 * UNIT).await;
-        all.merge(budget.overdraw(4 * UNIT));
-        assert_eq!((all.bytes(), budget.in_flight()), (14 * UNIT, 10 * UNIT));
+    async fn what_goes_beyond_the_budget_takes_nothing_from_others_and_can_be_merged() {
+        let budget = ByteBudget::new(16 * UNIT);
+        let mut all = budget.acquire(16 * UNIT).await;
+        all.merge(budget.acquire_beyond(Beyond::Starved, 4 * UNIT).await);
+        all.merge(budget.acquire_beyond(Beyond::Unpacked, 4 * UNIT).await);
+        assert_eq!((all.bytes(), budget.in_flight()), (24 * UNIT, 16 * UNIT));
         drop(all);
         assert_eq!(budget.in_flight(), 0);
+    }
+
+    #[tokio::test]
+    async fn beyond_the_budget_goes_one_large_message_for_all_and_others_hear_of_who_waits() {
+        let budget = ByteBudget::new(16 * UNIT);
+        let short = std::time::Duration::from_millis(20);
+        for (why, other) in [(Beyond::Starved, Beyond::Unpacked), (Beyond::Unpacked, Beyond::Starved)] {
+            let small = [
+                budget.acquire_beyond(why, UNIT).await,
+                budget.acquire_beyond(why, UNIT).await,
+            ];
+            let waiting = tokio::time::timeout(short, budget.acquire_beyond(why, 1 << 30)).await;
+            assert!(waiting.is_err(), "{why:?}: small ones have their share");
+            drop(small);
+            let large = budget.acquire_beyond(why, 1 << 30).await;
+            drop(budget.acquire_beyond(other, 1 << 30).await);
+            let waiter = tokio::spawn({
+                let budget = budget.clone();
+                async move { budget.acquire_beyond(why, UNIT).await.bytes() }
+            });
+            budget.pressed().await;
+            drop(large);
+            assert_eq!(waiter.await.unwrap(), UNIT);
+        }
     }
 
     #[tokio::test]

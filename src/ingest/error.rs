@@ -98,6 +98,14 @@ pub enum StreamError {
         /// What stays in the table.
         kept: Kept,
     },
+    /// Others hold the memory that the stream needs.
+    #[error("there is no memory for {what} (limits.max_inflight_bytes); {kept}; send the stream again later")]
+    NoMemory {
+        /// What it is needed for.
+        what: &'static str,
+        /// What stays in the table.
+        kept: Kept,
+    },
     /// The number of rows is not the announced one.
     #[error("{place} announced {announced} rows and {received} came; {kept}; send the stream again")]
     RowCount {
@@ -256,6 +264,7 @@ impl Error {
             Error::Stream(StreamError::Regressed { .. }) => Class::DataLoss,
             Error::Stream(StreamError::Unlabelled { .. }) => Class::BadRequest,
             Error::Stream(StreamError::Idle { .. }) => Class::Timeout,
+            Error::Stream(StreamError::NoMemory { .. }) => Class::Exhausted,
             Error::Stream(StreamError::Broken { .. }) => Class::Cancelled,
             Error::Destination(error) => error.class,
             Error::Draining => Class::Unavailable,

@@ -3,6 +3,7 @@
 //! Doors build a [`request::LoadRequest`] and push batches into a [`session::Session`]; the session cuts them into
 //! bounded chunks and drives a [`ports::Load`]. Nothing here knows gRPC or Postgres.
 
+pub mod aside;
 pub mod batcher;
 pub mod budget;
 pub mod connection;

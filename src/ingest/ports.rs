@@ -13,7 +13,6 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
-use super::budget::BytePermit;
 use super::error::{Error, RequestError};
 use super::request::LoadRequest;
 use crate::model::caller::Caller;
@@ -21,6 +20,7 @@ use crate::model::command::{DeleteRecords, DeleteStale, MigrateCommand};
 use crate::model::ident::{Ident, TableName};
 use crate::model::migration::MigrationReport;
 
+pub use super::budget::BytePermit;
 pub use super::connection::{ConnectionFailure, ConnectionFault, Destinations};
 
 /// A place that takes loads.

@@ -4,26 +4,29 @@
 //! prefix says), validation of the arrays stays on, and a panic of the reader is an error of this one stream. Format: Arrow
 //! columnar format, "Encapsulated message format", "IPC streaming format" and "Compression".
 
+mod dictionaries;
 mod layout;
 mod unions;
 mod views;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::RecordBatch;
 use arrow::buffer::Buffer;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::ipc::convert::try_fb_to_schema;
-use arrow::ipc::reader::{read_dictionary, read_record_batch};
+use arrow::ipc::reader::read_record_batch;
 use arrow::ipc::{MessageHeader, root_as_message};
 use bytes::Bytes;
 
+pub(crate) use dictionaries::Dictionaries;
+
 /// Most rows of one batch: a batch of nothing but NULL columns costs no bytes on the wire but a row each in Postgres.
 const MAX_BATCH_ROWS: i64 = 16 << 20;
-/// Most bytes that one batch's compressed buffers may unpack to.
+/// Most bytes that the buffers of one batch may take together, where its body does not have them itself: compressed ones, and
+/// ones that several columns name.
 const MAX_UNPACKED_BYTES: i64 = 256 << 20;
 /// What the format promises of a body ("Encapsulated message format"): buffers start at multiples of 8 bytes in it.
 const ALIGNMENT: usize = 8;
@@ -32,9 +35,6 @@ const MAX_COLUMNS: usize = 1600;
 
 /// Marks the length of a message since Arrow 0.15; before, the length stood alone.
 const CONTINUATION: [u8; 4] = [0xff; 4];
-
-/// Dictionaries of a stream by their id.
-pub(crate) type Dictionaries = HashMap<i64, ArrayRef>;
 
 /// One encapsulated message of an IPC stream, still encoded.
 #[derive(Clone, Debug)]
@@ -128,19 +128,43 @@ pub(crate) fn read_message(
     guarded(|| read_unguarded(header, &body, schema, dictionaries))
 }
 
-/// Memory that a message takes once it is read: its body, or what its buffers unpack to where that is more.
+/// What a message is, as far as memory goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Weight {
+    /// Memory that it takes once it is read: its body, or its buffers where they take more.
+    pub(crate) bytes: usize,
+    /// It is a dictionary, which stays.
+    pub(crate) dictionary: Option<Dictionary>,
+}
+
+/// A dictionary that comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Dictionary {
+    pub(crate) id: i64,
+    /// It extends the one that is there.
+    pub(crate) is_delta: bool,
+}
+
+/// What a message is, as far as memory goes.
 ///
 /// # Errors
 /// Sizes and offsets that cannot be.
-pub(crate) fn memory_bytes(header: &[u8], body: &[u8]) -> Result<usize, String> {
+pub(crate) fn weigh(header: &[u8], body: &[u8]) -> Result<Weight, String> {
     guarded(|| {
         let message = root_as_message(header).map_err(|error| error.to_string())?;
-        let dictionary = message.header_as_dictionary_batch().and_then(|batch| batch.data());
-        let unpacked = match message.header_as_record_batch().or(dictionary) {
+        let dictionary = message.header_as_dictionary_batch();
+        let values = dictionary.and_then(|dictionary| dictionary.data());
+        let buffers = match message.header_as_record_batch().or(values) {
             Some(batch) => check_body(&batch, body)?,
             None => 0,
         };
-        Ok(body.len().max(unpacked))
+        Ok(Weight {
+            bytes: body.len().max(buffers),
+            dictionary: dictionary.map(|dictionary| Dictionary {
+                id: dictionary.id(),
+                is_delta: dictionary.isDelta(),
+            }),
+        })
     })
 }
 
@@ -148,8 +172,8 @@ pub(crate) fn memory_bytes(header: &[u8], body: &[u8]) -> Result<usize, String> 
 pub(crate) fn stream_bytes(mut stream: Bytes) -> usize {
     let mut bytes = 0_usize;
     while let Ok(Some(message)) = split_message(&mut stream) {
-        match memory_bytes(&message.header, &message.body) {
-            Ok(more) => bytes = bytes.saturating_add(more),
+        match weigh(&message.header, &message.body) {
+            Ok(more) => bytes = bytes.saturating_add(more.bytes),
             Err(_) => break,
         }
     }
@@ -178,13 +202,14 @@ fn read_unguarded(
     let message = root_as_message(header).map_err(|error| error.to_string())?;
     if let Some(batch) = message.header_as_record_batch() {
         check_body(&batch, body)?;
+        dictionaries.count(body.len());
         let version = message.version();
         layout::check_batch(&batch, body, schema.fields().iter().map(AsRef::as_ref), version)?;
         let read = read_record_batch(
             &aligned(body, schema),
             batch,
             Arc::clone(schema),
-            dictionaries,
+            dictionaries.arrays(),
             None,
             &version,
         );
@@ -193,19 +218,13 @@ fn read_unguarded(
         return Ok(Some(read));
     }
     if let Some(dictionary) = message.header_as_dictionary_batch() {
+        let mut bytes = body.len();
         if let Some(values) = dictionary.data() {
-            check_body(&values, body)?;
+            bytes = bytes.max(check_body(&values, body)?);
             let kept = dictionary_values(schema, dictionary.id());
             layout::check_batch(&values, body, kept.as_ref(), message.version())?;
         }
-        read_dictionary(
-            &aligned(body, schema),
-            dictionary,
-            schema,
-            dictionaries,
-            &message.version(),
-        )
-        .map_err(|error| error.to_string())?;
+        dictionaries.read(&aligned(body, schema), dictionary, schema, message.version(), bytes)?;
         return Ok(None);
     }
     Err(match message.header_type() {
@@ -240,7 +259,7 @@ fn mismatch(schema: &Schema, reason: &str) -> String {
     )
 }
 
-/// What the buffers unpack to; 0 where they are not compressed.
+/// What the buffers take together once they are read; also whether the announced numbers can be.
 fn check_body(batch: &arrow::ipc::RecordBatch<'_>, body: &[u8]) -> Result<usize, String> {
     if !(0..=MAX_BATCH_ROWS).contains(&batch.length()) {
         return Err(format!(
@@ -257,27 +276,35 @@ fn check_body(batch: &arrow::ipc::RecordBatch<'_>, body: &[u8]) -> Result<usize,
             ));
         }
     }
-    let unpacked = unpacked(batch, body)?;
+    let size = body.len() as i64;
+    let bytes = buffer_bytes(batch, body)?;
     // A child of no buffers (nulls, runs) may announce any length, and working memory is made for it.
-    let most = MAX_BATCH_ROWS.max(unpacked.max(body.len() as i64).saturating_mul(8));
+    let most = MAX_BATCH_ROWS.max(bytes.max(size).saturating_mul(8));
     if let Some(node) = batch.nodes().into_iter().flatten().find(|node| node.length() > most) {
         return Err(format!(
             "a column announces {} values, which the batch has no bytes for",
             node.length()
         ));
     }
-    match unpacked > MAX_UNPACKED_BYTES {
-        true => Err(format!(
-            "the batch unpacks to {unpacked} bytes; at most {MAX_UNPACKED_BYTES} are taken, send smaller batches"
-        )),
-        false => usize::try_from(unpacked).map_err(|error| error.to_string()),
+    if bytes <= MAX_UNPACKED_BYTES.max(size) {
+        return usize::try_from(bytes).map_err(|error| error.to_string());
     }
+    Err(match batch.compression() {
+        Some(_) => {
+            format!("the batch unpacks to {bytes} bytes; at most {MAX_UNPACKED_BYTES} are taken, send smaller batches")
+        }
+        None => format!(
+            "the columns of the batch name {bytes} bytes of its {size} together; at most {MAX_UNPACKED_BYTES} are taken, give each \
+             column buffers of its own or send smaller batches"
+        ),
+    })
 }
 
-/// What the buffers unpack to, all of which must lie in the body; 0 where they are not compressed.
-fn unpacked(batch: &arrow::ipc::RecordBatch<'_>, body: &[u8]) -> Result<i64, String> {
+/// What the buffers take together, all of which must lie in the body. One that is named twice counts twice: compressed ones are
+/// unpacked each time, and the reader copies each that is not aligned for its type.
+fn buffer_bytes(batch: &arrow::ipc::RecordBatch<'_>, body: &[u8]) -> Result<i64, String> {
     let size = body.len() as i64;
-    let mut unpacked = 0_i64;
+    let mut bytes = 0_i64;
     for buffer in batch.buffers().into_iter().flatten() {
         let (offset, length) = (buffer.offset(), buffer.length());
         if offset < 0 || length < 0 || offset.checked_add(length).is_none_or(|end| end > size) {
@@ -285,11 +312,13 @@ fn unpacked(batch: &arrow::ipc::RecordBatch<'_>, body: &[u8]) -> Result<i64, Str
                 "a buffer at {offset} of {length} bytes lies outside the body of {size} bytes"
             ));
         }
-        if batch.compression().is_some() && length > 0 {
-            unpacked = unpacked.saturating_add(unpacked_bytes(body, offset, length)?.unwrap_or(length));
-        }
+        let taken = match batch.compression() {
+            Some(_) if length > 0 => unpacked_bytes(body, offset, length)?.unwrap_or(length),
+            _ => length,
+        };
+        bytes = bytes.saturating_add(taken);
     }
-    Ok(unpacked)
+    Ok(bytes)
 }
 
 /// A compressed buffer starts with its unpacked length, or -1 when it is not compressed after all: `None`.

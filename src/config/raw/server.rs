@@ -47,9 +47,10 @@ pub struct Limits {
     /// Largest gRPC message, in bytes.
     #[schemars(range(min = 65536, max = 2147483647))]
     pub max_message_bytes: u64,
-    /// Bytes of memory for what streams send: a third for messages, from their first byte on, a quarter for rows of open
-    /// transactions, the rest for buffers. A message that is larger than its third is taken alone, and a load that others wait for
-    /// may go on with one message beyond it. Beside this each open stream has its HTTP/2 window.
+    /// Bytes of memory for what streams send: a third for messages, from their first byte on, a quarter for dictionaries, which stay
+    /// as long as their stream, a quarter for rows of open transactions, the rest for buffers. A message that is larger than its third
+    /// is taken alone. Of all streams one at a time may go beyond it with a message that others wait for, and one with what a message
+    /// unpacks to. Beside this each open stream has its HTTP/2 window.
     #[schemars(range(min = 1048576))]
     pub max_inflight_bytes: u64,
     /// Streams at once, of all clients.

@@ -1,11 +1,11 @@
 //! Chunks of an open transaction that are kept to run it again. Bounded for one load and for all together; a load that
 //! does not fit keeps nothing, and a failure then ends it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::ingest::ports::Chunk;
+use crate::ingest::ports::{BytePermit, Chunk};
 
 /// Bytes that one load may keep.
 const PER_LOAD: u64 = 32 << 20;
@@ -30,6 +30,8 @@ pub(super) struct Retained {
     chunks: Vec<Chunk>,
     permits: Vec<OwnedSemaphorePermit>,
     bytes: u64,
+    /// The last batch's memory: its rows may go on in the next chunk.
+    last: Weak<BytePermit>,
     complete: bool,
 }
 
@@ -40,6 +42,7 @@ impl Retained {
             chunks: Vec::new(),
             permits: Vec::new(),
             bytes: 0,
+            last: Weak::new(),
             complete: true,
         }
     }
@@ -49,12 +52,13 @@ impl Retained {
         if !self.complete {
             return;
         }
+        let bytes = self.memory(&chunk);
         chunk.permits = Vec::new();
-        let units = u32::try_from(chunk.bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
+        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
         let permit = self.budget.0.clone().try_acquire_many_owned(units).ok();
-        match permit.filter(|_| self.bytes + chunk.bytes <= PER_LOAD) {
+        match permit.filter(|_| self.bytes + bytes <= PER_LOAD) {
             Some(permit) => {
-                self.bytes += chunk.bytes;
+                self.bytes += bytes;
                 self.permits.push(permit);
                 self.chunks.push(chunk);
             }
@@ -66,6 +70,23 @@ impl Retained {
         }
     }
 
+    /// Memory of a chunk beside those before it: what its batches took when they were read, which is more than came on the wire
+    /// where they were compressed or use dictionaries.
+    fn memory(&mut self, chunk: &Chunk) -> u64 {
+        if chunk.permits.is_empty() {
+            return chunk.bytes;
+        }
+        let mut bytes = 0;
+        for permit in &chunk.permits {
+            let permit = Arc::downgrade(permit);
+            if !Weak::ptr_eq(&self.last, &permit) {
+                bytes += permit.upgrade().map_or(0, |permit| permit.bytes() as u64);
+            }
+            self.last = permit;
+        }
+        bytes
+    }
+
     /// Everything that was written, where all of it was kept.
     pub(super) fn all(&self) -> Option<&[Chunk]> {
         self.complete.then_some(self.chunks.as_slice())
@@ -75,6 +96,7 @@ impl Retained {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ingest::budget::ByteBudget;
 
     fn chunk(bytes: u64) -> Chunk {
         Chunk {
@@ -98,6 +120,24 @@ mod tests {
         retained.keep(chunk(1));
         assert!(retained.all().is_none());
         assert_eq!(budget.0.available_permits(), 1 << 20);
+    }
+
+    #[test]
+    fn what_was_read_counts_and_not_what_came_on_the_wire() {
+        let memory = ByteBudget::new(64 << 20);
+        let budget = RetainBudget::new(1 << 30);
+        let mut retained = Retained::new(budget.clone());
+        let unpacked = |bytes| vec![Arc::new(memory.try_acquire(bytes).unwrap())];
+        let with = |permits| Chunk { permits, ..chunk(1000) };
+        let both = unpacked(20 << 20);
+        // Two chunks of one batch, and another one.
+        retained.keep(with(both.clone()));
+        retained.keep(with(both));
+        assert_eq!(retained.all().map(<[Chunk]>::len), Some(2));
+        assert_eq!(budget.0.available_permits(), (1 << 20) - (20 << 10));
+        assert_eq!(memory.in_flight(), 0);
+        retained.keep(with(unpacked(20 << 20)));
+        assert!(retained.all().is_none());
     }
 
     #[test]

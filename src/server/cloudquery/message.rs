@@ -179,7 +179,7 @@ fn first_message(stream: &mut Bytes, what: &str) -> Result<Encapsulated, Request
 
 /// The only batch of a record; dictionaries may stand before it.
 fn single_batch(table: &CqTable, mut stream: Bytes, what: &str) -> Result<RecordBatch, RequestError> {
-    let mut dictionaries = Dictionaries::new();
+    let mut dictionaries = Dictionaries::default();
     let mut found = None;
     while let Some(message) = arrow_ipc::split_message(&mut stream).map_err(|reason| unreadable(what, &reason))? {
         let body = Buffer::from(message.body);

@@ -21,7 +21,8 @@ use super::clients::Client;
 use super::message::{self, Command, Decoder, Record};
 use super::pb;
 use super::pb::write::request::Message;
-use crate::ingest::budget::{ByteBudget, BytePermit};
+use crate::ingest::aside::aside_if_large;
+use crate::ingest::budget::{Beyond, ByteBudget, BytePermit};
 use crate::ingest::error::{Error, Kept, RequestError, StreamError};
 use crate::ingest::ports::Destination;
 use crate::model::caller::Caller;
@@ -209,7 +210,7 @@ impl Writer {
     async fn insert(&mut self, record: Record, room: Option<BytePermit>) -> Result<(), Error> {
         let permit = Some(self.room_of(record.bytes, room).await?);
         let (table, bytes) = (Arc::clone(&record.table), record.bytes);
-        let batch = record.batch().map_err(|error| self.numbered(error))?;
+        let batch = aside_if_large(bytes, || record.batch()).map_err(|error| self.numbered(error))?;
         self.migrate().await?;
         self.finish_deletions_of(&table.name).await?;
         let rows = batch.num_rows() as u64;
@@ -220,20 +221,25 @@ impl Writer {
 
     /// The memory that a message was received into, or more where it unpacks to more.
     async fn room_of(&mut self, bytes: usize, room: Option<BytePermit>) -> Result<BytePermit, Error> {
-        match room {
-            Some(room) if room.bytes() >= bytes => Ok(room),
-            room => {
-                drop(room);
-                self.permit(bytes).await
-            }
+        let Some(mut room) = room else {
+            return self.permit(bytes).await;
+        };
+        let budget = self.context.budget.clone();
+        if !budget.extend_now(&mut room, bytes) {
+            let more = bytes - room.bytes();
+            room.merge(self.waiting(budget.acquire_beyond(Beyond::Unpacked, more)).await?);
         }
+        Ok(room)
     }
 
     /// Memory for a message; rows that are held back are written when there is none.
     async fn permit(&mut self, bytes: usize) -> Result<BytePermit, Error> {
         let budget = self.context.budget.clone();
+        self.waiting(budget.acquire(bytes)).await
+    }
+
+    async fn waiting(&mut self, acquiring: impl Future<Output = BytePermit>) -> Result<BytePermit, Error> {
         // One place in the queue, however often it is looked at.
-        let acquiring = budget.acquire(bytes);
         tokio::pin!(acquiring);
         loop {
             match tokio::time::timeout(BUDGET_PATIENCE, &mut acquiring).await {

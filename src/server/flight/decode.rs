@@ -9,7 +9,7 @@ use arrow::buffer::Buffer;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::FlightData;
 
-use crate::server::arrow_ipc::{self, Dictionaries};
+use crate::server::arrow_ipc::{self, Dictionaries, Weight};
 
 /// What a Flight message after the first holds.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl Decoder {
         let schema = arrow_ipc::read_schema(&first.data_header)?;
         Ok(Self {
             schema: Arc::new(schema),
-            dictionaries: Dictionaries::new(),
+            dictionaries: Dictionaries::default(),
         })
     }
 
@@ -50,15 +50,31 @@ impl Decoder {
         &self.schema
     }
 
-    /// Memory that a message takes once it is read: its body, or what that unpacks to.
+    /// Memory that a message takes once it is read: its body, or its buffers where they take more.
     ///
     /// # Errors
     /// Why the message cannot be read.
     pub fn bytes(&self, data: &FlightData) -> Result<usize, String> {
+        self.weigh(data).map(|weight| weight.bytes)
+    }
+
+    /// What a message is, as far as memory goes.
+    ///
+    /// # Errors
+    /// Why the message cannot be read.
+    pub(super) fn weigh(&self, data: &FlightData) -> Result<Weight, String> {
         match data.data_header.is_empty() {
-            true => Ok(data.data_body.len()),
-            false => arrow_ipc::memory_bytes(&data.data_header, &data.data_body),
+            true => Ok(Weight {
+                bytes: data.data_body.len(),
+                dictionary: None,
+            }),
+            false => arrow_ipc::weigh(&data.data_header, &data.data_body),
         }
+    }
+
+    /// The dictionaries that are kept.
+    pub(super) fn dictionaries(&mut self) -> &mut Dictionaries {
+        &mut self.dictionaries
     }
 
     /// Reads one message after the first.

@@ -9,4 +9,5 @@ pub mod get;
 mod migrate;
 pub mod put;
 pub mod result;
+mod room;
 pub mod ticket;

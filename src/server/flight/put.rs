@@ -16,15 +16,18 @@ use tonic::metadata::MetadataMap;
 use super::decode::{Decoder, Message};
 use super::descriptor::{self, Target};
 use super::result::{PutAnswer, read_metadata};
+use super::room::{DictionaryRefused, Room};
 use crate::config::Config;
+use crate::ingest::aside::aside_if_large;
 use crate::ingest::batcher::IncomingBatch;
-use crate::ingest::budget::{ByteBudget, BytePermit};
+use crate::ingest::budget::ByteBudget;
 use crate::ingest::error::{Error, RequestError, StreamError};
 use crate::ingest::ports::{Destination, Label};
 use crate::ingest::request::{LoadOptions, LoadRequest};
 use crate::ingest::session::{Session, StreamEnd};
 use crate::model::caller::Caller;
 use crate::model::options::Acks;
+use crate::server::arrow_ipc::Dictionary;
 use crate::server::status::status;
 use crate::server::upload::Gate;
 
@@ -37,6 +40,8 @@ pub struct PutContext {
     pub config: Arc<Config>,
     /// Memory for batches in flight.
     pub budget: ByteBudget,
+    /// Memory for dictionaries, each as long as its stream has it.
+    pub dictionaries: ByteBudget,
     /// Places for streams: `limits.max_streams` of all clients together.
     pub streams: Arc<Semaphore>,
     /// Longest pause between two messages.
@@ -101,11 +106,11 @@ impl PutContext {
         let progress = (options.acks == Acks::Progress).then(|| session.watch());
         let (answer, outcome) = oneshot::channel();
         let pump = Pump {
+            room: Room::new(&self),
             context: self,
             decoder,
             rest: call.rest,
             gate: call.gate,
-            room: None,
             message: 1,
             has_stream: options.stream_id.is_some(),
             _place: call.place,
@@ -208,8 +213,7 @@ struct Pump<S> {
     decoder: Decoder,
     rest: S,
     gate: Gate,
-    /// Memory of the message that is on its way.
-    room: Option<BytePermit>,
+    room: Room,
     message: u64,
     has_stream: bool,
     _place: OwnedSemaphorePermit,
@@ -257,7 +261,7 @@ where
                     None => Ok(None),
                 },
                 bytes = self.gate.asked() => {
-                    self.room = Some(self.acquire(bytes, session).await?);
+                    self.room.let_in(bytes, session).await?;
                     self.gate.grant();
                     waiting = Instant::now();
                 }
@@ -281,22 +285,17 @@ where
         session: &mut Session,
     ) -> Result<(), Error> {
         let wire_bytes = data.data_body.len();
-        let bytes = self.decoder.bytes(&data);
-        let bytes = bytes.map_err(|reason| self.undecodable(session, reason))?;
-        let permit = match self.room.take() {
-            Some(room) if room.bytes() >= bytes => room,
-            // It unpacks to more than was received.
-            room => {
-                drop(room);
-                self.acquire(bytes, session).await?
-            }
-        };
-        let label = seq.map(|seq| Label {
-            seq,
-            token,
-            hash: hash(&data),
+        let weight = self.decoder.weigh(&data);
+        let weight = weight.map_err(|reason| self.undecodable(session, reason))?;
+        if let Some(dictionary) = weight.dictionary {
+            return self.take_dictionary(data, dictionary, weight.bytes, session).await;
+        }
+        let permit = self.room.of_batch(weight.bytes, session).await?;
+        let (label, read) = aside_if_large(weight.bytes, || {
+            let hash = seq.map(|seq| (seq, hash(&data)));
+            (hash, self.decoder.read(data))
         });
-        let read = self.decoder.read(data);
+        let label = label.map(|(seq, hash)| Label { seq, token, hash });
         let read = read.map_err(|reason| self.undecodable(session, reason))?;
         match read {
             Message::Batch(batch) if batch.num_rows() > 0 || label.is_some() => {
@@ -307,6 +306,7 @@ where
                     }
                     .into());
                 }
+                self.room.settle();
                 session
                     .push(IncomingBatch {
                         batch,
@@ -320,20 +320,23 @@ where
         }
     }
 
-    /// Memory for a message. Whoever has to wait first lets go of what it holds itself; and who then holds nothing but a
-    /// connection goes on beyond the budget, because those who hold the memory may be waiting for that connection. That
-    /// adds one message per pooled connection at most.
-    async fn acquire(&mut self, bytes: usize, session: &mut Session) -> Result<BytePermit, Error> {
-        if let Some(permit) = self.context.budget.try_acquire(bytes) {
-            return Ok(permit);
+    async fn take_dictionary(
+        &mut self,
+        data: FlightData,
+        coming: Dictionary,
+        bytes: usize,
+        session: &mut Session,
+    ) -> Result<(), Error> {
+        let room = self.room.of_dictionary(coming, bytes, &mut self.decoder, session);
+        match room.await {
+            Ok(()) => {}
+            Err(DictionaryRefused::TooLarge(reason)) => return Err(self.undecodable(session, reason)),
+            Err(DictionaryRefused::Other(error)) => return Err(error),
         }
-        session.flush().await?;
-        tokio::select! {
-            biased;
-            () = self.context.life.stopping.cancelled() => Err(Error::Draining),
-            permit = self.context.budget.acquire(bytes) => Ok(permit),
-            starved = session.starved() => starved.map(|()| self.context.budget.overdraw(bytes)),
-        }
+        let read = aside_if_large(bytes, || self.decoder.read(data));
+        read.map_err(|reason| self.undecodable(session, reason))?;
+        self.room.let_go();
+        Ok(())
     }
 
     fn undecodable(&self, session: &Session, reason: String) -> Error {

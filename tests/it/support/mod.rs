@@ -1,6 +1,7 @@
 //! What integration tests stand on: clusters, databases and peers in other languages, faults and the oracle that judges
 //! what they left. No assertions about pgflight live here, the oracle's apart.
 
+pub(crate) mod bombs;
 pub(crate) mod chaos;
 pub(crate) mod cluster;
 pub(crate) mod database;

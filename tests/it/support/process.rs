@@ -12,7 +12,8 @@ pub(crate) struct Process {
     child: Child,
     grpc: SocketAddr,
     settings: Vec<(String, String)>,
-    open_files: Option<u32>,
+    /// As `ulimit` takes it.
+    limit: Option<String>,
     log: PathBuf,
 }
 
@@ -38,6 +39,16 @@ impl Process {
         settings: &[(&str, &str)],
         open_files: Option<u32>,
     ) -> Self {
+        let limit = open_files.map(|files| format!("-n {files}"));
+        Self::start_limited(connection_string, settings, limit).await
+    }
+
+    /// The same with so many bytes of address space, beyond which it gets no memory.
+    pub(crate) async fn start_in_space(connection_string: &str, settings: &[(&str, &str)], bytes: u64) -> Self {
+        Self::start_limited(connection_string, settings, Some(format!("-v {}", bytes / 1024))).await
+    }
+
+    async fn start_limited(connection_string: &str, settings: &[(&str, &str)], limit: Option<String>) -> Self {
         let grpc = free_address();
         let log = std::env::temp_dir().join(format!("pgflight-test-{}-{}.log", std::process::id(), grpc.port()));
         let mut all = vec![
@@ -50,10 +61,10 @@ impl Process {
             all.push(((*key).to_owned(), (*value).to_owned()));
         }
         let mut process = Self {
-            child: spawn(&all, open_files, &log),
+            child: spawn(&all, limit.as_deref(), &log),
             grpc,
             settings: all,
-            open_files,
+            limit,
             log,
         };
         process.wait_until_it_listens().await;
@@ -66,7 +77,7 @@ impl Process {
             self.child.try_wait().expect("our child").is_some(),
             "the process still runs"
         );
-        self.child = spawn(&self.settings, self.open_files, &self.log);
+        self.child = spawn(&self.settings, self.limit.as_deref(), &self.log);
         self.wait_until_it_listens().await;
     }
 
@@ -119,10 +130,19 @@ impl Process {
 
     /// A9: the most resident memory that it ever had, in bytes.
     pub(crate) fn peak_memory(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    /// Resident memory in bytes.
+    pub(crate) fn resident_memory(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    fn memory(&self, what: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("Linux, and it runs");
         let line = status
             .lines()
-            .find(|line| line.starts_with("VmHWM:"))
+            .find(|line| line.starts_with(what))
             .expect("the kernel counts it");
         let kib: u64 = line
             .split_whitespace()
@@ -147,18 +167,18 @@ impl Drop for Process {
     }
 }
 
-fn spawn(settings: &[(String, String)], open_files: Option<u32>, log: &PathBuf) -> Child {
+fn spawn(settings: &[(String, String)], limit: Option<&str>, log: &PathBuf) -> Child {
     let log = std::fs::OpenOptions::new()
         .create(true)
         .append(true)
         .open(log)
         .expect("a directory for temporary files");
     const PROGRAM: &str = env!("CARGO_BIN_EXE_pgflight");
-    let mut command = match open_files {
+    let mut command = match limit {
         None => Command::new(PROGRAM),
         Some(limit) => {
             let mut shell = Command::new("sh");
-            shell.args(["-c", &format!("ulimit -n {limit} && exec \"$0\" \"$@\""), PROGRAM]);
+            shell.args(["-c", &format!("ulimit {limit} && exec \"$0\" \"$@\""), PROGRAM]);
             shell
         }
     };
