@@ -296,6 +296,15 @@ impl Error {
         }
     }
 
+    /// Names the table, with its schema, that a destination's failure is about; one that names a table keeps it.
+    #[must_use]
+    pub fn about(mut self, table: String) -> Self {
+        if let Error::Destination(error) = &mut self {
+            error.facts.table.get_or_insert(table);
+        }
+        self
+    }
+
     /// Machine-readable details, where there are any.
     pub fn facts(&self) -> Option<&Facts> {
         match self {

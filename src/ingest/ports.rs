@@ -164,6 +164,9 @@ pub trait Load: Debug + Send + Sync {
     /// client said how many rows there are, and that they came: only then a stream is final and stale rows may go.
     async fn finish(&self, complete: bool) -> Result<Finished, Error>;
 
+    /// The table, with its schema.
+    fn table(&self) -> String;
+
     /// Where a resumable stream stands; `None` for a load without `stream_id`.
     fn stream(&self) -> Option<StreamState> {
         None

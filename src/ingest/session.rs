@@ -41,6 +41,7 @@ pub struct StreamEnd {
 /// A running stream.
 #[derive(Debug)]
 pub struct Session {
+    table: String,
     options: LoadOptions,
     batcher: Batcher,
     chunks: Option<mpsc::Sender<Step>>,
@@ -68,7 +69,7 @@ impl Session {
         let options = request.options.clone();
         let load = destination.open(caller, request).await?;
         let (chunks, steps) = mpsc::channel(CHUNKS_AHEAD);
-        let stream = load.stream();
+        let (table, stream) = (load.table(), load.stream());
         let report = watch::Sender::new(Progress {
             stream: stream.as_ref().map(StreamProgress::at),
             ..Progress::default()
@@ -88,6 +89,7 @@ impl Session {
             age: Some(age),
         };
         Ok(Self {
+            table,
             options,
             batcher: Batcher::new(limits),
             chunks: Some(chunks),
@@ -225,6 +227,11 @@ impl Session {
             },
             finished,
         }
+    }
+
+    /// The table, with its schema.
+    pub fn table(&self) -> &str {
+        &self.table
     }
 
     /// Rows received so far.

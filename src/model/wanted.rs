@@ -141,6 +141,22 @@ pub enum SchemaProblem {
     },
 }
 
+impl SchemaProblem {
+    /// The column that it is about, where that is one.
+    pub fn column(&self) -> Option<&str> {
+        match self {
+            Self::Duplicate { name, .. }
+            | Self::SystemColumn { name }
+            | Self::UnknownTyped { name, .. }
+            | Self::UnknownKey { name, .. }
+            | Self::RepeatedKey { name }
+            | Self::Type { column: name, .. }
+            | Self::SameWhenCut { first: name, .. } => Some(name),
+            Self::NoColumns | Self::TooManyColumns { .. } | Self::Name { .. } | Self::Metadata { .. } => None,
+        }
+    }
+}
+
 /// Names of columns that every table has already (`pg_attribute` rows with negative numbers).
 const SYSTEM_COLUMNS: [&str; 6] = ["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"];
 

@@ -8,6 +8,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 
 use super::connect::{ConnectError, ConnectPlan, Connected, Connector};
+use super::error::driver;
 use super::queries;
 use crate::config::{Config, Pooler, Source};
 
@@ -56,9 +57,7 @@ pub async fn check(config: &Config, source: &dyn Source) -> Result<CheckReport, 
     // The connection ends when its client is gone; how it ended is of no interest any more.
     drop(polled.await);
     result.map_err(|error| {
-        let reason = error
-            .as_db_error()
-            .map_or_else(|| error.to_string(), |server| server.message().to_owned());
+        let reason = driver::words(&error, None);
         CheckError::Query { address, reason }
     })
 }

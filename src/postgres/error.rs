@@ -3,27 +3,28 @@
 //! A Postgres `DETAIL` can hold row values ("Key (email)=(..) already exists"), so it is never shown; table, column,
 //! constraint, SQLSTATE and the row's place in the stream are.
 
+mod class;
+pub(in crate::postgres) mod driver;
+mod facts;
 mod place;
 mod row;
 mod words;
 
-use tokio_postgres::error::DbError;
-
 pub use place::{CopyPlace, place};
 
+use super::catalog::CatalogError;
 use super::connect::ConnectError;
 use super::copy::{CellError, PlanError};
 use super::load::delete::DeletePlanError;
 use super::migrate::MigrateError;
 use super::read::error::ReadError;
-use super::sqlstate::{Remedy, poisons_pool, verdict};
-use crate::ingest::error::{DestinationError, Error as IngestError, Facts, StreamError};
-use crate::model::class::Class;
+use crate::ingest::error::{DestinationError, Error as IngestError, StreamError};
+use crate::model::ident::TableName;
 use crate::model::wanted::SchemaProblems;
 
+use driver::{words, words_or_grant};
 pub use row::BadRow;
 use row::more_words;
-use words::words;
 
 /// Something failed on the Postgres side.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +66,8 @@ pub enum Error {
     Statement {
         /// What was being done, e.g. `loading rows into public.t`.
         doing: String,
+        /// The table that it is about.
+        table: Option<String>,
         /// Place of the bad row in the stream, where Postgres told it.
         row: Option<u64>,
         /// Where in its COPY that was.
@@ -113,9 +116,17 @@ pub enum Error {
     /// A table is not read.
     #[error("{0}")]
     Read(Box<ReadError>),
+    /// The catalog could not be read.
+    #[error("{}", CatalogWords(.0))]
+    Catalog(Box<CatalogError>),
     /// An overwrite has nothing to match rows by.
-    #[error("{0}")]
-    NoKey(String),
+    #[error("{why}")]
+    NoKey {
+        /// The table.
+        table: String,
+        /// What is missing and what to do.
+        why: String,
+    },
     /// The schema belongs to pgflight or to Postgres.
     #[error("schema {schema:?} is {owner}, and {refusal}")]
     Reserved {
@@ -126,9 +137,20 @@ pub enum Error {
         /// What may not be done, and what to do instead.
         refusal: &'static str,
     },
-    /// What a command names is not there.
-    #[error("{0}")]
-    NotFound(String),
+    /// The table that a command names is not there.
+    #[error("table {table} does not exist (SQLSTATE 42P01)")]
+    NoTable {
+        /// The table.
+        table: String,
+    },
+    /// A column that a command names is not there.
+    #[error("table {table} has no column {column:?} to delete records by (SQLSTATE 42703)")]
+    NoColumn {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+    },
     /// Records cannot be deleted as asked.
     #[error(transparent)]
     Delete(#[from] DeletePlanError),
@@ -142,9 +164,22 @@ pub enum Error {
         /// Rows that Postgres counted.
         stored: u64,
     },
-    /// Embeddings cannot be kept up to date.
+    /// Embeddings cannot be kept up to date: a refusal of ours. What Postgres or the connection says is not made a text of here.
     #[error("embeddings: {0}")]
     Embed(String),
+    /// The extension is not there and cannot be created.
+    #[error(
+        "embeddings: pgvector is not installed in database {database} and could not be created ({}); a superuser, or the \
+         role that your provider gives that right, must run in {database}: CREATE EXTENSION vector; (the server \
+         needs the package pgvector for it), or set embeddings.required: false to load rows without vectors",
+        words(.source, None)
+    )]
+    NoPgvector {
+        /// The database.
+        database: String,
+        /// Why it could not be created.
+        source: tokio_postgres::Error,
+    },
     /// Rows are stored, and their vectors did not come in time.
     #[error("embeddings: {0}")]
     EmbedLate(String),
@@ -162,7 +197,7 @@ pub enum Error {
     #[error(transparent)]
     Stream(#[from] StreamError),
     /// Our own tables cannot be used.
-    #[error("pgflight keeps its own tables in schema {schema} (state_schema), which cannot be used: {}; let the role create it, or create it for the role", words(.source, None))]
+    #[error("pgflight keeps its own tables in schema {schema} (state_schema), and looking at them failed: {}", words_or_grant(.source, "let the role create the schema, or create it for the role"))]
     State {
         /// The schema.
         schema: String,
@@ -191,9 +226,32 @@ pub enum Error {
         /// The table.
         table: String,
     },
-    /// The write mode cannot be used on this table.
-    #[error("{0}")]
-    Unfit(String),
+    /// Our role may not do with this table what is asked for.
+    #[error("{why}")]
+    Denied {
+        /// The table.
+        table: String,
+        /// What is missing and how it is granted.
+        why: String,
+    },
+    /// What is asked for cannot be done with this table.
+    #[error("{why}")]
+    Unfit {
+        /// The table.
+        table: String,
+        /// The column that it is about.
+        column: Option<String>,
+        /// What does not fit and what to do.
+        why: String,
+    },
+}
+
+struct CatalogWords<'a>(&'a CatalogError);
+
+impl std::fmt::Display for CatalogWords<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.write(f)
+    }
 }
 
 impl Error {
@@ -201,119 +259,28 @@ impl Error {
     pub fn statement(doing: impl Into<String>, source: tokio_postgres::Error) -> Self {
         Self::Statement {
             doing: doing.into(),
+            table: None,
             row: None,
             place: None,
             source,
         }
     }
 
-    /// The kind of failure.
-    pub fn class(&self) -> Class {
-        match self {
-            Error::Connect(error) => error.class(),
-            Error::NoRoom => Class::Exhausted,
-            Error::Standby => Class::Unavailable,
-            Error::Internal(_) => Class::Internal,
-            Error::PoolExhausted { .. } | Error::Silent { .. } => Class::Unavailable,
-            Error::Statement { source, .. } => source.code().map_or(Class::Unavailable, |code| verdict(code.code()).0),
-            Error::Cell { cell, .. } => cell.class(),
-            Error::Plan { .. } | Error::Schema(_) | Error::NoKey(_) | Error::Reserved { .. } => Class::BadRequest,
-            Error::TooManyRejects { .. } => Class::BadData,
-            Error::NotFound(_) => Class::NotFound,
-            Error::Delete(_) => Class::BadRequest,
-            Error::Migrate(error) => error.class(),
-            Error::Read(error) => error.class(),
-            Error::RowsLost { .. } => Class::Internal,
-            Error::Embed(_) | Error::Unfit(_) => Class::Refused,
-            Error::EmbedLate(_) => Class::Timeout,
-            Error::CommitUnknown { .. } => Class::Unavailable,
-            Error::Stream(error) => class_of_stream(error),
-            Error::State { source, .. } => source.code().map_or(Class::Unavailable, |code| verdict(code.code()).0),
-            Error::NotReplayable { source } => source.class(),
-            Error::Dropped { .. } => Class::NotFound,
-            Error::Changed { .. } => Class::Conflict,
+    /// The failed statement was about this table, which has its schema.
+    #[must_use]
+    pub fn of(mut self, about: &TableName) -> Self {
+        if let Self::Statement { table, .. } = &mut self {
+            table.get_or_insert_with(|| about.to_string());
         }
+        self
     }
 
-    /// What may heal it.
-    pub fn remedy(&self) -> Remedy {
-        match self {
-            Error::Statement { source, .. } | Error::State { source, .. } => remedy_of(source),
-            Error::Migrate(error) => error.postgres().map_or(Remedy::None, remedy_of),
-            Error::Connect(error) if error.is_transient() => match error.class() {
-                Class::Exhausted => Remedy::Wait,
-                _ => Remedy::Reconnect,
-            },
-            Error::Standby | Error::PoolExhausted { .. } | Error::Silent { .. } => Remedy::Reconnect,
-            Error::CommitUnknown { .. } => Remedy::Unknown,
-            Error::Changed { .. } => Remedy::Replan,
-            _ => Remedy::None,
-        }
-    }
-
-    /// SQLSTATE as Postgres gave it.
-    pub fn sqlstate(&self) -> Option<&str> {
-        match self {
-            Error::Statement { source, .. } | Error::State { source, .. } => source.code().map(|code| code.code()),
-            Error::Migrate(error) => error.postgres()?.code().map(|code| code.code()),
-            Error::TooManyRejects { bad, .. } => Some(&bad.sqlstate),
-            _ => None,
-        }
-    }
-
-    /// Whether a connection was lost that worked before, so that another one may do.
-    pub fn lost_connection(&self) -> bool {
-        let worked = !matches!(self, Error::Connect(_) | Error::PoolExhausted { .. } | Error::Standby);
-        worked && self.remedy() == Remedy::Reconnect
-    }
-
-    /// Whether every connection of the pool leads to a server that takes no writes.
-    pub fn poisons_pool(&self) -> bool {
-        self.sqlstate().is_some_and(poisons_pool)
-    }
-
-    /// Whether the server has no free connection or is starting: a little later it may have one.
-    pub(super) fn is_crowded(&self) -> bool {
-        let Error::Connect(error) = self else { return false };
-        matches!(
-            error.decisive(),
-            ConnectError::TooManyConnections { .. } | ConnectError::NotReady { .. }
-        )
-    }
-
-    fn db(&self) -> Option<&DbError> {
-        match self {
-            Error::Statement { source, .. } => source.as_db_error(),
-            _ => None,
-        }
-    }
-
-    fn facts(&self) -> Facts {
-        let owned = |text: Option<&str>| text.map(str::to_owned);
-        match self {
-            Error::TooManyRejects { table, bad, .. } => bad.facts(table),
-            Error::Cell { table, row, cell, .. } => Facts {
-                table: Some(table.clone()),
-                column: Some(cell.column.to_string()),
-                row: Some(*row),
-                ..Facts::default()
-            },
-            Error::Read(error) => error.facts(),
-            Error::Statement { row, place, .. } => self.db().map_or_else(Facts::default, |db| Facts {
-                sqlstate: Some(db.code().code().to_owned()),
-                table: owned(db.table()),
-                column: owned(db.column()).or_else(|| place.as_ref()?.column.clone()),
-                constraint: owned(db.constraint()),
-                row: *row,
-                reason: None,
-            }),
-            Error::CommitUnknown { table, .. } => Facts {
-                table: Some(table.clone()),
-                reason: Some("COMMIT_UNKNOWN"),
-                ..Facts::default()
-            },
-            Error::NotReplayable { source } => source.facts(),
-            _ => Facts::default(),
+    /// What is asked for cannot be done with this table.
+    pub fn unfit(table: &TableName, why: impl Into<String>) -> Self {
+        Self::Unfit {
+            table: table.to_string(),
+            column: None,
+            why: why.into(),
         }
     }
 }
@@ -321,6 +288,12 @@ impl Error {
 impl From<ConnectError> for Error {
     fn from(error: ConnectError) -> Self {
         Self::Connect(Box::new(error))
+    }
+}
+
+impl From<CatalogError> for Error {
+    fn from(error: CatalogError) -> Self {
+        Self::Catalog(Box::new(error))
     }
 }
 
@@ -343,26 +316,6 @@ pub struct Mark {
     pub xid: String,
     /// When the server that ran it was started, as text.
     pub server_started: String,
-}
-
-fn remedy_of(error: &tokio_postgres::Error) -> Remedy {
-    let Some(db) = error.as_db_error() else {
-        return Remedy::Reconnect;
-    };
-    match verdict(db.code().code()).1 {
-        // The one case of "feature not supported" that is about us: a plan of before the table changed.
-        Remedy::None if db.code().code() == "0A000" && db.routine() == Some("RevalidateCachedQuery") => Remedy::Replan,
-        remedy => remedy,
-    }
-}
-
-fn class_of_stream(error: &StreamError) -> Class {
-    match error {
-        StreamError::Fenced { .. } => Class::Conflict,
-        StreamError::Gap { .. } => Class::OutOfRange,
-        StreamError::Regressed { .. } => Class::DataLoss,
-        _ => Class::Refused,
-    }
 }
 
 impl From<Error> for IngestError {

@@ -79,25 +79,50 @@ fn shortened(message: String) -> String {
     start.chain(" ... ".chars()).chain(end.into_iter().rev()).collect()
 }
 
+/// Names the table, with its schema, that a call was about, where the failure names none.
+pub(crate) fn about(mut status: Status, table: &str) -> Status {
+    if status.metadata().get(TABLE).is_none() {
+        add(status.metadata_mut(), TABLE, table);
+    }
+    status
+}
+
+const TABLE: &str = "x-pg-table";
+
 fn add_facts(metadata: &mut MetadataMap, facts: &Facts) {
     let row = facts.row.map(|row| row.to_string());
     let trailers = [
         ("x-pg-sqlstate", &facts.sqlstate),
-        ("x-pg-table", &facts.table),
+        (TABLE, &facts.table),
         ("x-pg-column", &facts.column),
         ("x-pg-constraint", &facts.constraint),
         ("x-pgflight-row", &row),
     ];
     for (key, value) in trailers {
-        // Header values are ASCII; a name that is not stays in the message, which gRPC percent-encodes.
-        // As with the message: what is too long would hide everything.
-        if let Some(value) = value
-            .as_deref()
-            .filter(|value| value.len() <= 256)
-            .and_then(|value| MetadataValue::try_from(value).ok())
-        {
-            metadata.insert(key, value);
+        if let Some(value) = value {
+            add(metadata, key, value);
         }
+    }
+}
+
+/// Header values are printable ASCII without blanks at their ends; names may hold anything, and are encoded as gRPC does it with
+/// messages: bytes in `%XX`.
+fn add(metadata: &mut MetadataMap, key: &'static str, value: &str) {
+    let last = value.len().saturating_sub(1);
+    let plain = |at: usize, byte: u8| match byte {
+        b' ' => at > 0 && at < last,
+        byte => byte.is_ascii_graphic() && byte != b'%',
+    };
+    let encoded: String = value
+        .bytes()
+        .enumerate()
+        .map(|(at, byte)| match plain(at, byte) {
+            true => char::from(byte).to_string(),
+            false => format!("%{byte:02X}"),
+        })
+        .collect();
+    if let Ok(value) = MetadataValue::try_from(encoded) {
+        metadata.insert(key, value);
     }
 }
 
@@ -151,5 +176,25 @@ mod tests {
         assert_eq!(trailer("x-pg-constraint").as_deref(), Some("t_pkey"));
         assert_eq!(trailer("x-pgflight-row").as_deref(), Some("7"));
         assert_eq!(trailer("x-pg-column"), None);
+        assert_eq!(trailer("x-pg-table").as_deref(), Some("public.na%C3%AFve"));
+    }
+
+    #[test]
+    fn any_name_is_told_in_a_trailer_and_read_back() {
+        for (name, told) in [
+            ("public.t", "public.t"),
+            (" a b ", "%20a b%20"),
+            ("100%", "100%25"),
+            ("line\nbreak\u{7f}", "line%0Abreak%7F"),
+            ("\u{1f418}", "%F0%9F%90%98"),
+        ] {
+            let mut metadata = MetadataMap::new();
+            add(&mut metadata, "x-pg-column", name);
+            assert_eq!(metadata.get("x-pg-column").unwrap().to_str().unwrap(), told);
+        }
+        // What Postgres allows in names fits beside the longest message into the 8 KiB that clients take.
+        let longest = format!("{0}.{0}", "é".repeat(31));
+        let status = about(Status::internal(""), &longest);
+        assert!(status.metadata().get(TABLE).unwrap().len() < 512);
     }
 }

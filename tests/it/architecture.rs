@@ -3,6 +3,7 @@
 //! The rules are the two tables below; ARCHITECTURE.md gives their reasons. This reads the text of the files and knows only
 //! as much Rust as that takes, so it must stay simple: a path is an edge, whatever it is used for.
 
+mod losses;
 mod source;
 
 use std::fs;

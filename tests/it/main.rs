@@ -13,6 +13,7 @@ mod faults;
 mod flight_access;
 mod flight_put;
 mod flight_refusals;
+mod flight_trailers;
 mod fuzz;
 mod harness;
 mod hostile_types;

@@ -14,6 +14,7 @@ use self::authority::{Authority, Issued};
 use self::terminator::Terminator;
 use crate::support::database::Database;
 use crate::support::flight::{Flight, batch, longs, path};
+use crate::support::process::Process;
 use crate::support::server::Server;
 
 async fn door(database: &Database, issued: &Issued, client_ca: Option<&str>) -> Server {
@@ -153,4 +154,41 @@ async fn a_postgres_without_tls_is_used_only_by_modes_that_allow_plain_text() {
     }
     let refused = put_by(&database, port, "sslmode=require").await.unwrap_err();
     assert!(refused.contains("TLS"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prefer_says_once_that_it_goes_on_in_plain_text() {
+    let database = Database::create().await;
+    let (authority, stranger) = (Authority::new("ours"), Authority::new("a stranger"));
+    let distrusted = Terminator::start(&database, &authority.issue("localhost")).await;
+    let without: u16 = database.value("show port").await.parse().unwrap();
+    for (port, reason) in [(distrusted.port(), "certificate"), (without, "the server has no TLS")] {
+        let connection = format!(
+            "host=localhost port={port} dbname={} user=postgres sslmode=prefer sslrootcert={}",
+            database.name(),
+            stranger.file()
+        );
+        // Sessions do not outlive a put, so that each makes one of its own.
+        let mut process = Process::start(&connection, &[("pool.max_lifetime", "1ms")]).await;
+        let mut flight = Flight::reach(&process.http()).await;
+        for _ in 0..3 {
+            let answer = flight
+                .put(path(&["t"]), &[batch(vec![("a", longs([1]))])])
+                .await
+                .unwrap();
+            assert_eq!(answer["committed"], 1, "{answer}");
+        }
+        process.kill();
+        let log = process.log();
+        let told: Vec<&str> = log
+            .lines()
+            .filter(|line| line.contains("is not encrypted, because"))
+            .collect();
+        assert_eq!(told.len(), 1, "{log}");
+        assert!(
+            told[0].contains("WARN") && told[0].contains(reason) && told[0].contains(&format!("localhost:{port}")),
+            "{}",
+            told[0]
+        );
+    }
 }

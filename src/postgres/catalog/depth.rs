@@ -6,7 +6,7 @@ use serde::Deserialize;
 use tokio_postgres::types::Type;
 
 use self::beside::{RawColumnGrant, RawPart, RawTrigger};
-use super::{CatalogError, ident, read};
+use super::{CatalogError, CatalogFault, ident, read};
 use crate::model::ident::{Ident, TableName};
 use crate::postgres::migrate::depth::{ColumnUser, Depth, Grant, IndexDefinition, View};
 use crate::postgres::migrate::found::FoundTable;
@@ -68,12 +68,21 @@ struct RawUser {
 }
 
 /// The closer look at a table that was found.
-pub async fn read_depth(client: &impl Ask, name: &TableName, table: &FoundTable) -> Result<Depth, CatalogError> {
+pub async fn read_depth(
+    client: &impl Ask,
+    name: &TableName,
+    table: &FoundTable,
+) -> Result<Depth, CatalogError> {
+    let depth = look(client, name, table).await;
+    depth.map_err(|fault| CatalogError::of_table(name.clone(), fault))
+}
+
+async fn look(client: &impl Ask, name: &TableName, table: &FoundTable) -> Result<Depth, CatalogFault> {
     let sql = Sql::new("SELECT NOT EXISTS (SELECT FROM ").table(name).then(")");
     let rows = client.ask(sql.as_str(), &[]).await?;
     let is_empty = rows.first().is_some_and(|row| row.get(0));
     let document = read(client, queries::CATALOG_DEPTH, &[(&table.oid, Type::OID)]).await?;
-    let raw = parse(document).map_err(|error| CatalogError::Shape(error.to_string()))?;
+    let raw = parse(document).map_err(|error| CatalogFault::Shape(error.to_string()))?;
     let named = |attnum: &i16| {
         table
             .columns
@@ -119,11 +128,11 @@ pub async fn read_depth(client: &impl Ask, name: &TableName, table: &FoundTable)
     })
 }
 
-fn idents(names: Option<Vec<String>>) -> Result<Vec<Ident>, CatalogError> {
+fn idents(names: Option<Vec<String>>) -> Result<Vec<Ident>, CatalogFault> {
     names.iter().flatten().map(|name| ident(name)).collect()
 }
 
-fn view(raw: RawView, named: &dyn Fn(&i16) -> Option<Ident>) -> Result<View, CatalogError> {
+fn view(raw: RawView, named: &dyn Fn(&i16) -> Option<Ident>) -> Result<View, CatalogFault> {
     Ok(View {
         name: TableName::qualified(ident(&raw.schema)?, ident(&raw.name)?),
         is_materialized: raw.kind != 'v',
@@ -138,7 +147,7 @@ fn view(raw: RawView, named: &dyn Fn(&i16) -> Option<Ident>) -> Result<View, Cat
     })
 }
 
-fn index(raw: RawIndex, named: &dyn Fn(&i16) -> Option<Ident>) -> Result<IndexDefinition, CatalogError> {
+fn index(raw: RawIndex, named: &dyn Fn(&i16) -> Option<Ident>) -> Result<IndexDefinition, CatalogFault> {
     Ok(IndexDefinition {
         name: ident(&raw.name)?,
         definition: ServerText::from_server(raw.definition),
@@ -147,7 +156,7 @@ fn index(raw: RawIndex, named: &dyn Fn(&i16) -> Option<Ident>) -> Result<IndexDe
     })
 }
 
-fn grants(raw: Option<Vec<RawGrant>>) -> Result<Vec<Grant>, CatalogError> {
+fn grants(raw: Option<Vec<RawGrant>>) -> Result<Vec<Grant>, CatalogFault> {
     const KNOWN: [&str; 8] = [
         "SELECT",
         "INSERT",
@@ -159,7 +168,7 @@ fn grants(raw: Option<Vec<RawGrant>>) -> Result<Vec<Grant>, CatalogError> {
         "MAINTAIN",
     ];
     let grant = |raw: RawGrant| {
-        let unknown = || CatalogError::Shape(format!("privilege {} is not known", raw.privilege));
+        let unknown = || CatalogFault::Shape(format!("privilege {} is not known", raw.privilege));
         let privilege = KNOWN
             .into_iter()
             .find(|known| *known == raw.privilege)

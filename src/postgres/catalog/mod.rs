@@ -1,6 +1,7 @@
 //! Reads one table from `pg_catalog` in one round trip, and what else its columns depend on. Runs `sql/catalog`; decides nothing.
 
 mod depth;
+mod error;
 mod installed;
 mod raw;
 mod types;
@@ -20,30 +21,8 @@ use super::queries;
 use crate::model::ident::{Ident, TableName};
 
 pub use self::depth::read_depth;
+pub use self::error::{CatalogError, CatalogFault};
 pub use self::installed::read_installed;
-
-/// Why the catalog could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum CatalogError {
-    /// No schema was given and `search_path` names none that exists.
-    #[error(
-        "no schema: `search_path` names no schema that exists; name one in the request or set `schema` in the configuration"
-    )]
-    NoSchema,
-    /// The catalog's answer was not understood.
-    #[error("the catalog's answer was not understood: {0}")]
-    Shape(String),
-    /// Postgres refused the query, or the connection broke.
-    #[error("looking at the table failed: {}; the role needs USAGE on its schema and SELECT on it", reason(.0))]
-    Db(#[from] tokio_postgres::Error),
-}
-
-fn reason(error: &tokio_postgres::Error) -> String {
-    match error.as_db_error() {
-        Some(db) => format!("{} (SQLSTATE {})", db.message(), db.code().code()),
-        None => error.to_string(),
-    }
-}
 
 /// How often a torn document is asked for. What is dropped at that very moment is in the statement's snapshot still, while
 /// functions about it know nothing of it: they answer null or fail with "cache lookup failed" (XX000). The next look finds it gone.
@@ -56,15 +35,16 @@ pub async fn read_table(
     name: &TableName,
     default_schema: Option<&Ident>,
 ) -> Result<Found, CatalogError> {
-    let schema = name.schema.as_ref().or(default_schema).map(Ident::as_str);
-    let table = name.name.as_str();
-    let raw: RawFound = read(
-        client,
-        queries::CATALOG_TABLE,
-        &[(&schema, Type::TEXT), (&table, Type::TEXT)],
-    )
-    .await?;
-    found(&raw, &name.name)
+    let asked = TableName {
+        schema: name.schema.as_ref().or(default_schema).cloned(),
+        name: name.name.clone(),
+    };
+    let schema = asked.schema.as_ref().map(Ident::as_str);
+    let table = asked.name.as_str();
+    let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&schema, Type::TEXT), (&table, Type::TEXT)];
+    let raw = read::<RawFound>(client, queries::CATALOG_TABLE, &parameters).await;
+    let found = raw.and_then(|raw| found(&raw, &asked.name));
+    found.map_err(|fault| CatalogError::of_table(asked, fault))
 }
 
 /// The JSON document that is a statement's one row, looked at again while it is torn.
@@ -72,16 +52,16 @@ async fn read<T: DeserializeOwned>(
     client: &impl Ask,
     statement: &str,
     parameters: &[(&(dyn ToSql + Sync), Type)],
-) -> Result<T, CatalogError> {
+) -> Result<T, CatalogFault> {
     let mut torn = None;
     for _ in 0..LOOKS {
         match read_once(client, statement, parameters).await {
             Err(error) if error.is_torn() => {
-                tracing::debug!(error = %error, "the catalog is looked at again");
+                tracing::debug!(?error, "the catalog is looked at again");
                 torn = Some(error);
             }
             // A transaction does not outlive its first failure.
-            Err(CatalogError::Db(error))
+            Err(CatalogFault::Db(error))
                 if torn.is_some() && error.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION) =>
             {
                 break;
@@ -89,33 +69,33 @@ async fn read<T: DeserializeOwned>(
             done => return done,
         }
     }
-    Err(torn.unwrap_or_else(|| CatalogError::Shape("it was not looked at".to_owned())))
+    Err(torn.unwrap_or_else(|| CatalogFault::Shape("it was not looked at".to_owned())))
 }
 
 async fn read_once<T: DeserializeOwned>(
     client: &impl Ask,
     statement: &str,
     parameters: &[(&(dyn ToSql + Sync), Type)],
-) -> Result<T, CatalogError> {
+) -> Result<T, CatalogFault> {
     let rows = client.ask(statement, parameters).await?;
-    let row = rows.first().ok_or_else(|| CatalogError::Shape("no row".to_owned()))?;
+    let row = rows.first().ok_or_else(|| CatalogFault::Shape("no row".to_owned()))?;
     let document: String = row.try_get(0)?;
-    serde_json::from_str(&document).map_err(|error| CatalogError::Shape(error.to_string()))
+    serde_json::from_str(&document).map_err(|error| CatalogFault::Shape(error.to_string()))
 }
 
-impl CatalogError {
+impl CatalogFault {
     /// Whether the answer may be that of a catalog that was changed while it was read.
     fn is_torn(&self) -> bool {
         match self {
-            CatalogError::Shape(_) => true,
-            CatalogError::Db(error) => error.code() == Some(&SqlState::INTERNAL_ERROR),
-            CatalogError::NoSchema => false,
+            CatalogFault::Shape(_) => true,
+            CatalogFault::Db(error) => error.code() == Some(&SqlState::INTERNAL_ERROR),
+            CatalogFault::NoSchema => false,
         }
     }
 }
 
-fn found(raw: &RawFound, name: &Ident) -> Result<Found, CatalogError> {
-    let schema = ident(raw.schema.as_deref().ok_or(CatalogError::NoSchema)?)?;
+fn found(raw: &RawFound, name: &Ident) -> Result<Found, CatalogFault> {
+    let schema = ident(raw.schema.as_deref().ok_or(CatalogFault::NoSchema)?)?;
     let types = Types::new(raw.types.as_deref().unwrap_or_default(), &raw.server.money);
     let server = ServerFacts {
         version: raw.server.version,
@@ -144,7 +124,7 @@ fn found(raw: &RawFound, name: &Ident) -> Result<Found, CatalogError> {
     })
 }
 
-fn found_table(raw: &RawTable, name: &Ident, types: &Types<'_>) -> Result<FoundTable, CatalogError> {
+fn found_table(raw: &RawTable, name: &Ident, types: &Types<'_>) -> Result<FoundTable, CatalogFault> {
     let columns = raw
         .columns
         .iter()
@@ -222,7 +202,7 @@ fn rights(raw: &RawTable) -> Rights {
     }
 }
 
-fn indexes(raw: &RawTable) -> Result<Vec<FoundIndex>, CatalogError> {
+fn indexes(raw: &RawTable) -> Result<Vec<FoundIndex>, CatalogFault> {
     let index = |index: &raw::RawIndex| {
         Ok(FoundIndex {
             name: ident(&index.name)?,
@@ -232,7 +212,7 @@ fn indexes(raw: &RawTable) -> Result<Vec<FoundIndex>, CatalogError> {
     raw.indexes.iter().flatten().map(index).collect()
 }
 
-fn found_triggers(raw: &RawTable) -> Result<Vec<FoundTrigger>, CatalogError> {
+fn found_triggers(raw: &RawTable) -> Result<Vec<FoundTrigger>, CatalogFault> {
     raw.triggers
         .iter()
         .flatten()
@@ -248,7 +228,7 @@ fn found_triggers(raw: &RawTable) -> Result<Vec<FoundTrigger>, CatalogError> {
         .collect()
 }
 
-fn found_column(raw: &RawColumn, types: &Types<'_>) -> Result<FoundColumn, CatalogError> {
+fn found_column(raw: &RawColumn, types: &Types<'_>) -> Result<FoundColumn, CatalogFault> {
     Ok(FoundColumn {
         attnum: raw.attnum,
         name: ident(&raw.name)?,
@@ -271,7 +251,7 @@ fn found_column(raw: &RawColumn, types: &Types<'_>) -> Result<FoundColumn, Catal
     })
 }
 
-fn found_key(raw: &RawKey, named: &dyn Fn(&i16) -> Option<Ident>) -> Result<FoundKey, CatalogError> {
+fn found_key(raw: &RawKey, named: &dyn Fn(&i16) -> Option<Ident>) -> Result<FoundKey, CatalogFault> {
     Ok(FoundKey {
         name: ident(&raw.name)?,
         constraint: raw.constraint.as_deref().map(ident).transpose()?,
@@ -284,6 +264,6 @@ fn found_key(raw: &RawKey, named: &dyn Fn(&i16) -> Option<Ident>) -> Result<Foun
     })
 }
 
-fn ident(name: &str) -> Result<Ident, CatalogError> {
-    Ident::new(name).map_err(|error| CatalogError::Shape(error.to_string()))
+fn ident(name: &str) -> Result<Ident, CatalogFault> {
+    Ident::new(name).map_err(|error| CatalogFault::Shape(error.to_string()))
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::CatalogError;
+use super::CatalogFault;
 use super::raw::{RawMoney, RawType};
 use crate::model::ident::Ident;
 use crate::model::interval_limit::IntervalLimit;
@@ -28,7 +28,7 @@ impl<'a> Types<'a> {
     }
 
     /// The type with that OID and modifier; `display` is `format_type` of both.
-    pub(super) fn resolve(&self, oid: u32, typmod: i32, display: &str) -> Result<PgType, CatalogError> {
+    pub(super) fn resolve(&self, oid: u32, typmod: i32, display: &str) -> Result<PgType, CatalogFault> {
         let raw = self.get(oid)?;
         if let Some(element) = raw.element {
             let element_display = display.strip_suffix("[]").unwrap_or(display);
@@ -60,17 +60,17 @@ impl<'a> Types<'a> {
         })
     }
 
-    fn get(&self, oid: u32) -> Result<&'a RawType, CatalogError> {
+    fn get(&self, oid: u32) -> Result<&'a RawType, CatalogFault> {
         self.types
             .get(&oid)
             .copied()
-            .ok_or_else(|| CatalogError::Shape(format!("type {oid} is not in the document")))
+            .ok_or_else(|| CatalogFault::Shape(format!("type {oid} is not in the document")))
     }
 
-    fn domain(&self, raw: &RawType, home: TypeHome) -> Result<PgType, CatalogError> {
+    fn domain(&self, raw: &RawType, home: TypeHome) -> Result<PgType, CatalogFault> {
         let over = raw
             .base
-            .ok_or_else(|| CatalogError::Shape(format!("domain {} has no base type", raw.name)))?;
+            .ok_or_else(|| CatalogFault::Shape(format!("domain {} has no base type", raw.name)))?;
         let base = self.resolve(over, raw.base_typmod, &raw.base_display)?;
         Ok(PgType::Domain(Arc::new(DomainType {
             name: ident(&raw.name)?,
@@ -80,7 +80,7 @@ impl<'a> Types<'a> {
         })))
     }
 
-    fn composite(&self, raw: &RawType, home: TypeHome) -> Result<PgType, CatalogError> {
+    fn composite(&self, raw: &RawType, home: TypeHome) -> Result<PgType, CatalogFault> {
         let mut fields = Vec::new();
         for field in raw.fields.iter().flatten() {
             fields.push((
@@ -95,10 +95,10 @@ impl<'a> Types<'a> {
         })))
     }
 
-    fn range(&self, raw: &RawType, home: TypeHome) -> Result<Arc<RangeType>, CatalogError> {
+    fn range(&self, raw: &RawType, home: TypeHome) -> Result<Arc<RangeType>, CatalogFault> {
         let over = raw
             .subtype
-            .ok_or_else(|| CatalogError::Shape(format!("range {} has no subtype", raw.name)))?;
+            .ok_or_else(|| CatalogFault::Shape(format!("range {} has no subtype", raw.name)))?;
         let display = self.get(over)?.display.clone();
         let subtype = self.resolve(over, -1, &display)?;
         Ok(Arc::new(RangeType {
@@ -115,11 +115,11 @@ fn money_form(raw: &RawMoney) -> MoneyForm {
     MoneyForm::of(&raw.positive, &raw.negative, units)
 }
 
-fn ident(name: &str) -> Result<Ident, CatalogError> {
-    Ident::new(name).map_err(|error| CatalogError::Shape(error.to_string()))
+fn ident(name: &str) -> Result<Ident, CatalogFault> {
+    Ident::new(name).map_err(|error| CatalogFault::Shape(error.to_string()))
 }
 
-fn other(raw: &RawType, display: &str, home: TypeHome) -> Result<PgType, CatalogError> {
+fn other(raw: &RawType, display: &str, home: TypeHome) -> Result<PgType, CatalogFault> {
     Ok(PgType::Other(Arc::new(OtherType {
         name: ident(&raw.name)?,
         home,

@@ -1,8 +1,9 @@
 //! Connects as a [`ConnectPlan`] says: host by host, address by address, with libpq's order of TLS and plain text.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::net::lookup_host;
@@ -35,12 +36,17 @@ pub struct Connected {
 #[derive(Clone, Debug)]
 pub struct Connector {
     plan: Arc<ConnectPlan>,
+    /// Addresses that were warned about: see [`Connector::warn_of_plain_text`].
+    plain: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Connector {
     /// A connector for this plan.
     pub fn new(plan: ConnectPlan) -> Self {
-        Self { plan: Arc::new(plan) }
+        Self {
+            plan: Arc::new(plan),
+            plain: Arc::default(),
+        }
     }
 
     /// The plan.
@@ -170,7 +176,15 @@ impl Connector {
             SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => (DriverMode::Require, None),
         };
         let error = match self.connect_once(target, address, first, attrs).await {
-            Ok(connected) => return Ok(connected),
+            Ok(connected) => {
+                if first == DriverMode::Prefer && self.plan.tls.verifies_chain && !connected.encrypted {
+                    self.warn_of_plain_text(
+                        target,
+                        &"the server has no TLS, although a root certificate is configured",
+                    );
+                }
+                return Ok(connected);
+            }
             Err(error) => error,
         };
         // libpq also repeats a login that failed for its password; the password would then travel in plain text, so only
@@ -181,12 +195,30 @@ impl Connector {
             _ => false,
         };
         match second.filter(|_| other_kind_may_work) {
-            // The first error says what to mend when the second attempt fails as well.
-            Some(second) => self
-                .connect_once(target, address, second, attrs)
-                .await
-                .map_err(|_| error),
+            Some(second) => match self.connect_once(target, address, second, attrs).await {
+                Ok(connected) => {
+                    if second == DriverMode::Disable {
+                        self.warn_of_plain_text(target, &error);
+                    }
+                    Ok(connected)
+                }
+                // The first error says what to mend when the second attempt fails as well.
+                Err(_) => Err(error),
+            },
             None => Err(error),
+        }
+    }
+
+    /// Once per address: `sslmode=prefer` goes on in plain text where TLS fails, also when somebody between makes it fail.
+    fn warn_of_plain_text(&self, target: &Target, reason: &dyn std::fmt::Display) {
+        let address = target.to_string();
+        let mut plain = self.plain.lock().unwrap_or_else(PoisonError::into_inner);
+        if plain.insert(address.clone()) {
+            tracing::warn!(
+                address,
+                reason = %reason,
+                "the connection to Postgres is not encrypted, because sslmode is prefer and TLS failed; set sslmode=require or verify-full to be refused instead"
+            );
         }
     }
 

@@ -47,13 +47,10 @@ impl PgEmbedStore {
         let mut connection = self.connection().await?;
         connection.mark_dirty();
         state::ensure(connection.client(), &self.state_schema).await?;
-        let read = |error| Error::Embed(format!("reading {} or {} failed: {error}", spec.source, spec.target));
-        let found = read_table(connection.client(), &spec.source, self.default_schema.as_ref()).await;
-        let found = found.map_err(read)?;
+        let found = read_table(connection.client(), &spec.source, self.default_schema.as_ref()).await?;
         let ledger = TableName::qualified(self.state_schema.clone(), name("embed_state"));
         let shape = shape(spec, &found, ledger).map_err(Error::Embed)?;
-        let target = read_table(connection.client(), &shape.target, None).await;
-        let target = target.map_err(|error| Error::Embed(format!("reading {} failed: {error}", shape.target)))?;
+        let target = read_table(connection.client(), &shape.target, None).await?;
         if !fits(&shape, &found, &target).map_err(Error::Embed)? {
             return Ok(None);
         }

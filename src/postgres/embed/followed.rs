@@ -81,12 +81,11 @@ impl PgEmbedStore {
         index: usize,
         table: &TableName,
     ) -> Result<Option<Arc<Ready>>, Error> {
-        let found = read_table(client, table, None).await;
-        let found = found.map_err(|error| Error::Embed(format!("reading {table} failed: {error}")))?;
+        let found = read_table(client, table, None).await?;
         match self.prepare_found(index, &found).await {
             Ok(ready) => Ok(Some(ready)),
-            Err(Error::Embed(why)) if !self.is_required() => {
-                tracing::warn!(table = %table, why, "rows are deleted, and their chunks are not (embeddings.required: false)");
+            Err(error) if error.refuses_embedding() && !self.is_required() => {
+                tracing::warn!(table = %table, error = %error, "rows are deleted, and their chunks are not (embeddings.required: false)");
                 Ok(None)
             }
             Err(error) => Err(error),

@@ -62,8 +62,7 @@ impl PgEmbedStore {
         state::ensure(connection.client(), &self.state_schema).await?;
         // What a run that was killed after its swap has left.
         self.forget_retired().await?;
-        let found = read_table(connection.client(), &spec.source, self.default_schema.as_ref()).await;
-        let found = found.map_err(|error| Error::Embed(format!("reading {} failed: {error}", spec.source)))?;
+        let found = read_table(connection.client(), &spec.source, self.default_schema.as_ref()).await?;
         let ledger = TableName::qualified(self.state_schema.clone(), name("embed_state"));
         let shape = shape(spec, &found, ledger).map_err(Error::Embed)?;
         let Some(known) = self.known(connection.client().driver(), &shape).await? else {

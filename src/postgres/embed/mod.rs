@@ -138,7 +138,7 @@ impl PgEmbedStore {
     /// changed. A refusal of ours (another process has changed the configuration) leaves it, so that loads go on noting.
     async fn step<T>(&self, table: usize, step: impl Future<Output = Result<T, Error>>) -> Result<T, StoreError> {
         step.await.map_err(|error| {
-            if !matches!(error, Error::Embed(_)) {
+            if !error.refuses_embedding() {
                 self.cache(table, None);
             }
             store_error(&error)

@@ -62,7 +62,7 @@ impl NotePlan {
         };
         match Self::prepared(store, client, index, table, schema, options).await {
             Ok(plan) => Ok(Some(plan)),
-            Err(error @ Error::Embed(_)) if !store.is_required() => {
+            Err(error) if error.refuses_embedding() && !store.is_required() => {
                 tracing::warn!(table = %table.name(), error = %error, "rows are stored without embeddings (embeddings.required: false)");
                 Ok(None)
             }
@@ -78,8 +78,7 @@ impl NotePlan {
         schema: &Schema,
         options: &EncodeOptions,
     ) -> Result<Self, Error> {
-        let found = read_table(client, table.name(), None).await;
-        let found = found.map_err(|error| Error::Embed(format!("reading {} failed: {error}", table.name())))?;
+        let found = read_table(client, table.name(), None).await?;
         let ready = store.prepare_found(index, &found).await?;
         let names: Vec<&Ident> = ready.shape.key.iter().map(|column| &column.name).collect();
         let keys = keys(&names, table.columns(), schema, options)?;

@@ -40,8 +40,7 @@ impl PgEmbedStore {
     pub(super) async fn prepare_table(&self, table: usize) -> Result<bool, Error> {
         let spec = &self.tables[table];
         let connection = self.connection().await?;
-        let found = read_table(connection.client(), &spec.source, self.default_schema.as_ref()).await;
-        let found = found.map_err(|error| Error::Embed(format!("reading {} failed: {error}", spec.source)))?;
+        let found = read_table(connection.client(), &spec.source, self.default_schema.as_ref()).await?;
         drop(connection);
         if found.table.is_none() {
             return Ok(false);
@@ -282,16 +281,11 @@ pub(super) async fn extension(
     let doing = |error| Error::statement("looking for pgvector", error);
     let mut rows = look().await.map_err(doing)?;
     if rows.is_empty() {
-        if let Err(error) = client.batch_execute("create extension if not exists vector").await {
-            let why = error
-                .as_db_error()
-                .map_or_else(|| error.to_string(), |db| db.message().to_owned());
-            return Err(Error::Embed(format!(
-                "pgvector is not installed in database {database} and could not be created ({why}); a superuser, or the \
-                 role that your provider gives that right, must run in {database}: CREATE EXTENSION vector; (the server \
-                 needs the package pgvector for it), or set embeddings.required: false to load rows without vectors"
-            )));
-        }
+        let created = client.batch_execute("create extension if not exists vector").await;
+        created.map_err(|source| Error::NoPgvector {
+            database: database.to_owned(),
+            source,
+        })?;
         rows = look().await.map_err(doing)?;
     }
     let row = rows
@@ -320,8 +314,7 @@ async fn create_target(client: &Transaction<'_>, shape: &Shape, vector_schema: &
     if let Some(index) = shape.create_cq_id_index(&index_name(&shape.target.name, "_cqid_idx")) {
         client.batch_execute(&index).await.map_err(doing)?;
     }
-    let found = read_table(client, &shape.target, None).await;
-    let found = found.map_err(|error| Error::Embed(format!("reading {} failed: {error}", shape.target)))?;
+    let found = read_table(client, &shape.target, None).await?;
     let Some(table) = found.table else {
         return Err(Error::Embed(format!("{} could not be created", shape.target)));
     };

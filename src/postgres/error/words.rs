@@ -33,11 +33,8 @@ fn unquoted(message: &str) -> Cow<'_, str> {
     }
 }
 
-/// Postgres' message with code, table, column and constraint; the driver's own words when the server said nothing.
-pub(super) fn words(error: &tokio_postgres::Error, place: Option<&CopyPlace>) -> String {
-    let Some(db) = error.as_db_error() else {
-        return format!("{error}; the connection to Postgres was lost or never worked");
-    };
+/// Postgres' message with code, table, column and constraint.
+pub(super) fn said(db: &DbError, place: Option<&CopyPlace>) -> String {
     let mut text = format!("{} (SQLSTATE {}", message(db), db.code().code());
     let column = db.column().or_else(|| place?.column.as_deref());
     for (label, value) in [

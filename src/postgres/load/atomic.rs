@@ -369,30 +369,11 @@ impl Load for AtomicLoad {
         1
     }
 
+    fn table(&self) -> String {
+        self.shared.plan().table.to_string()
+    }
+
     fn stream(&self) -> Option<StreamState> {
         self.stream.as_ref().map(Writer::state)
-    }
-}
-
-/// A load into a stream that was finished before: nothing is written, the stored result is given again.
-#[derive(Debug)]
-pub(super) struct FinishedLoad(pub(super) StreamState);
-
-#[async_trait]
-impl Load for FinishedLoad {
-    async fn write(&self, _: Chunk) -> Result<Written, IngestError> {
-        Ok(Written::default())
-    }
-
-    async fn finish(&self, _: bool) -> Result<Finished, IngestError> {
-        Ok(self.0.finished.clone().unwrap_or_default())
-    }
-
-    fn lanes(&self) -> usize {
-        1
-    }
-
-    fn stream(&self) -> Option<StreamState> {
-        Some(self.0.clone())
     }
 }

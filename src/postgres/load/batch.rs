@@ -276,6 +276,10 @@ impl Load for BatchLoad {
         self.lanes
     }
 
+    fn table(&self) -> String {
+        self.shared.plan().table.to_string()
+    }
+
     fn stream(&self) -> Option<StreamState> {
         self.stream.as_ref().map(Writer::state)
     }

@@ -10,7 +10,9 @@ use tokio_postgres::Row;
 
 use super::delete;
 use super::destination::{PgDestination, lock_waits, matches_by_key};
+use super::plan::{SOURCE_COLUMN, TIME_COLUMN};
 use super::retry::Next;
+use super::stale::unusable;
 use super::wish::Wish;
 use crate::model::command::{DeleteRecords, DeleteStale, MigrateCommand, Predicate};
 use crate::model::ident::TableName;
@@ -66,7 +68,16 @@ impl PgDestination {
     pub(super) async fn delete_stale_rows(&self, command: &DeleteStale) -> Result<u64, Error> {
         self.check_schema(&command.table)?;
         let connection = self.connections.get().await?;
-        let (table, _) = self.existing(&connection, &command.table).await?;
+        let (table, found) = self.existing(&connection, &command.table).await?;
+        if let Some((column, what)) = unusable(&table, |column| Some(&found.column(column)?.ty)) {
+            return Err(Error::Unfit {
+                table: table.to_string(),
+                column: Some(column.to_owned()),
+                why: format!(
+                    "stale rows are known by the columns {SOURCE_COLUMN} and {TIME_COLUMN}, and {what}; use pgflight.delete_records to delete by other columns"
+                ),
+            });
+        }
         let followed = self.followed(&connection, std::slice::from_ref(&table)).await?;
         drop(connection);
         let keys = followed.key_expressions();
@@ -75,7 +86,13 @@ impl PgDestination {
         let mut deleted = 0;
         loop {
             let slice = self
-                .answer(&doing, &sql, &[&command.source_name, &command.sync_time], &followed)
+                .answer(
+                    &table,
+                    &doing,
+                    &sql,
+                    &[&command.source_name, &command.sync_time],
+                    &followed,
+                )
                 .await?;
             let (gone, picked) = (number(slice.get(0)), number(slice.get(delete::PICKED)));
             deleted += gone;
@@ -114,7 +131,7 @@ impl PgDestination {
         }
         let parameters: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| value as &(dyn ToSql + Sync)).collect();
         let doing = format!("deleting records of {}", named.table);
-        let row = self.answer(&doing, &sql, &parameters, &followed).await?;
+        let row = self.answer(&named.table, &doing, &sql, &parameters, &followed).await?;
         Ok(number(row.get(0)))
     }
 
@@ -128,14 +145,12 @@ impl PgDestination {
 
     /// The table under its full name, and what the catalog says about it.
     async fn existing(&self, connection: &Connection, name: &TableName) -> Result<(TableName, FoundTable), Error> {
-        let found = catalog::read_table(connection.client(), name, self.default_schema.as_ref()).await;
-        let found = found.map_err(|error| Error::NotFound(format!("looking for table {name}: {error}")))?;
+        let found = catalog::read_table(connection.client(), name, self.default_schema.as_ref()).await?;
         match found.table {
             Some(table) => Ok((found.name, table)),
-            None => Err(Error::NotFound(format!(
-                "table {} does not exist (SQLSTATE 42P01)",
-                found.name
-            ))),
+            None => Err(Error::NoTable {
+                table: found.name.to_string(),
+            }),
         }
     }
 
@@ -143,6 +158,7 @@ impl PgDestination {
     /// Chunks of the deleted rows go in the same transaction.
     async fn answer(
         &self,
+        table: &TableName,
         doing: &str,
         sql: &str,
         parameters: &[&(dyn ToSql + Sync)],
@@ -162,7 +178,7 @@ impl PgDestination {
                     connection.mark_clean();
                     return Ok(row);
                 }
-                Err(error) => Error::statement(doing, error),
+                Err(error) => Error::statement(doing, error).of(table),
             };
             // Deleting the same rows twice deletes them once, so a lost answer needs no other care.
             match tries.after(error.remedy(), Instant::now(), fastrand::f64()) {
@@ -184,10 +200,10 @@ fn number(count: i64) -> u64 {
 /// A predicate's value as the encoder writes it for the column, so that it equals what a load of it stored.
 fn value(table: &TableName, found: &FoundTable, predicate: &Predicate) -> Result<Encoded, Error> {
     let Some(column) = found.column(&predicate.column) else {
-        return Err(Error::NotFound(format!(
-            "table {table} has no column {:?} to delete records by (SQLSTATE 42703)",
-            predicate.column.as_str()
-        )));
+        return Err(Error::NoColumn {
+            table: table.to_string(),
+            column: predicate.column.to_string(),
+        });
     };
     let target = TargetColumn {
         name: column.name.clone(),

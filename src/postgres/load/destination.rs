@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use arrow::datatypes::Schema;
 
-use super::atomic::{AtomicLoad, FinishedLoad};
+use super::atomic::AtomicLoad;
 use super::batch::BatchLoad;
+use super::finished::FinishedLoad;
 use super::lost::end_lost;
 use super::patience::Patience;
 use super::plan::{LockLimits, Plan, Target, plan};
@@ -143,7 +144,7 @@ impl PgDestination {
             None => None,
             Some(name) => {
                 let connection = self.connections.get().await?;
-                let table = opened.plan.table.to_string();
+                let table = opened.plan.table.clone();
                 let (client, options) = (connection.client(), &request.options);
                 let opening = Writer::open(client, &self.state_schema, name, &table, options);
                 Some(self.patience(&request).wait(opening).await?)
@@ -215,8 +216,7 @@ impl PgDestination {
             table: table.to_string(),
         };
         // First, because what else a missing table lacks is not worth telling.
-        let found = read_table(connection.client(), &request.table, self.default_schema.as_ref()).await;
-        let found = found.map_err(|error| Error::Migrate(Box::new(error.into())))?;
+        let found = read_table(connection.client(), &request.table, self.default_schema.as_ref()).await?;
         if found.table.is_none() {
             return Err(dropped(&found.name));
         }
@@ -232,8 +232,7 @@ impl PgDestination {
             return Ok(Installed::default());
         }
         let connection = self.connections.get().await?;
-        let found = read_installed(connection.client()).await;
-        found.map_err(|error| Error::Migrate(Box::new(error.into())))
+        Ok(read_installed(connection.client()).await?)
     }
 
     fn migrate_request<'a>(
@@ -286,10 +285,8 @@ impl PgDestination {
     pub(super) async fn open_named_stream(&self, name: &StreamName, table: &TableName) -> Result<StreamState, Error> {
         self.check_schema(table)?;
         let connection = self.connections.get().await?;
-        let found = read_table(connection.client(), table, self.default_schema.as_ref()).await;
-        let found = found.map_err(|error| Error::Migrate(Box::new(error.into())))?;
-        let table = found.name.to_string();
-        stream::open(connection.client(), &self.state_schema, name, &table).await
+        let found = read_table(connection.client(), table, self.default_schema.as_ref()).await?;
+        stream::open(connection.client(), &self.state_schema, name, &found.name).await
     }
 
     /// The tries of one transaction.
@@ -376,7 +373,8 @@ async fn is_empty(connection: &Connection, request: &LoadRequest, table: &Verifi
         .table(table.name())
         .then(")");
     let rows = connection.client().query_typed(sql.as_str(), &[]).await;
-    let rows = rows.map_err(|error| Error::statement(format!("looking whether {} is empty", table.name()), error))?;
+    let doing = || format!("looking whether {} is empty", table.name());
+    let rows = rows.map_err(|error| Error::statement(doing(), error).of(table.name()))?;
     Ok(rows.first().is_some_and(|row| row.get(0)))
 }
 

@@ -17,6 +17,7 @@ mod copy_in;
 pub mod delete;
 mod destination;
 mod factory;
+mod finished;
 mod halve;
 mod lost;
 pub mod merge;

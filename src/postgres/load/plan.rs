@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use super::merge::{Merge, copy_into};
 use super::patience::Patience;
 use super::reject::RejectPlan;
+use super::stale::unusable;
 use super::unchanged;
 use crate::ingest::request::LoadOptions;
 use crate::model::ident::{Ident, TableName};
@@ -189,10 +190,13 @@ fn overwrite_key(table: &VerifiedTable, options: &LoadOptions) -> Result<Vec<Ide
         None => table.primary_key(),
     };
     if key.is_empty() || !table.has_conflict_key(&key) {
-        return Err(Error::NoKey(format!(
-            "overwrite needs a key, and {} has no primary key or unique index to match rows by; name its columns with the option primary_key, or use write_mode append",
-            table.name()
-        )));
+        return Err(Error::NoKey {
+            table: table.name().to_string(),
+            why: format!(
+                "overwrite needs a key, and {} has no primary key or unique index to match rows by; name its columns with the option primary_key, or use write_mode append",
+                table.name()
+            ),
+        });
     }
     Ok(key)
 }
@@ -216,9 +220,11 @@ fn version(table: &VerifiedTable, options: &LoadOptions) -> Result<Option<Ident>
     let column = table.columns().iter().find(|column| column.name.as_str() == name);
     match column {
         Some(column) => Ok(Some(column.name.clone())),
-        None => Err(Error::Unfit(format!(
-            "version_column is {name:?}, and the stream has no such column"
-        ))),
+        None => Err(Error::Unfit {
+            table: table.name().to_string(),
+            column: Some(name.clone()),
+            why: format!("version_column is {name:?}, and the stream has no such column"),
+        }),
     }
 }
 
@@ -226,36 +232,41 @@ fn version(table: &VerifiedTable, options: &LoadOptions) -> Result<Option<Ident>
 fn check_replace(table: &VerifiedTable) -> Result<(), Error> {
     let name = table.name();
     if table.is_view() || table.is_foreign() {
-        return Err(Error::Unfit(format!(
-            "replace needs a table, and {name} is none; use write_mode append"
-        )));
+        let why = format!("replace needs a table, and {name} is none; use write_mode append");
+        return Err(Error::unfit(name, why));
     }
     if !table.referenced_by().is_empty() {
         let others = table.referenced_by().join(", ");
-        return Err(Error::Unfit(format!(
+        let why = format!(
             "replace cannot empty {name}, because foreign keys of {others} point to it; use write_mode overwrite, or drop them first"
-        )));
+        );
+        return Err(Error::unfit(name, why));
     }
     if !table.created() && !table.rights().truncate {
-        return Err(Error::Unfit(format!(
-            "replace empties {name}, and our role may not; run: GRANT TRUNCATE ON {} TO <role>",
-            name.quoted()
-        )));
+        return Err(Error::Denied {
+            table: name.to_string(),
+            why: format!(
+                "replace empties {name}, and role {role} may not; run: GRANT TRUNCATE ON {} TO {}, or use write_mode overwrite",
+                name.quoted(),
+                Ident::new(table.role()).map_or_else(|_| "<role>".to_owned(), |role| role.quoted()),
+                role = table.role()
+            ),
+        });
     }
     Ok(())
 }
 
 fn check_stale(table: &VerifiedTable) -> Result<(), Error> {
-    for column in [SOURCE_COLUMN, TIME_COLUMN] {
-        let there = Ident::new(column).is_ok_and(|column| table.column_type(&column).is_some());
-        if !there {
-            return Err(Error::Unfit(format!(
-                "overwrite-delete-stale knows stale rows by the columns {SOURCE_COLUMN} and {TIME_COLUMN}, and {} has no {column}; send it with the rows, or use write_mode overwrite",
-                table.name()
-            )));
-        }
+    match unusable(table.name(), |column| table.column_type(column)) {
+        None => Ok(()),
+        Some((column, what)) => Err(Error::Unfit {
+            table: table.name().to_string(),
+            column: Some(column.to_owned()),
+            why: format!(
+                "overwrite-delete-stale knows stale rows by the columns {SOURCE_COLUMN} and {TIME_COLUMN}, and {what}; send it with the rows, or use write_mode overwrite"
+            ),
+        }),
     }
-    Ok(())
 }
 
 /// One staging table per target and list of columns, so that loads of one session never meet in it.

@@ -31,10 +31,11 @@ impl Destination for PgDestination {
                         self.connections.condemn();
                     }
                 }
-                done => return Ok(done?),
+                done => return done.map_err(|error| self.about(&request.table, error)),
             }
         }
-        Ok(self.open_load(caller, request).await?)
+        let opened = self.open_load(caller, request.clone()).await;
+        opened.map_err(|error| self.about(&request.table, error))
     }
 
     async fn open_stream(
@@ -44,7 +45,8 @@ impl Destination for PgDestination {
         table: &TableName,
     ) -> Result<StreamState, IngestError> {
         let name = stream_name(caller, stream_id.to_owned());
-        Ok(self.open_named_stream(&name, table).await?)
+        let opened = self.open_named_stream(&name, table).await;
+        opened.map_err(|error| self.about(table, error))
     }
 
     async fn stream_status(&self, caller: &Caller, stream_id: &str) -> Result<Option<StreamState>, IngestError> {
@@ -62,15 +64,18 @@ impl Destination for PgDestination {
     }
 
     async fn migrate(&self, _: &Caller, command: MigrateCommand) -> Result<MigrationReport, IngestError> {
-        Ok(self.migrate_table(&command).await?)
+        let report = self.migrate_table(&command).await;
+        report.map_err(|error| self.about(&command.table, error))
     }
 
     async fn delete_stale(&self, _: &Caller, command: DeleteStale) -> Result<u64, IngestError> {
-        Ok(self.delete_stale_rows(&command).await?)
+        let deleted = self.delete_stale_rows(&command).await;
+        deleted.map_err(|error| self.about(&command.table, error))
     }
 
     async fn delete_records(&self, _: &Caller, command: DeleteRecords) -> Result<u64, IngestError> {
-        Ok(self.delete_record_rows(&command).await?)
+        let deleted = self.delete_record_rows(&command).await;
+        deleted.map_err(|error| self.about(&command.table, error))
     }
 
     fn connections(&self) -> usize {
@@ -78,14 +83,27 @@ impl Destination for PgDestination {
     }
 
     async fn read(&self, _: &Caller, request: ReadRequest) -> Result<TableReader, IngestError> {
-        Ok(read::read(&self.connections, self.schemas(), &request).await?)
+        let reader = read::read(&self.connections, self.schemas(), &request).await;
+        reader.map_err(|error| self.about(&request.table, error))
     }
 
     async fn describe(&self, _: &Caller, request: ReadRequest) -> Result<TableDescription, IngestError> {
-        Ok(read::describe(&self.connections, self.schemas(), &request).await?)
+        let described = read::describe(&self.connections, self.schemas(), &request).await;
+        described.map_err(|error| self.about(&request.table, error))
     }
 
     async fn list(&self, _: &Caller, request: ListRequest) -> Result<Vec<TableName>, IngestError> {
         Ok(read::list(&self.connections, self.schemas(), &request).await?)
+    }
+}
+
+impl PgDestination {
+    /// A failure as the core takes it. Where it names no table, it is about the one of the request, whose schema may be known.
+    fn about(&self, table: &TableName, error: Error) -> IngestError {
+        let error = IngestError::from(error);
+        match table.schema.as_ref().or(self.default_schema.as_ref()) {
+            Some(schema) => error.about(table.or_schema(schema).to_string()),
+            None => error,
+        }
     }
 }

@@ -17,8 +17,9 @@ use crate::ingest::error::{Error as IngestError, RequestError};
 use crate::ingest::ports::Chunk;
 use crate::ingest::request::LoadRequest;
 use crate::model::command::DeleteStale;
-use crate::model::ident::TableName;
+use crate::model::ident::{Ident, TableName};
 use crate::model::options::WriteMode;
+use crate::model::pg_type::PgType;
 use crate::postgres::error::Error;
 
 /// Rows of `source` that are older than `time` are stale.
@@ -111,6 +112,37 @@ fn time_of(micros: i64) -> SystemTime {
     }
 }
 
+/// The column by which stale rows of a table are known that is not there or cannot be compared, and what is wrong with it.
+pub(super) fn unusable<'t>(
+    table: &TableName,
+    type_of: impl Fn(&Ident) -> Option<&'t PgType>,
+) -> Option<(&'static str, String)> {
+    let wrong = |name: &'static str, wanted: &str, fits: fn(&PgType) -> bool| {
+        let column = Ident::new(name).ok()?;
+        let what = match type_of(&column).map(below_domains) {
+            None => format!("{table} has no column {name}"),
+            Some(ty) if !fits(ty) => format!("column {name} of {table} is {ty} and not {wanted}"),
+            Some(_) => return None,
+        };
+        Some((name, what))
+    };
+    let text = |ty: &PgType| {
+        matches!(
+            ty,
+            PgType::Text | PgType::Varchar(_) | PgType::Bpchar(_) | PgType::Citext(_) | PgType::Name
+        )
+    };
+    let time = |ty: &PgType| matches!(ty, PgType::Timestamp(_) | PgType::TimestampTz(_));
+    wrong(SOURCE_COLUMN, "text", text).or_else(|| wrong(TIME_COLUMN, "a timestamp", time))
+}
+
+fn below_domains(ty: &PgType) -> &PgType {
+    match ty {
+        PgType::Domain(domain) => below_domains(&domain.base),
+        ty => ty,
+    }
+}
+
 fn newer(table: &TableName) -> String {
     format!(
         "select exists (select from {} where \"{SOURCE_COLUMN}\" = $1 and \"{TIME_COLUMN}\" > $2)",
@@ -135,7 +167,8 @@ pub(super) async fn delete_in(tx: &Transaction, table: &TableName, stale: &[Stal
             None => tx.client().execute(&delete(table), &parameters).await,
             Some(notes) => notes.delete(tx.client(), &delete(table), &parameters).await,
         };
-        deleted += rows.map_err(|error| Error::statement(format!("deleting stale rows of {table}"), error))?;
+        let doing = || format!("deleting stale rows of {table}");
+        deleted += rows.map_err(|error| Error::statement(doing(), error).of(table))?;
     }
     Ok(deleted)
 }
@@ -143,12 +176,16 @@ pub(super) async fn delete_in(tx: &Transaction, table: &TableName, stale: &[Stal
 /// A sync that started before another one that is committed already must not judge what is stale.
 async fn check_newest(client: &tokio_postgres::Client, table: &TableName, stale: &Stale) -> Result<(), Error> {
     let row = client.query_one(&newer(table), &[&stale.source, &stale.time]).await;
-    let row = row.map_err(|error| Error::statement(format!("looking for newer rows in {table}"), error))?;
+    let doing = || format!("looking for newer rows in {table}");
+    let row = row.map_err(|error| Error::statement(doing(), error).of(table))?;
     match row.get::<_, bool>(0) {
         false => Ok(()),
-        true => Err(Error::Unfit(format!(
-            "table {table} holds rows of this source from a newer sync, so nothing was deleted as stale; run the newer sync again if rows are missing"
-        ))),
+        true => Err(Error::unfit(
+            table,
+            format!(
+                "table {table} holds rows of this source from a newer sync, so nothing was deleted as stale; run the newer sync again if rows are missing"
+            ),
+        )),
     }
 }
 

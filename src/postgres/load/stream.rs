@@ -11,7 +11,7 @@ use tokio_postgres::types::Type;
 use crate::ingest::error::StreamError;
 use crate::ingest::ports::{Chunk, Finished, StreamName, StreamState};
 use crate::ingest::request::LoadOptions;
-use crate::model::ident::Ident;
+use crate::model::ident::{Ident, TableName};
 use crate::postgres::error::Error;
 use crate::postgres::pool::{Ask, Session};
 use crate::postgres::{queries, state};
@@ -46,11 +46,11 @@ pub(super) async fn open(
     client: &Session,
     schema: &Ident,
     name: &StreamName,
-    table: &str,
+    table: &TableName,
 ) -> Result<StreamState, Error> {
     state::ensure(client, schema).await?;
     let params = [(&name.owner, Type::TEXT), (&name.stream_id, Type::TEXT)];
-    let table_param = table.to_owned();
+    let table_param = table.to_string();
     let rows = client
         .ask(
             &queries::in_schema(queries::STREAM_OPEN, schema),
@@ -61,13 +61,14 @@ pub(super) async fn open(
             ],
         )
         .await
-        .map_err(|error| Error::statement(format!("opening stream {:?}", name.stream_id), error))?;
+        .map_err(|error| Error::statement(format!("opening stream {:?}", name.stream_id), error).of(table))?;
     let found = found(name, rows.first()).ok_or_else(|| Error::Internal("a stream was not opened".to_owned()))?;
-    if found.target != table {
-        return Err(Error::Unfit(format!(
+    if found.target != table_param {
+        let why = format!(
             "stream {:?} belongs to table {}, not to {table}; give each table's stream a name of its own",
             name.stream_id, found.target
-        )));
+        );
+        return Err(Error::unfit(table, why));
     }
     Ok(found.state)
 }
@@ -116,7 +117,7 @@ impl Writer {
         client: &Session,
         schema: &Ident,
         name: StreamName,
-        table: &str,
+        table: &TableName,
         options: &LoadOptions,
     ) -> Result<Self, Error> {
         let state = match options.stream_epoch {

@@ -293,6 +293,7 @@ impl Transaction {
                 let at = row.map_or_else(String::new, |row| format!(" (row {row} of the stream, counted from 0)"));
                 Err(Error::Statement {
                     doing: self.doing("loading rows into") + &at,
+                    table: Some(table()),
                     row,
                     place,
                     source,

@@ -15,6 +15,11 @@ pub(super) fn to_writing(wanted: &TableShape, found: &Found, policy: &Policy) ->
         let remedy = "connect to the primary, e.g. with target_session_attrs=read-write";
         reasons.push(Reason::table("the server is a standby and takes no writes", remedy));
     }
+    // `search_path` may lead there without a name that could be refused before.
+    if found.schema.name.as_str().starts_with("pg_temp") {
+        let problem = "it would be a temporary table, which vanishes with the session that made it";
+        reasons.push(Reason::bad_request(problem, "name another schema"));
+    }
     let has_key = found.table.as_ref().is_some_and(|table| table.primary_key().is_some());
     if policy.needs_key && wanted.primary_key.is_empty() && !has_key {
         let problem = "overwrite needs a key to match rows by, and neither the stream nor the table names one";

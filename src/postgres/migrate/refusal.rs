@@ -66,6 +66,11 @@ impl Reason {
 }
 
 impl Refusal {
+    /// The first column that has a reason of its own.
+    pub fn column(&self) -> Option<&Ident> {
+        self.reasons.iter().find_map(|reason| reason.column.as_ref())
+    }
+
     /// The kind of failure that all reasons share, else that the table's state does not allow it.
     pub fn class(&self) -> Class {
         let first = self.reasons.first().map_or(Class::Refused, |reason| reason.class);

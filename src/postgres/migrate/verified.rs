@@ -25,6 +25,7 @@ pub struct VerifiedTable {
     oid: u32,
     columns: Vec<TargetColumn>,
     table: FoundTable,
+    role: String,
     created: bool,
 }
 
@@ -49,6 +50,7 @@ impl VerifiedTable {
             oid: table.oid,
             columns,
             table,
+            role: found.server.role.clone(),
             created,
         })
     }
@@ -151,6 +153,11 @@ impl VerifiedTable {
                 .column(&column.name)
                 .is_some_and(|there| there.identity == Some(Identity::Always))
         })
+    }
+
+    /// Our role.
+    pub fn role(&self) -> &str {
+        &self.role
     }
 
     /// Whether our role may read it, and update, delete or truncate it.

@@ -2,11 +2,10 @@
 
 use tokio_postgres::types::Type;
 
-use super::error::ReadError;
 use super::open::{Schemas, find};
 use crate::ingest::ports::{ListRequest, ReadRequest, TableDescription};
 use crate::model::ident::{Ident, TableName};
-use crate::postgres::catalog::CatalogError;
+use crate::postgres::catalog::{CatalogError, CatalogFault};
 use crate::postgres::error::Error;
 use crate::postgres::pool::Connections;
 use crate::postgres::queries;
@@ -26,7 +25,7 @@ pub(crate) async fn describe(
     let connection = connections.get().await?;
     let readable = find(&connection, &request.table, schemas).await?;
     let plan = readable.plan(request)?;
-    let failed = |source| Error::statement(format!("describing {}", readable.name), source);
+    let failed = |source| Error::statement(format!("describing {}", readable.name), source).of(&readable.name);
     let parameters: &[(&(dyn tokio_postgres::types::ToSql + Sync), Type)] = &[(&readable.table.oid, Type::OID)];
     let rows = connection
         .client()
@@ -75,16 +74,11 @@ pub(crate) async fn list(
     let rows = rows.map_err(|source| Error::statement("listing tables", source))?;
     let tables = rows.iter().map(|row| {
         let ident = |column: &str| {
-            let name: String = row.try_get(column).map_err(CatalogError::Db)?;
-            Ident::new(name).map_err(|error| CatalogError::Shape(error.to_string()))
+            let name: String = row.try_get(column).map_err(CatalogFault::Db)?;
+            Ident::new(name).map_err(|error| CatalogFault::Shape(error.to_string()))
         };
         Ok(TableName::qualified(ident("schema")?, ident("table")?))
     });
-    tables.collect::<Result<_, CatalogError>>().map_err(|source| {
-        ReadError::Catalog {
-            table: "the list of tables".to_owned(),
-            source,
-        }
-        .into()
-    })
+    let tables = tables.collect::<Result<_, CatalogFault>>();
+    Ok(tables.map_err(|fault| CatalogError::of("the list of tables", fault))?)
 }

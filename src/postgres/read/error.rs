@@ -4,7 +4,6 @@ use super::decode::DecodeError;
 use super::plan::PlanError;
 use crate::ingest::error::Facts;
 use crate::model::class::Class;
-use crate::postgres::catalog::CatalogError;
 
 /// A table is not read, or not to its end.
 #[derive(Debug, thiserror::Error)]
@@ -39,14 +38,6 @@ pub enum ReadError {
         /// Where and why.
         source: DecodeError,
     },
-    /// The catalog could not be read.
-    #[error("looking up {table} failed: {source}")]
-    Catalog {
-        /// What was looked up.
-        table: String,
-        /// Why.
-        source: CatalogError,
-    },
 }
 
 impl ReadError {
@@ -56,11 +47,6 @@ impl ReadError {
             ReadError::NoTable { .. } => Class::NotFound,
             ReadError::NotReadable { .. } | ReadError::Plan { .. } => Class::BadRequest,
             ReadError::Decode { source, .. } => source.class(),
-            ReadError::Catalog { source, .. } => match source {
-                CatalogError::NoSchema => Class::BadRequest,
-                CatalogError::Shape(_) => Class::Internal,
-                CatalogError::Db(_) => Class::Unavailable,
-            },
         }
     }
 
@@ -76,7 +62,17 @@ impl ReadError {
                 row: Some(*row),
                 ..Facts::default()
             },
-            _ => Facts::default(),
+            ReadError::NoTable { table }
+            | ReadError::NotReadable { table, .. }
+            | ReadError::Plan { table, .. }
+            | ReadError::Decode { table, .. } => Facts {
+                table: Some(table.clone()),
+                column: match self {
+                    ReadError::Plan { source, .. } => source.column().map(str::to_owned),
+                    _ => None,
+                },
+                ..Facts::default()
+            },
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::ingest::error::Error as IngestError;
 use crate::ingest::ports::{ReadRequest, TableReader};
 use crate::model::ident::{Ident, TableName};
 use crate::model::table::TargetColumn;
-use crate::postgres::catalog::{self, CatalogError};
+use crate::postgres::catalog;
 use crate::postgres::error::Error;
 use crate::postgres::migrate::found::{FoundTable, RelationKind};
 use crate::postgres::pool::{Connection, Connections};
@@ -66,15 +66,7 @@ impl Schemas<'_> {
 /// Finds a relation that can be read.
 pub(super) async fn find(connection: &Connection, name: &TableName, schemas: Schemas<'_>) -> Result<Readable, Error> {
     schemas.check(name)?;
-    let found = catalog::read_table(connection.client(), name, schemas.default).await;
-    let found = found.map_err(|source| match source {
-        CatalogError::Db(source) => Error::statement(format!("looking up {name}"), source),
-        source => ReadError::Catalog {
-            table: name.to_string(),
-            source,
-        }
-        .into(),
-    })?;
+    let found = catalog::read_table(connection.client(), name, schemas.default).await?;
     schemas.check(&found.name)?;
     match found.table {
         Some(table) if !matches!(table.kind, RelationKind::NotATable(_)) => Ok(Readable {
@@ -105,9 +97,9 @@ pub(crate) async fn read(
     let mut connection = connections.get().await?;
     let seen = find(&connection, &request.table, schemas).await?;
     connection.mark_dirty();
-    let doing = || format!("reading {}", seen.name);
+    let failed = |source| Error::statement(format!("reading {}", seen.name), source).of(&seen.name);
     let begun = connection.client().batch_execute(begin(&seen).as_str()).await;
-    begun.map_err(|source| Error::statement(doing(), source))?;
+    begun.map_err(failed)?;
     let readable = find(&connection, &seen.name, schemas).await?;
     let plan = readable.plan(request)?;
     let schema = plan.schema().clone();
@@ -118,9 +110,9 @@ pub(crate) async fn read(
         ..BatchLimits::default()
     };
     let reading = Reading {
-        rows: Box::pin(rows.map_err(|source| Error::statement(doing(), source))?),
+        rows: Box::pin(rows.map_err(failed)?),
         decoder: plan.into_decoder(limits),
-        table: readable.name.to_string(),
+        table: readable.name,
         connection,
     };
     Ok(TableReader {
@@ -161,7 +153,7 @@ fn copy_out(table: &TableName, plan: &ReadPlan, limit: Option<u64>) -> Sql {
 struct Reading {
     rows: std::pin::Pin<Box<CopyOutStream>>,
     decoder: TableDecoder,
-    table: String,
+    table: TableName,
     connection: Connection,
 }
 
@@ -187,20 +179,24 @@ impl Reading {
             }
             match self.rows.next().await {
                 Some(Ok(piece)) => self.decoder.feed(piece),
-                Some(Err(source)) => return Err(Error::statement(format!("reading {}", self.table), source)),
+                Some(Err(source)) => return Err(self.failed(source)),
                 None => break,
             }
         }
         let last = self.decoder.finish().map_err(|source| self.undecodable(source))?;
         let ended = self.connection.client().batch_execute("commit").await;
-        ended.map_err(|source| Error::statement(format!("reading {}", self.table), source))?;
+        ended.map_err(|source| self.failed(source))?;
         self.connection.mark_clean();
         Ok(last.map_or(Next::End, Next::Last))
     }
 
+    fn failed(&self, source: tokio_postgres::Error) -> Error {
+        Error::statement(format!("reading {}", self.table), source).of(&self.table)
+    }
+
     fn undecodable(&self, source: DecodeError) -> Error {
         ReadError::Decode {
-            table: self.table.clone(),
+            table: self.table.to_string(),
             source,
         }
         .into()

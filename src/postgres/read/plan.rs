@@ -68,6 +68,16 @@ pub enum PlanError {
     Pairs(Vec<String>),
 }
 
+impl PlanError {
+    /// The column that it is about, where that is one.
+    pub fn column(&self) -> Option<&str> {
+        match self {
+            Self::NoColumn { name, .. } | Self::Twice { name } => Some(name),
+            Self::Contradiction { .. } | Self::Pairs(_) => None,
+        }
+    }
+}
+
 impl std::fmt::Debug for ReadPlan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ReadPlan")

@@ -28,7 +28,7 @@ use crate::ingest::session::{Session, StreamEnd};
 use crate::model::caller::Caller;
 use crate::model::options::Acks;
 use crate::server::arrow_ipc::Dictionary;
-use crate::server::status::status;
+use crate::server::status::{about, status};
 use crate::server::upload::Gate;
 
 /// What every put shares.
@@ -101,8 +101,8 @@ impl PutContext {
         let options = self.resolve(&call, &decoder)?;
         let (name, schema) = (call.target.table.clone(), Arc::clone(decoder.schema()));
         let request = LoadRequest::new(&call.caller, name, schema, options.clone());
-        let table = call.target.table.to_string();
         let session = Session::open(&*self.destination, &call.caller, request).await?;
+        let (table, failed_in) = (session.table().to_owned(), session.table().to_owned());
         let progress = (options.acks == Acks::Progress).then(|| session.watch());
         let (answer, outcome) = oneshot::channel();
         let pump = Pump {
@@ -131,7 +131,7 @@ impl PutContext {
             let _guard = guard;
             match outcome.await {
                 Ok(Ok(answer)) => Ok(answer.put_result()),
-                Ok(Err(error)) => Err(report(&error)),
+                Ok(Err(error)) => Err(report(&error, &failed_in)),
                 Err(_) => Err(Status::internal("the load ended without an answer")),
             }
         });
@@ -172,8 +172,8 @@ fn millis(since: Instant) -> u64 {
 }
 
 /// A request ends here, so here it is logged, once.
-fn report(error: &Error) -> Status {
-    let status = status(error);
+fn report(error: &Error, table: &str) -> Status {
+    let status = about(status(error), table);
     tracing::warn!(code = ?status.code(), error = %error, "put failed");
     status
 }

@@ -8,6 +8,7 @@ mod clients;
 mod contention;
 mod disk;
 mod failover;
+mod lost;
 mod malformed;
 mod memory;
 mod network;

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{CatalogError, RawGrant, grants, ident};
+use super::{CatalogFault, RawGrant, grants, ident};
 use crate::model::ident::{Ident, TableName};
 use crate::postgres::migrate::depth::{Grant, PartIndex, PartitionPart, TriggerDefinition, TriggerState};
 use crate::postgres::sql::ServerText;
@@ -42,7 +42,7 @@ pub(super) struct RawPartIndex {
 pub(super) fn column_grants(
     raw: Option<Vec<RawColumnGrant>>,
     named: Named<'_>,
-) -> Result<Vec<(Ident, Grant)>, CatalogError> {
+) -> Result<Vec<(Ident, Grant)>, CatalogFault> {
     let mut all = Vec::new();
     for RawColumnGrant { attnum, grant } in raw.into_iter().flatten() {
         if let Some(column) = named(&attnum) {
@@ -56,7 +56,7 @@ pub(super) fn column_grants(
     Ok(all)
 }
 
-pub(super) fn triggers(raw: Option<Vec<RawTrigger>>, named: Named<'_>) -> Result<Vec<TriggerDefinition>, CatalogError> {
+pub(super) fn triggers(raw: Option<Vec<RawTrigger>>, named: Named<'_>) -> Result<Vec<TriggerDefinition>, CatalogFault> {
     let trigger = |raw: RawTrigger| {
         Ok(TriggerDefinition {
             name: ident(&raw.name)?,
@@ -73,7 +73,7 @@ pub(super) fn triggers(raw: Option<Vec<RawTrigger>>, named: Named<'_>) -> Result
     raw.into_iter().flatten().map(trigger).collect()
 }
 
-pub(super) fn partitions(raw: Option<Vec<RawPart>>) -> Result<Vec<PartitionPart>, CatalogError> {
+pub(super) fn partitions(raw: Option<Vec<RawPart>>) -> Result<Vec<PartitionPart>, CatalogFault> {
     let index = |raw: &RawPartIndex| {
         Ok(PartIndex {
             name: ident(&raw.name)?,
@@ -90,7 +90,7 @@ pub(super) fn partitions(raw: Option<Vec<RawPart>>) -> Result<Vec<PartitionPart>
                 .iter()
                 .flatten()
                 .map(index)
-                .collect::<Result<_, CatalogError>>()?,
+                .collect::<Result<_, CatalogFault>>()?,
         })
     };
     raw.into_iter().flatten().map(part).collect()

@@ -4,8 +4,9 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
-use super::error::{MigrateError, message};
+use super::error::MigrateError;
 use super::locks::{is_lock_timeout, jitter};
+use crate::postgres::error::driver;
 use crate::postgres::migrate::ddl::render;
 use crate::postgres::migrate::plan::Plan;
 use crate::postgres::migrate::step::{Action, Step};
@@ -38,7 +39,7 @@ pub(super) async fn run<'p>(
                 if matches!(step.action, Action::CreateIndex { unique: true, .. }) {
                     failure = Some(MigrateError::step(&plan.table, &step.action.words(), source));
                 } else {
-                    let text = message(&source);
+                    let text = driver::words(&source, None);
                     notes.push(format!(
                         "{} failed and is tried again with the next migration: {text}",
                         step.action.words()
@@ -108,6 +109,6 @@ async fn clean_up(client: &Client, plan: &Plan, action: &Action) {
     };
     if let Err(error) = client.batch_execute(render(&drop, &plan.table).as_str()).await {
         // The next migration finds it invalid and drops it first.
-        tracing::warn!(table = %plan.table, step = %action.words(), error = %message(&error), "invalid index left behind");
+        tracing::warn!(table = %plan.table, step = %action.words(), error = %driver::words(&error, None), "invalid index left behind");
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::model::class::Class;
 use crate::model::ident::{Ident, TableName};
 use crate::postgres::catalog::CatalogError;
+use crate::postgres::error::driver;
 use crate::postgres::migrate::refusal::Refusal;
 
 /// Why a table could not be made ready. Its text names table and columns and never a row's values.
@@ -53,10 +54,10 @@ pub enum MigrateError {
         detail: String,
     },
     /// The catalog could not be read.
-    #[error(transparent)]
-    Catalog(#[from] CatalogError),
+    #[error("{}", CatalogWords(.0))]
+    Catalog(CatalogError),
     /// Postgres refused a step.
-    #[error("table {table}: {doing} failed: {}", message(.source))]
+    #[error("table {table}: {doing} failed: {}", driver::words(.source, None))]
     Step {
         /// The table.
         table: TableName,
@@ -116,11 +117,18 @@ impl fmt::Display for Blockers<'_> {
     }
 }
 
-pub(super) fn message(error: &tokio_postgres::Error) -> String {
-    error.as_db_error().map_or_else(
-        || error.to_string(),
-        |db| format!("{} (SQLSTATE {})", db.message(), db.code().code()),
-    )
+struct CatalogWords<'a>(&'a CatalogError);
+
+impl fmt::Display for CatalogWords<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.write(f)
+    }
+}
+
+impl From<CatalogError> for MigrateError {
+    fn from(error: CatalogError) -> Self {
+        Self::Catalog(error)
+    }
 }
 
 impl MigrateError {
@@ -145,34 +153,32 @@ impl MigrateError {
             Self::Refused(refusal) => refusal.class(),
             Self::LockTimeout { .. } | Self::Busy { .. } => Class::Conflict,
             Self::Unconvertible { .. } => Class::Refused,
-            Self::NotEffective { .. } | Self::Catalog(CatalogError::Shape(_)) => Class::Internal,
-            Self::Catalog(CatalogError::NoSchema) => Class::NotFound,
-            Self::Catalog(CatalogError::Db(source)) | Self::Step { source, .. } => class_of(source),
+            Self::NotEffective { .. } => Class::Internal,
+            Self::Catalog(error) => error.class(),
+            Self::Step { source, .. } => driver::class_of_change(source),
         }
     }
 
     /// What Postgres said, where it said something.
     pub fn postgres(&self) -> Option<&tokio_postgres::Error> {
         match self {
-            Self::Catalog(CatalogError::Db(source)) | Self::Step { source, .. } => Some(source),
+            Self::Catalog(error) => error.postgres(),
+            Self::Step { source, .. } => Some(source),
             _ => None,
         }
     }
-}
 
-fn class_of(error: &tokio_postgres::Error) -> Class {
-    let Some(code) = error.code().map(tokio_postgres::error::SqlState::code) else {
-        return Class::Unavailable;
-    };
-    match code.as_bytes() {
-        b"42501" => Class::Denied,
-        b"55P03" | b"40001" | b"40P01" => Class::Conflict,
-        b"57014" => Class::Timeout,
-        b"3F000" | b"42P01" | b"3D000" => Class::NotFound,
-        [b'5', b'3' | b'4', ..] => Class::Exhausted,
-        [b'0', b'8', ..] | [b'5', b'7', ..] => Class::Unavailable,
-        [b'2' | b'4' | b'0', ..] | [b'5', b'5', ..] => Class::Refused,
-        _ => Class::Internal,
+    /// The table, where its schema is known, and the column.
+    pub fn place(&self) -> (Option<&TableName>, Option<&Ident>) {
+        match self {
+            Self::Refused(refusal) => (Some(&refusal.table), refusal.column()),
+            Self::Unconvertible { table, column, .. } => (Some(table), Some(column)),
+            Self::LockTimeout { table, .. }
+            | Self::Busy { table, .. }
+            | Self::NotEffective { table, .. }
+            | Self::Step { table, .. } => (Some(table), None),
+            Self::Catalog(error) => (error.table(), None),
+        }
     }
 }
 

@@ -1,0 +1,118 @@
+//! What kind of failure an error is and what may heal it: decided from its type and, where Postgres or the driver failed, by
+//! [`super::driver`].
+
+use super::{Error, driver};
+use crate::ingest::error::StreamError;
+use crate::model::class::Class;
+use crate::postgres::connect::ConnectError;
+use crate::postgres::sqlstate::{Remedy, poisons_pool};
+
+impl Error {
+    /// The kind of failure.
+    pub fn class(&self) -> Class {
+        match self {
+            Error::Connect(error) => error.class(),
+            Error::NoRoom => Class::Exhausted,
+            Error::Standby => Class::Unavailable,
+            Error::Internal(_) => Class::Internal,
+            Error::PoolExhausted { .. } | Error::Silent { .. } => Class::Unavailable,
+            Error::Statement { source, .. } | Error::State { source, .. } => driver::class(source),
+            Error::Catalog(error) => error.class(),
+            Error::Cell { cell, .. } => cell.class(),
+            Error::Plan { .. } | Error::Schema(_) | Error::NoKey { .. } | Error::Reserved { .. } => Class::BadRequest,
+            Error::TooManyRejects { .. } => Class::BadData,
+            Error::NoTable { .. } | Error::NoColumn { .. } => Class::NotFound,
+            Error::Delete(_) => Class::BadRequest,
+            Error::Migrate(error) => error.class(),
+            Error::Read(error) => error.class(),
+            Error::RowsLost { .. } => Class::Internal,
+            Error::Embed(_) | Error::Unfit { .. } => Class::Refused,
+            Error::NoPgvector { source, .. } => class_of_extension(source),
+            Error::EmbedLate(_) => Class::Timeout,
+            Error::CommitUnknown { .. } => Class::Unavailable,
+            Error::Stream(error) => class_of_stream(error),
+            Error::NotReplayable { source } => source.class(),
+            Error::Dropped { .. } => Class::NotFound,
+            Error::Denied { .. } => Class::Denied,
+            Error::Changed { .. } => Class::Conflict,
+        }
+    }
+
+    /// What may heal it.
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Error::Connect(error) if error.is_transient() => match error.class() {
+                Class::Exhausted => Remedy::Wait,
+                _ => Remedy::Reconnect,
+            },
+            Error::Standby | Error::PoolExhausted { .. } | Error::Silent { .. } => Remedy::Reconnect,
+            Error::CommitUnknown { .. } => Remedy::Unknown,
+            Error::Changed { .. } => Remedy::Replan,
+            _ => self.postgres().map_or(Remedy::None, driver::remedy),
+        }
+    }
+
+    /// The driver's error, where there is one.
+    pub(in crate::postgres) fn postgres(&self) -> Option<&tokio_postgres::Error> {
+        match self {
+            Error::Statement { source, .. } | Error::State { source, .. } | Error::NoPgvector { source, .. } => {
+                Some(source)
+            }
+            Error::Catalog(error) => error.postgres(),
+            Error::Migrate(error) => error.postgres(),
+            _ => None,
+        }
+    }
+
+    /// SQLSTATE as Postgres gave it.
+    pub fn sqlstate(&self) -> Option<&str> {
+        match self {
+            Error::TooManyRejects { bad, .. } => Some(&bad.sqlstate),
+            _ => driver::code(self.postgres()?),
+        }
+    }
+
+    /// Whether embeddings are refused for a reason that lasts, so that rows may be stored without them.
+    pub(in crate::postgres) fn refuses_embedding(&self) -> bool {
+        matches!(self, Error::Embed(_)) || matches!(self, Error::NoPgvector { .. } if self.class() == Class::Refused)
+    }
+
+    /// Whether a connection was lost that worked before, so that another one may do.
+    pub fn lost_connection(&self) -> bool {
+        let worked = !matches!(self, Error::Connect(_) | Error::PoolExhausted { .. } | Error::Standby);
+        worked && self.remedy() == Remedy::Reconnect
+    }
+
+    /// Whether every connection of the pool leads to a server that takes no writes.
+    pub fn poisons_pool(&self) -> bool {
+        self.sqlstate().is_some_and(poisons_pool)
+    }
+
+    /// Whether the server has no free connection or is starting: a little later it may have one.
+    pub(in crate::postgres) fn is_crowded(&self) -> bool {
+        let Error::Connect(error) = self else { return false };
+        matches!(
+            error.decisive(),
+            ConnectError::TooManyConnections { .. } | ConnectError::NotReady { .. }
+        )
+    }
+}
+
+/// An extension that the server does not have or the role may not create is the state of the database.
+fn class_of_extension(error: &tokio_postgres::Error) -> Class {
+    match driver::class(error) {
+        Class::Denied | Class::Unsupported | Class::NotFound | Class::AlreadyExists => Class::Refused,
+        // Files of the extension that are missing (58P01).
+        Class::Internal if driver::code(error).is_some_and(|code| code.starts_with("58")) => Class::Refused,
+        class => class,
+    }
+}
+
+fn class_of_stream(error: &StreamError) -> Class {
+    match error {
+        StreamError::Fenced { .. } => Class::Conflict,
+        StreamError::Gap { .. } => Class::OutOfRange,
+        StreamError::Regressed { .. } => Class::DataLoss,
+        _ => Class::Refused,
+    }
+}
