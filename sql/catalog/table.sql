@@ -49,6 +49,7 @@ select pg_catalog.json_build_object(
     'time_zone', pg_catalog.current_setting('TimeZone'),
     'today', pg_catalog.to_char(pg_catalog.timezone('UTC', pg_catalog.now()), 'YYYY-MM-DD'),
     'in_recovery', pg_catalog.pg_is_in_recovery(),
+    'read_only', pg_catalog.current_setting('transaction_read_only')::pg_catalog.bool,
     'can_create_schema', pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE'),
     'money', pg_catalog.json_build_object(
       'positive', pg_catalog.money(1234567890::pg_catalog.int8)::pg_catalog.text,
@@ -77,9 +78,7 @@ select pg_catalog.json_build_object(
     'comment', pg_catalog.obj_description(rel.oid, 'pg_class'),
     'owner', pg_catalog.pg_get_userbyid(rel.relowner),
     'is_owner', pg_catalog.pg_has_role(rel.relowner, 'USAGE'),
-    'can_insert', pg_catalog.has_table_privilege(rel.oid, 'INSERT'),
-    'can_select', pg_catalog.has_table_privilege(rel.oid, 'SELECT'),
-    'can_update', pg_catalog.has_table_privilege(rel.oid, 'UPDATE'),
+    'can_look', pg_catalog.has_any_column_privilege(rel.oid, 'SELECT'),
     'can_delete', pg_catalog.has_table_privilege(rel.oid, 'DELETE'),
     'can_truncate', pg_catalog.has_table_privilege(rel.oid, 'TRUNCATE'),
     'row_security', rel.relrowsecurity and pg_catalog.row_security_active(rel.oid),
@@ -99,6 +98,9 @@ select pg_catalog.json_build_object(
         'identity', att.attidentity,
         'generated', att.attgenerated,
         'inherited', att.attinhcount operator(pg_catalog.>) 0,
+        'can_insert', pg_catalog.has_column_privilege(att.attrelid, att.attnum, 'INSERT'),
+        'can_select', pg_catalog.has_column_privilege(att.attrelid, att.attnum, 'SELECT'),
+        'can_update', pg_catalog.has_column_privilege(att.attrelid, att.attnum, 'UPDATE'),
         'default', (select pg_catalog.pg_get_expr(d.adbin, d.adrelid) from pg_catalog.pg_attrdef d
                     where d.adrelid operator(pg_catalog.=) att.attrelid and d.adnum operator(pg_catalog.=) att.attnum),
         'comment', pg_catalog.col_description(att.attrelid, att.attnum)) order by att.attnum)

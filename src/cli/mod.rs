@@ -57,7 +57,7 @@ struct Line {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve Arrow Flight, Flight SQL and CloudQuery on one port
+    /// Serve Arrow Flight and CloudQuery on one port
     Serve(ServeCommand),
     /// Load files or standard input into a table
     Load(Box<LoadCommand>),

@@ -16,7 +16,7 @@ use super::catalog::CatalogError;
 use super::connect::ConnectError;
 use super::copy::{CellError, PlanError};
 use super::load::delete::DeletePlanError;
-use super::migrate::MigrateError;
+use super::migrate::{MigrateError, READ_WRITE};
 use super::read::error::ReadError;
 use crate::ingest::error::{DestinationError, Error as IngestError, StreamError};
 use crate::model::ident::TableName;
@@ -37,6 +37,16 @@ pub enum Error {
         "the Postgres server is a standby and takes no writes; point connection_string at the primary, or add target_session_attrs=read-write"
     )]
     Standby,
+    /// The server is no standby, and yet sessions take no writes.
+    #[error(
+        "the Postgres server is a primary, and sessions of role {role} in database {database} are read-only (default_transaction_read_only); {READ_WRITE}"
+    )]
+    ReadOnly {
+        /// The role.
+        role: String,
+        /// The database.
+        database: String,
+    },
     /// A fault of ours.
     #[error("internal error: {0}")]
     Internal(String),
@@ -62,7 +72,7 @@ pub enum Error {
         seconds: f64,
     },
     /// A statement failed.
-    #[error("{doing} failed: {}", words(.source, .place.as_ref()))]
+    #[error("{doing} failed: {}{blocked}", words(.source, .place.as_ref()))]
     Statement {
         /// What was being done, e.g. `loading rows into public.t`.
         doing: String,
@@ -72,6 +82,8 @@ pub enum Error {
         row: Option<u64>,
         /// Where in its COPY that was.
         place: Option<CopyPlace>,
+        /// Who holds what it waited for in vain, in words.
+        blocked: String,
         /// The driver's error.
         source: tokio_postgres::Error,
     },
@@ -168,12 +180,7 @@ pub enum Error {
     #[error("embeddings: {0}")]
     Embed(String),
     /// The extension is not there and cannot be created.
-    #[error(
-        "embeddings: pgvector is not installed in database {database} and could not be created ({}); a superuser, or the \
-         role that your provider gives that right, must run in {database}: CREATE EXTENSION vector; (the server \
-         needs the package pgvector for it), or set embeddings.required: false to load rows without vectors",
-        words(.source, None)
-    )]
+    #[error("embeddings: {}", class::pgvector_words(.database, .source))]
     NoPgvector {
         /// The database.
         database: String,
@@ -262,6 +269,7 @@ impl Error {
             table: None,
             row: None,
             place: None,
+            blocked: String::new(),
             source,
         }
     }

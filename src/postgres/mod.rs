@@ -19,3 +19,4 @@ mod reserved;
 pub mod sql;
 pub mod sqlstate;
 mod state;
+mod writable;

@@ -131,7 +131,7 @@ impl Connections {
                 seconds: self.wait.as_secs_f64(),
             }),
             Err(PoolError::Backend(OpenError::Connect(error))) => Err(error.into()),
-            Err(PoolError::Backend(OpenError::Standby)) => Err(Error::Standby),
+            Err(PoolError::Backend(OpenError::TakesNoWrites(error))) => Err(*error),
             Err(PoolError::Backend(OpenError::Silent)) => Err(Error::Silent {
                 seconds: SETUP_PATIENCE.as_secs_f64(),
             }),

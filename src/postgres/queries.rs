@@ -11,6 +11,9 @@ pub const CATALOG_DEPTH: &str = include_str!("../../sql/catalog/depth.sql");
 /// Extensions whose types columns are created with.
 pub const CATALOG_INSTALLED: &str = include_str!("../../sql/catalog/installed.sql");
 
+/// Whether a session takes writes, and why not.
+pub const CATALOG_WRITABLE: &str = include_str!("../../sql/catalog/writable.sql");
+
 /// Waits for a table's migration lock.
 pub const MIGRATE_TAKE_TURN: &str = include_str!("../../sql/migrate/take_turn.sql");
 

@@ -20,7 +20,9 @@ pub(crate) enum Use {
 pub(crate) fn check(schema: &Ident, state_schema: &Ident, wanted: Use) -> Result<(), Error> {
     let owner = match schema.as_str() {
         _ if schema == state_schema => "where pgflight keeps its own tables (state_schema)",
-        name if name == "pg_temp" || name.starts_with("pg_temp_") => "of temporary tables, which belong to one session and vanish with it",
+        name if name == "pg_temp" || name.starts_with("pg_temp_") => {
+            "of temporary tables, which belong to one session and vanish with it"
+        }
         // Postgres refuses to create others with this beginning.
         name if name == "information_schema" || name.starts_with("pg_") => "Postgres' own",
         _ => return Ok(()),

@@ -115,7 +115,7 @@ pub enum Listener {
 /// What is served on the gRPC port.
 #[derive(Clone, Debug)]
 pub struct Doors {
-    /// Arrow Flight and Flight SQL.
+    /// Arrow Flight.
     pub flight: FlightFront,
     /// CloudQuery's plugin protocol.
     pub cloudquery: CloudQueryFront,

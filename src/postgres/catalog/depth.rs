@@ -68,11 +68,7 @@ struct RawUser {
 }
 
 /// The closer look at a table that was found.
-pub async fn read_depth(
-    client: &impl Ask,
-    name: &TableName,
-    table: &FoundTable,
-) -> Result<Depth, CatalogError> {
+pub async fn read_depth(client: &impl Ask, name: &TableName, table: &FoundTable) -> Result<Depth, CatalogError> {
     let depth = look(client, name, table).await;
     depth.map_err(|fault| CatalogError::of_table(name.clone(), fault))
 }

@@ -13,8 +13,8 @@ use tokio_postgres::types::{ToSql, Type};
 use self::raw::{RawColumn, RawFound, RawKey, RawTable};
 use self::types::Types;
 use super::migrate::found::{
-    Found, FoundColumn, FoundIndex, FoundKey, FoundSchema, FoundTable, FoundTrigger, Generated, Identity, RelationKind,
-    Rights, ServerFacts,
+    ColumnRights, Found, FoundColumn, FoundIndex, FoundKey, FoundSchema, FoundTable, FoundTrigger, Generated, Identity,
+    RelationKind, Rights, ServerFacts,
 };
 use super::pool::Ask;
 use super::queries;
@@ -105,6 +105,7 @@ fn found(raw: &RawFound, name: &Ident) -> Result<Found, CatalogFault> {
         time_zone: raw.server.time_zone.clone(),
         today: raw.server.today.clone(),
         in_recovery: raw.server.in_recovery,
+        read_only: raw.server.read_only,
         can_create_schema: raw.server.can_create_schema,
     };
     Ok(Found {
@@ -194,9 +195,7 @@ fn kind(relkind: char) -> RelationKind {
 fn rights(raw: &RawTable) -> Rights {
     Rights {
         owner: raw.is_owner,
-        insert: raw.can_insert,
-        select: raw.can_select,
-        update: raw.can_update,
+        look: raw.can_look,
         delete: raw.can_delete,
         truncate: raw.can_truncate,
     }
@@ -247,6 +246,11 @@ fn found_column(raw: &RawColumn, types: &Types<'_>) -> Result<FoundColumn, Catal
             _ => None,
         },
         inherited: raw.inherited,
+        rights: ColumnRights {
+            insert: raw.can_insert,
+            select: raw.can_select,
+            update: raw.can_update,
+        },
         comment: raw.comment.clone(),
     })
 }

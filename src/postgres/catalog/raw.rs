@@ -22,6 +22,7 @@ pub(super) struct RawServer {
     pub(super) time_zone: String,
     pub(super) today: String,
     pub(super) in_recovery: bool,
+    pub(super) read_only: bool,
     pub(super) can_create_schema: bool,
     pub(super) money: RawMoney,
 }
@@ -49,9 +50,7 @@ pub(super) struct RawTable {
     pub(super) comment: Option<String>,
     pub(super) owner: String,
     pub(super) is_owner: bool,
-    pub(super) can_insert: bool,
-    pub(super) can_select: bool,
-    pub(super) can_update: bool,
+    pub(super) can_look: bool,
     pub(super) can_delete: bool,
     pub(super) can_truncate: bool,
     pub(super) row_security: bool,
@@ -72,6 +71,7 @@ pub(super) struct RawTrigger {
     pub(super) enabled: char,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "mirrors the document")]
 #[derive(Debug, Deserialize)]
 pub(super) struct RawColumn {
     pub(super) attnum: i16,
@@ -84,6 +84,9 @@ pub(super) struct RawColumn {
     pub(super) identity: String,
     pub(super) generated: String,
     pub(super) inherited: bool,
+    pub(super) can_insert: bool,
+    pub(super) can_select: bool,
+    pub(super) can_update: bool,
     pub(super) default: Option<String>,
     pub(super) comment: Option<String>,
 }

@@ -26,7 +26,7 @@ impl Error {
             Error::Migrate(error) => error.class(),
             Error::Read(error) => error.class(),
             Error::RowsLost { .. } => Class::Internal,
-            Error::Embed(_) | Error::Unfit { .. } => Class::Refused,
+            Error::Embed(_) | Error::Unfit { .. } | Error::ReadOnly { .. } => Class::Refused,
             Error::NoPgvector { source, .. } => class_of_extension(source),
             Error::EmbedLate(_) => Class::Timeout,
             Error::CommitUnknown { .. } => Class::Unavailable,
@@ -95,6 +95,19 @@ impl Error {
             error.decisive(),
             ConnectError::TooManyConnections { .. } | ConnectError::NotReady { .. }
         )
+    }
+}
+
+/// Who has to create it, where that is what is missing.
+pub(super) fn pgvector_words(database: &str, source: &tokio_postgres::Error) -> String {
+    let why = driver::words(source, None);
+    match class_of_extension(source) {
+        Class::Refused => format!(
+            "pgvector is not installed in database {database} and could not be created ({why}); a superuser, or the \
+             role that your provider gives that right, must run in {database}: CREATE EXTENSION vector; (the server \
+             needs the package pgvector for it), or set embeddings.required: false to load rows without vectors"
+        ),
+        _ => format!("creating the extension pgvector in database {database} failed: {why}"),
     }
 }
 

@@ -28,6 +28,7 @@ use crate::postgres::migrate::diff::Accepts;
 use crate::postgres::migrate::found::FoundTable;
 use crate::postgres::migrate::policy::Policy;
 use crate::postgres::pool::Connection;
+use crate::postgres::writable::check_found;
 
 /// Stale rows deleted in one transaction: some tens of milliseconds, so that no lock lasts and vacuum keeps up.
 const SLICE_ROWS: u32 = 10_000;
@@ -146,6 +147,7 @@ impl PgDestination {
     /// The table under its full name, and what the catalog says about it.
     async fn existing(&self, connection: &Connection, name: &TableName) -> Result<(TableName, FoundTable), Error> {
         let found = catalog::read_table(connection.client(), name, self.default_schema.as_ref()).await?;
+        check_found(&found.server)?;
         match found.table {
             Some(table) => Ok((found.name, table)),
             None => Err(Error::NoTable {
@@ -180,6 +182,9 @@ impl PgDestination {
                 }
                 Err(error) => Error::statement(doing, error).of(table),
             };
+            if error.poisons_pool() {
+                self.connections.condemn();
+            }
             // Deleting the same rows twice deletes them once, so a lost answer needs no other care.
             match tries.after(error.remedy(), Instant::now(), fastrand::f64()) {
                 Next::Retry(pause) => {

@@ -43,6 +43,7 @@ use crate::postgres::read::Schemas;
 use crate::postgres::reserved::{self, Use};
 use crate::postgres::sql::Sql;
 use crate::postgres::state;
+use crate::postgres::writable::check_found;
 
 /// The part of `limits.max_inflight_bytes` that keeps chunks of open transactions, as its divisor; doors get the rest.
 pub const RETAINED_SHARE: u64 = 4;
@@ -286,6 +287,7 @@ impl PgDestination {
         self.check_schema(table)?;
         let connection = self.connections.get().await?;
         let found = read_table(connection.client(), table, self.default_schema.as_ref()).await?;
+        check_found(&found.server)?;
         stream::open(connection.client(), &self.state_schema, name, &found.name).await
     }
 
@@ -366,7 +368,7 @@ pub(super) fn stream_name(caller: &Caller, stream_id: String) -> StreamName {
 
 /// Whether rows of an overwrite may go straight in. Only asked where it helps and where we may look.
 async fn is_empty(connection: &Connection, request: &LoadRequest, table: &VerifiedTable) -> Result<bool, Error> {
-    if !matches_by_key(request.options.write_mode) || !table.rights().select {
+    if !matches_by_key(request.options.write_mode) || !table.rights().look {
         return Ok(false);
     }
     let sql = Sql::new("select not exists (select from ")

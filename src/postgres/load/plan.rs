@@ -27,6 +27,8 @@ pub(super) const TIME_COLUMN: &str = "_cq_sync_time";
 pub(super) struct Plan {
     /// Target, with schema.
     pub(super) table: TableName,
+    /// OID of the target.
+    pub(super) oid: u32,
     /// COPY into the table.
     pub(super) direct: CopyInto,
     /// The way through a staging table, where rows do not just go in.
@@ -166,6 +168,7 @@ pub(super) fn plan(
     };
     Ok(Plan {
         table: table.name().clone(),
+        oid: table.oid(),
         direct: CopyInto {
             plan: copy()?,
             sql: copy_into(table.name(), table.columns()),
@@ -243,20 +246,27 @@ fn check_replace(table: &VerifiedTable) -> Result<(), Error> {
         return Err(Error::unfit(name, why));
     }
     if !table.created() && !table.rights().truncate {
-        return Err(Error::Denied {
-            table: name.to_string(),
-            why: format!(
-                "replace empties {name}, and role {role} may not; run: GRANT TRUNCATE ON {} TO {}, or use write_mode overwrite",
-                name.quoted(),
-                Ident::new(table.role()).map_or_else(|_| "<role>".to_owned(), |role| role.quoted()),
-                role = table.role()
-            ),
-        });
+        return Err(lacks(table, "TRUNCATE", "replace empties"));
     }
     Ok(())
 }
 
+fn lacks(table: &VerifiedTable, privilege: &str, does: &str) -> Error {
+    let (name, role) = (table.name(), table.role());
+    Error::Denied {
+        table: name.to_string(),
+        why: format!(
+            "{does} {name}, and role {role} may not; run: GRANT {privilege} ON {} TO {}, or use write_mode overwrite",
+            name.quoted(),
+            Ident::new(role).map_or_else(|_| "<role>".to_owned(), |role| role.quoted()),
+        ),
+    }
+}
+
 fn check_stale(table: &VerifiedTable) -> Result<(), Error> {
+    if !table.created() && !table.rights().delete {
+        return Err(lacks(table, "DELETE", "overwrite-delete-stale deletes rows of"));
+    }
     match unusable(table.name(), |column| table.column_type(column)) {
         None => Ok(()),
         Some((column, what)) => Err(Error::Unfit {

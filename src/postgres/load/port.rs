@@ -15,6 +15,7 @@ use crate::model::caller::Caller;
 use crate::model::command::{DeleteRecords, DeleteStale, MigrateCommand};
 use crate::model::ident::TableName;
 use crate::model::migration::MigrationReport;
+use crate::postgres::error::Error;
 use crate::postgres::read;
 use crate::postgres::sqlstate::Remedy;
 
@@ -31,11 +32,11 @@ impl Destination for PgDestination {
                         self.connections.condemn();
                     }
                 }
-                done => return done.map_err(|error| self.about(&request.table, error)),
+                done => return self.told(&request.table, done).await,
             }
         }
         let opened = self.open_load(caller, request.clone()).await;
-        opened.map_err(|error| self.about(&request.table, error))
+        self.told(&request.table, opened).await
     }
 
     async fn open_stream(
@@ -46,7 +47,7 @@ impl Destination for PgDestination {
     ) -> Result<StreamState, IngestError> {
         let name = stream_name(caller, stream_id.to_owned());
         let opened = self.open_named_stream(&name, table).await;
-        opened.map_err(|error| self.about(table, error))
+        self.told(table, opened).await
     }
 
     async fn stream_status(&self, caller: &Caller, stream_id: &str) -> Result<Option<StreamState>, IngestError> {
@@ -65,17 +66,17 @@ impl Destination for PgDestination {
 
     async fn migrate(&self, _: &Caller, command: MigrateCommand) -> Result<MigrationReport, IngestError> {
         let report = self.migrate_table(&command).await;
-        report.map_err(|error| self.about(&command.table, error))
+        self.told(&command.table, report).await
     }
 
     async fn delete_stale(&self, _: &Caller, command: DeleteStale) -> Result<u64, IngestError> {
         let deleted = self.delete_stale_rows(&command).await;
-        deleted.map_err(|error| self.about(&command.table, error))
+        self.told(&command.table, deleted).await
     }
 
     async fn delete_records(&self, _: &Caller, command: DeleteRecords) -> Result<u64, IngestError> {
         let deleted = self.delete_record_rows(&command).await;
-        deleted.map_err(|error| self.about(&command.table, error))
+        self.told(&command.table, deleted).await
     }
 
     fn connections(&self) -> usize {
@@ -84,12 +85,12 @@ impl Destination for PgDestination {
 
     async fn read(&self, _: &Caller, request: ReadRequest) -> Result<TableReader, IngestError> {
         let reader = read::read(&self.connections, self.schemas(), &request).await;
-        reader.map_err(|error| self.about(&request.table, error))
+        self.told(&request.table, reader).await
     }
 
     async fn describe(&self, _: &Caller, request: ReadRequest) -> Result<TableDescription, IngestError> {
         let described = read::describe(&self.connections, self.schemas(), &request).await;
-        described.map_err(|error| self.about(&request.table, error))
+        self.told(&request.table, described).await
     }
 
     async fn list(&self, _: &Caller, request: ListRequest) -> Result<Vec<TableName>, IngestError> {
@@ -98,12 +99,21 @@ impl Destination for PgDestination {
 }
 
 impl PgDestination {
-    /// A failure as the core takes it. Where it names no table, it is about the one of the request, whose schema may be known.
-    fn about(&self, table: &TableName, error: Error) -> IngestError {
+    /// What an answer is to the core. A failure that names no table is about the one of the request, whose schema may be known;
+    /// and where the session takes no writes, a new one is asked why.
+    async fn told<T>(&self, table: &TableName, answer: Result<T, Error>) -> Result<T, IngestError> {
+        let mut error = match answer {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        if error.poisons_pool() {
+            self.connections.condemn();
+            error = self.connections.get().await.err().unwrap_or(error);
+        }
         let error = IngestError::from(error);
-        match table.schema.as_ref().or(self.default_schema.as_ref()) {
+        Err(match table.schema.as_ref().or(self.default_schema.as_ref()) {
             Some(schema) => error.about(table.or_schema(schema).to_string()),
             None => error,
-        }
+        })
     }
 }

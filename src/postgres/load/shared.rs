@@ -10,6 +10,8 @@ use super::stale::Stale;
 use super::transaction::is_changed;
 use crate::ingest::request::LoadRequest;
 use crate::postgres::error::Error;
+use crate::postgres::migrate::{Blocker, blockers};
+use crate::postgres::pool::Begin;
 use crate::postgres::sqlstate::Remedy;
 use crate::telemetry::names;
 
@@ -62,6 +64,9 @@ impl Shared {
     /// The failure itself, or that the table was changed, where that explains it: bytes that were encoded for one type are
     /// refused by another one, as a rule.
     pub(super) async fn explained(&self, error: Error) -> Error {
+        if error.sqlstate() == Some("55P03") {
+            return self.blamed(error).await;
+        }
         // Values that are none, messages too short (08P01), versions of a format that there never was (XX000).
         let suspicious = error
             .sqlstate()
@@ -79,6 +84,28 @@ impl Shared {
             },
             _ => error,
         }
+    }
+
+    /// A wait for a lock that was in vain, with who holds it: whoever has the table locked against writers, else whoever has
+    /// written rows of it.
+    async fn blamed(&self, mut error: Error) -> Error {
+        let plan = self.plan();
+        let Error::Statement {
+            table: Some(table),
+            blocked,
+            ..
+        } = &mut error
+        else {
+            return error;
+        };
+        let Ok(connection) = self.destination.connections.get().await else {
+            return error;
+        };
+        if *table == plan.table.to_string() {
+            let found = blockers(connection.client().driver(), plan.oid, 0).await;
+            *blocked = in_the_way(found, plan.replaces);
+        }
+        error
     }
 
     /// Decides what follows a failure, and notes it. `started` is when the failed try began.
@@ -116,5 +143,31 @@ impl Shared {
         let opened = self.destination.open_existing(&self.request).await?;
         self.set_plan(opened);
         Ok(())
+    }
+}
+
+/// Those of the sessions with locks on a table that a load waits for, in words; empty where there are none any more.
+fn in_the_way(found: Vec<Blocker>, swaps: bool) -> String {
+    const AGAINST_WRITERS: [&str; 4] = [
+        "ShareLock",
+        "ShareRowExclusiveLock",
+        "ExclusiveLock",
+        "AccessExclusiveLock",
+    ];
+    const OF_WRITERS: [&str; 2] = ["RowExclusiveLock", "RowShareLock"];
+    let with = |modes: &[&str]| -> Vec<String> {
+        let holds = |blocker: &&Blocker| blocker.mode.split(", ").any(|mode| modes.contains(&mode));
+        found.iter().filter(holds).map(ToString::to_string).collect()
+    };
+    let mut named = match swaps {
+        true => found.iter().map(ToString::to_string).collect(),
+        false => with(&AGAINST_WRITERS),
+    };
+    if named.is_empty() {
+        named = with(&OF_WRITERS);
+    }
+    match named.is_empty() {
+        true => String::new(),
+        false => format!("; blocked by {}", named.join("; ")),
     }
 }

@@ -296,6 +296,7 @@ impl Transaction {
                     table: Some(table()),
                     row,
                     place,
+                    blocked: String::new(),
                     source,
                 })
             }
@@ -315,7 +316,7 @@ impl Transaction {
     pub(super) async fn execute(&self, sql: &str, what: &str) -> Result<(), Error> {
         let running = async {
             let done = self.client().batch_execute(sql).await;
-            done.map_err(|error| Error::statement(self.doing(what), error))
+            done.map_err(|error| Error::statement(self.doing(what), error).of(&self.plan.table))
         };
         self.answered(running).await
     }
@@ -324,7 +325,7 @@ impl Transaction {
     async fn count(&self, sql: &str, what: &str) -> Result<u64, Error> {
         let running = async {
             let changed = self.client().execute_typed(sql, &[]).await;
-            changed.map_err(|error| Error::statement(self.doing(what), error))
+            changed.map_err(|error| Error::statement(self.doing(what), error).of(&self.plan.table))
         };
         self.answered(running).await
     }

@@ -48,6 +48,8 @@ pub struct ServerFacts {
     pub today: String,
     /// Whether the server is a standby, which takes no writes.
     pub in_recovery: bool,
+    /// Whether the session takes no writes, on a standby or by `default_transaction_read_only`.
+    pub read_only: bool,
     /// Whether our role may create schemas.
     pub can_create_schema: bool,
 }
@@ -144,16 +146,23 @@ pub struct FoundTable {
 pub struct Rights {
     /// Whether our role has the owner's rights, which all DDL needs.
     pub owner: bool,
-    /// INSERT on the table.
-    pub insert: bool,
-    /// SELECT on the table.
-    pub select: bool,
-    /// UPDATE on the table.
-    pub update: bool,
+    /// SELECT on the table or on some column, which is what counting its rows needs.
+    pub look: bool,
     /// DELETE on the table.
     pub delete: bool,
     /// TRUNCATE on the table.
     pub truncate: bool,
+}
+
+/// What our role may do with a column, granted for it or for the whole table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ColumnRights {
+    /// INSERT.
+    pub insert: bool,
+    /// SELECT.
+    pub select: bool,
+    /// UPDATE.
+    pub update: bool,
 }
 
 /// A column as it is.
@@ -177,6 +186,8 @@ pub struct FoundColumn {
     pub identity: Option<Identity>,
     /// Whether the column comes from a parent table.
     pub inherited: bool,
+    /// What our role may do with it.
+    pub rights: ColumnRights,
     /// Comment.
     pub comment: Option<String>,
 }

@@ -36,7 +36,8 @@ pub mod apply;
 mod obstacles;
 mod verified;
 
-pub use self::apply::{Blocker, MigrateError, MigrateRequest, ensure, ensure_in, plan_only, prepare};
+pub use self::apply::{Blocker, MigrateError, MigrateRequest, blockers, ensure, ensure_in, plan_only, prepare};
+pub use self::obstacles::READ_WRITE;
 pub use self::refusal::{Reason, Refusal};
 pub use self::verified::VerifiedTable;
 pub use self::waits::LockWaits;

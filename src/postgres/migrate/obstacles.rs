@@ -1,6 +1,6 @@
 //! What stands in the way of writing to a relation, or of changing it, whatever the mode. Pure.
 
-use super::found::{Found, FoundTable, RelationKind};
+use super::found::{Found, FoundColumn, FoundKey, FoundTable, RelationKind};
 use super::policy::{CreateOptions, Policy};
 use super::refusal::Reason;
 use super::step::{Action, Step};
@@ -14,6 +14,12 @@ pub(super) fn to_writing(wanted: &TableShape, found: &Found, policy: &Policy) ->
     if found.server.in_recovery {
         let remedy = "connect to the primary, e.g. with target_session_attrs=read-write";
         reasons.push(Reason::table("the server is a standby and takes no writes", remedy));
+    } else if found.server.read_only {
+        let problem = format!(
+            "the server is a primary, and sessions of role {} in database {} are read-only (default_transaction_read_only)",
+            found.server.role, found.server.database
+        );
+        reasons.push(Reason::table(problem, READ_WRITE));
     }
     // `search_path` may lead there without a name that could be refused before.
     if found.schema.name.as_str().starts_with("pg_temp") {
@@ -39,22 +45,7 @@ pub(super) fn to_writing(wanted: &TableShape, found: &Found, policy: &Policy) ->
             reasons.push(Reason::column(&column.name, problem, "leave it out of the stream"));
         }
     }
-    let rights = &table.rights;
-    let needs = [
-        (!rights.insert, "INSERT"),
-        (policy.needs_key && !rights.update, "UPDATE"),
-        (policy.needs_key && !rights.select, "SELECT"),
-    ];
-    let missing: Vec<&str> = needs
-        .into_iter()
-        .filter_map(|(lacks, name)| lacks.then_some(name))
-        .collect();
-    if !missing.is_empty() {
-        let list = missing.join(", ");
-        let problem = format!("role {} lacks the privilege {list} on it", found.server.role);
-        let remedy = format!("grant {list} on table {} to {}", found.name, found.server.role);
-        reasons.push(Reason::denied(problem, remedy));
-    }
+    reasons.extend(missing_rights(wanted, found, table, policy));
     if table.row_security {
         let problem = format!(
             "row level security applies to role {}, and COPY FROM does not work with it",
@@ -66,6 +57,64 @@ pub(super) fn to_writing(wanted: &TableShape, found: &Found, policy: &Policy) ->
         ));
     }
     reasons
+}
+
+/// How sessions that take no writes are made to.
+pub const READ_WRITE: &str = "run alter role or alter database .. reset default_transaction_read_only, or add options=-cdefault_transaction_read_only=off to connection_string";
+
+/// Privileges on the columns that rows are written to, granted for each of them or for the table.
+fn missing_rights(wanted: &TableShape, found: &Found, table: &FoundTable, policy: &Policy) -> Option<Reason> {
+    let key = match wanted.primary_key.is_empty() {
+        true => table.primary_key().map(FoundKey::column_names).unwrap_or_default(),
+        false => wanted.primary_key.clone(),
+    };
+    let written: Vec<&FoundColumn> = wanted
+        .columns
+        .iter()
+        .filter_map(|column| table.column(&column.name))
+        .collect();
+    let lacking = |lacks: &dyn Fn(&FoundColumn) -> bool| -> Vec<&FoundColumn> {
+        written.iter().copied().filter(|column| lacks(column)).collect()
+    };
+    let is_key = |column: &FoundColumn| key.contains(&column.name);
+    let missing: Vec<String> = [
+        ("INSERT", lacking(&|column| !column.rights.insert)),
+        // What rows are matched by is not written where they match.
+        (
+            "UPDATE",
+            lacking(&|column| policy.needs_key && !is_key(column) && !column.rights.update),
+        ),
+        // Postgres asks for it also where only the value that comes is read (`excluded`).
+        ("SELECT", lacking(&|column| policy.needs_key && !column.rights.select)),
+    ]
+    .into_iter()
+    .filter(|(_, columns)| !columns.is_empty())
+    .map(
+        |(privilege, columns)| match table.columns.iter().any(|column| of(column, privilege)) {
+            false => privilege.to_owned(),
+            true => {
+                let names: Vec<String> = columns.iter().map(|column| column.name.quoted()).collect();
+                format!("{privilege} ({})", names.join(", "))
+            }
+        },
+    )
+    .collect();
+    if missing.is_empty() {
+        return None;
+    }
+    let (list, role) = (missing.join(", "), &found.server.role);
+    Some(Reason::denied(
+        format!("role {role} lacks the privilege {list} on it"),
+        format!("grant {list} on table {} to {role}", found.name),
+    ))
+}
+
+fn of(column: &FoundColumn, privilege: &str) -> bool {
+    match privilege {
+        "INSERT" => column.rights.insert,
+        "UPDATE" => column.rights.update,
+        _ => column.rights.select,
+    }
 }
 
 fn kind(table: &FoundTable) -> Option<Reason> {

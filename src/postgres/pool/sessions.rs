@@ -17,6 +17,8 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 use super::session::Session;
 use super::{KeepStatements, PoolSettings};
 use crate::postgres::connect::{ConnectError, Connector, greeted_by};
+use crate::postgres::error::Error;
+use crate::postgres::writable;
 
 /// Connections that are being made at once: a server that comes back is not stormed by all streams together.
 const CONNECTS_AT_ONCE: usize = 4;
@@ -44,8 +46,8 @@ pub(super) enum OpenError {
     Connect(#[from] ConnectError),
     #[error(transparent)]
     Setup(#[from] tokio_postgres::Error),
-    #[error("the server takes no writes")]
-    Standby,
+    #[error(transparent)]
+    TakesNoWrites(#[from] Box<Error>),
     #[error("the server accepted a connection and answers nothing on it")]
     Silent,
 }
@@ -93,8 +95,8 @@ impl Sessions {
             KeepStatements::WithoutPooler => process.is_some() && greeted_by(session).await == process,
         };
         // A server that was once found read-only may still be the one that the host's name leads to.
-        match session.generation > 0 && is_read_only(session).await? {
-            true => Err(OpenError::Standby),
+        match session.generation > 0 {
+            true => Ok(writable::check(&*session).await.map_err(Box::new)?),
             false => Ok(()),
         }
     }
@@ -173,11 +175,4 @@ fn empty_error() -> tokio_postgres::Error {
         Err(error) => error,
         Ok(_) => unreachable!("a port is a number"),
     }
-}
-
-async fn is_read_only(client: &Client) -> Result<bool, tokio_postgres::Error> {
-    let rows = client
-        .query_typed("select pg_catalog.current_setting('transaction_read_only')", &[])
-        .await?;
-    Ok(rows.first().is_some_and(|row| row.get::<_, &str>(0) == "on"))
 }

@@ -9,7 +9,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use tonic::metadata::MetadataMap;
 
-use super::migrate;
+use super::json_words::words;
+use super::{migrate, sql};
 use crate::config::Config;
 use crate::ingest::error::{Error, RequestError};
 use crate::ingest::ports::Destination;
@@ -154,6 +155,9 @@ pub async fn run(
             }
         }
         other => {
+            if let Some(refusal) = sql::action(other) {
+                return Err(refusal.into());
+            }
             let known: Vec<&str> = ACTIONS.iter().map(|(name, _)| *name).collect();
             let hint = crate::model::suggest::hint(other, known.iter().copied());
             Err(RequestError::Unsupported(format!(
@@ -252,8 +256,13 @@ fn one_cell(value: &Value) -> Result<RecordBatch, RequestError> {
 }
 
 fn body<T: DeserializeOwned>(action: &Action) -> Result<T, RequestError> {
-    crate::model::json::read(&action.body)
-        .map_err(|error| RequestError::Malformed(format!("the body of {} is not understood: {error}", action.r#type)))
+    crate::model::json::read(&action.body).map_err(|error| {
+        RequestError::Malformed(format!(
+            "the body of {} is not understood: {}",
+            action.r#type,
+            words(&error)
+        ))
+    })
 }
 
 fn table(schema: Option<&str>, table: &str) -> Result<TableName, RequestError> {

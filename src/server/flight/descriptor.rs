@@ -9,6 +9,7 @@ use arrow_flight::flight_descriptor::DescriptorType;
 use serde_json::Value;
 use tonic::metadata::{KeyAndValueRef, MetadataMap};
 
+use super::sql;
 use crate::ingest::error::RequestError;
 use crate::model::ident::{Ident, TableName};
 use crate::model::json;
@@ -18,8 +19,6 @@ use crate::model::options::StreamOptions;
 const HEADER_PREFIX: &str = "pgflight-";
 /// Schema metadata keys that carry options.
 const METADATA_PREFIX: &str = "pgflight.";
-/// What every Flight SQL command starts with: field 1 of `google.protobuf.Any`, a type URL.
-const FLIGHT_SQL_PREFIX: &[u8] = b"type.googleapis.com/arrow.flight.protocol.sql.";
 
 /// Where a plain descriptor points to, and the options that it carries itself.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,7 +34,7 @@ pub struct Target {
 pub enum Command {
     /// A plain table.
     Plain(Target),
-    /// A Flight SQL command; the text is its type URL.
+    /// A Flight SQL command, by its name.
     FlightSql(String),
 }
 
@@ -73,20 +72,8 @@ fn command(cmd: &[u8]) -> Result<Command, RequestError> {
     if first == Some(&b'{') {
         return json_command(cmd).map(Command::Plain);
     }
-    if let Some(at) = cmd
-        .windows(FLIGHT_SQL_PREFIX.len())
-        .position(|window| window == FLIGHT_SQL_PREFIX)
-    {
-        // Tag and length of a short string are two bytes; anywhere else the URL would be data.
-        if at == 2 {
-            let url: Vec<u8> = cmd
-                .iter()
-                .skip(2)
-                .take_while(|byte| byte.is_ascii_graphic())
-                .copied()
-                .collect();
-            return Ok(Command::FlightSql(String::from_utf8_lossy(&url).into_owned()));
-        }
+    if let Some(message) = sql::message(cmd) {
+        return Ok(Command::FlightSql(message));
     }
     Err(RequestError::Malformed(
         "the descriptor's command is neither a JSON object nor a Flight SQL command; send for example {\"table\": \"t\"}"
@@ -274,8 +261,7 @@ mod tests {
         }
         .as_any();
         let command = read(&FlightDescriptor::new_cmd(Any::encode_to_vec(&any))).unwrap();
-        let url = "type.googleapis.com/arrow.flight.protocol.sql.CommandStatementQuery";
-        assert_eq!(command, Command::FlightSql(url.to_owned()));
+        assert_eq!(command, Command::FlightSql("CommandStatementQuery".to_owned()));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use super::action;
 use super::descriptor::{self, Command};
 use super::get;
 use super::put::{PutAnswers, PutCall, PutContext};
+use super::sql;
 use crate::ingest::error::{Error, RequestError, StreamError};
 use crate::model::caller::Caller;
 use crate::server::auth::{Authenticator, credentials};
@@ -55,11 +56,21 @@ impl FlightFront {
             .into());
         };
         match descriptor::read(wanted)? {
-            Command::Plain(target) => self.put.clone().put(PutCall { caller, headers, target, first, rest, gate, place }).await,
-            Command::FlightSql(command) => Err(RequestError::Unsupported(format!(
-                "the Flight SQL command {command} is not offered yet; use a plain descriptor: PATH [table] or CMD {{\"table\": \"t\"}}"
-            ))
-            .into()),
+            Command::Plain(target) => {
+                self.put
+                    .clone()
+                    .put(PutCall {
+                        caller,
+                        headers,
+                        target,
+                        first,
+                        rest,
+                        gate,
+                        place,
+                    })
+                    .await
+            }
+            Command::FlightSql(message) => Err(sql::refusal(&message).into()),
         }
     }
 
@@ -123,8 +134,10 @@ fn refuse(error: &Error) -> Status {
     status
 }
 
-fn not_offered<T>(what: &str) -> Result<T, Status> {
-    Err(Status::unimplemented(format!("{what} is not offered by this server")))
+fn not_offered<T>(what: &str, instead: &str) -> Result<T, Status> {
+    Err(Status::unimplemented(format!(
+        "{what} is not offered by this server; {instead}"
+    )))
 }
 
 #[tonic::async_trait]
@@ -179,7 +192,7 @@ impl FlightService for FlightFront {
 
     async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
         self.authenticator.caller(&request)?;
-        not_offered("PollFlightInfo")
+        not_offered("PollFlightInfo", "GetFlightInfo answers at once")
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
@@ -202,7 +215,7 @@ impl FlightService for FlightFront {
         request: Request<Streaming<FlightData>>,
     ) -> Result<Response<Self::DoExchangeStream>, Status> {
         self.authenticator.caller(&request)?;
-        not_offered("DoExchange")
+        not_offered("DoExchange", "rows are loaded by DoPut and read by DoGet")
     }
 
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {

@@ -3,6 +3,7 @@
 use arrow_flight::PutResult;
 use serde::{Deserialize, Serialize};
 
+use super::json_words::words;
 use crate::ingest::error::RequestError;
 use crate::ingest::session::{Progress, StreamProgress, Summary};
 use crate::model::options::CommitMode;
@@ -122,7 +123,8 @@ pub fn read_metadata(bytes: &[u8]) -> Result<MessageMetadata, RequestError> {
     }
     crate::model::json::read(bytes).map_err(|error| {
         RequestError::Malformed(format!(
-            "the app_metadata of a message is not understood: {error}; leave it empty, or send {{\"seq\": n, \"token\": \"...\"}} with a batch or {{\"commit\": {{\"rows\": n}}}} at the end"
+            "the app_metadata of a message is not understood: {}; leave it empty, or send {{\"seq\": n, \"token\": \"...\"}} with a batch or {{\"commit\": {{\"rows\": n}}}} at the end",
+            words(&error)
         ))
     })
 }

@@ -14,6 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value};
 
+use super::sql;
 use crate::ingest::error::RequestError;
 use crate::ingest::ports::ReadRequest;
 use crate::model::ident::{Ident, TableName};
@@ -22,18 +23,14 @@ use crate::model::{json, suggest};
 const KEYS: [&str; 5] = ["table", "schema", "columns", "limit", "arrow_schema"];
 const EXAMPLE: &str =
     "send a table's name, or for example {\"table\": \"t\", \"schema\": \"s\", \"columns\": [\"a\"], \"limit\": 10}";
-/// What every Flight SQL command holds: the type URL of `google.protobuf.Any`.
-const FLIGHT_SQL: &[u8] = b"type.googleapis.com/arrow.flight.protocol.sql.";
 
 /// Reads a ticket.
 ///
 /// # Errors
 /// A sentence that says what a ticket must look like.
 pub fn of_ticket(ticket: &[u8]) -> Result<ReadRequest, RequestError> {
-    if ticket.windows(FLIGHT_SQL.len()).any(|window| window == FLIGHT_SQL) {
-        return Err(RequestError::Unsupported(format!(
-            "Flight SQL queries are not offered; {EXAMPLE}"
-        )));
+    if let Some(message) = sql::message(ticket) {
+        return Err(sql::refusal(&message));
     }
     let text = std::str::from_utf8(ticket).map_err(|_| malformed("it is not UTF-8"))?;
     if text.trim_start().starts_with('{') {

@@ -51,7 +51,7 @@ pub(super) fn turn_key(table: &TableName) -> i64 {
 }
 
 /// Who holds locks on the relation or the migration lock. An explanation is not worth a second error: empty if unknown.
-pub(super) async fn blockers(client: &impl GenericClient, oid: u32, key: i64) -> Vec<Blocker> {
+pub async fn blockers(client: &impl GenericClient, oid: u32, key: i64) -> Vec<Blocker> {
     let rows = client
         .query_typed(queries::MIGRATE_BLOCKERS, &[(&oid, Type::OID), (&key, Type::INT8)])
         .await;

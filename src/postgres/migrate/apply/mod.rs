@@ -19,6 +19,7 @@ use crate::postgres::catalog::read_depth;
 use crate::postgres::pool::{Ask, Begin};
 
 pub use self::error::{Blocker, MigrateError};
+pub use self::locks::blockers;
 
 /// What a stream asks of its table.
 #[derive(Clone, Copy)]
