@@ -39,6 +39,17 @@ with recursive wanted as (
     where t.typtype operator(pg_catalog.=) 'c' and f.attrelid operator(pg_catalog.=) t.typrelid
       and f.attnum operator(pg_catalog.>) 0 and not f.attisdropped
   ) child
+), below (oid) as (
+  select rel.oid from rel
+  union
+  select i.inhrelid from pg_catalog.pg_inherits i join below b on i.inhparent operator(pg_catalog.=) b.oid
+), above (oid) as (
+  select rel.oid from rel
+  union
+  select i.inhparent from pg_catalog.pg_inherits i join above a on i.inhrelid operator(pg_catalog.=) a.oid
+), kin as (
+  -- arrays, so that the planner expects few rows (see the end)
+  select array(select below.oid from below) as below, array(select above.oid from above) as above
 )
 select pg_catalog.json_build_object(
   'server', pg_catalog.json_build_object(
@@ -51,6 +62,7 @@ select pg_catalog.json_build_object(
     'in_recovery', pg_catalog.pg_is_in_recovery(),
     'read_only', pg_catalog.current_setting('transaction_read_only')::pg_catalog.bool,
     'can_create_schema', pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE'),
+    'can_create_temporary', pg_catalog.has_database_privilege(pg_catalog.current_database(), 'TEMPORARY'),
     'money', pg_catalog.json_build_object(
       'positive', pg_catalog.money(1234567890::pg_catalog.int8)::pg_catalog.text,
       'negative', pg_catalog.money((-1234567890)::pg_catalog.int8)::pg_catalog.text,
@@ -82,12 +94,21 @@ select pg_catalog.json_build_object(
     'can_delete', pg_catalog.has_table_privilege(rel.oid, 'DELETE'),
     'can_truncate', pg_catalog.has_table_privilege(rel.oid, 'TRUNCATE'),
     'row_security', rel.relrowsecurity and pg_catalog.row_security_active(rel.oid),
-    'insert_rules', rel.relkind operator(pg_catalog.<>) 'v' and exists (
-      select from pg_catalog.pg_rewrite w where w.ev_class operator(pg_catalog.=) rel.oid
-      and w.ev_type operator(pg_catalog.=) '3'),
+    'rules', (select pg_catalog.json_agg(pg_catalog.json_build_object(
+        'name', w.rulename, 'event', w.ev_type, 'enabled', w.ev_enabled) order by w.rulename)
+      from pg_catalog.pg_rewrite w where rel.relkind operator(pg_catalog.<>) 'v'
+        and w.ev_class operator(pg_catalog.=) rel.oid),
     'triggers', (select pg_catalog.json_agg(pg_catalog.json_build_object(
         'name', g.tgname, 'type', g.tgtype, 'enabled', g.tgenabled) order by g.tgname)
       from pg_catalog.pg_trigger g where g.tgrelid operator(pg_catalog.=) rel.oid and not g.tgisinternal),
+    -- those that see each row, also of partitions; suppress_redundant_updates_trigger() leaves out what changes nothing
+    'row_triggers', (select pg_catalog.json_agg(pg_catalog.json_build_object(
+        'name', g.tgname, 'type', g.tgtype, 'enabled', g.tgenabled, 'redundant', g.redundant) order by g.tgname)
+      from (select distinct g.tgname, g.tgtype, g.tgenabled, g.tgfoid operator(pg_catalog.=)
+              'pg_catalog.suppress_redundant_updates_trigger'::pg_catalog.regproc as redundant
+            from pg_catalog.pg_trigger g, kin
+            where g.tgrelid operator(pg_catalog.=) any (case rel.relkind when 'p' then kin.below else array[rel.oid] end)
+              and not g.tgisinternal and (g.tgtype operator(pg_catalog.&) 1::pg_catalog.int2) operator(pg_catalog.<>) 0) g),
     'columns', (select pg_catalog.json_agg(pg_catalog.json_build_object(
         'attnum', att.attnum,
         'name', att.attname,
@@ -113,7 +134,7 @@ select pg_catalog.json_build_object(
         'columns', (select pg_catalog.json_agg(u.attnum order by u.n)
                     from pg_catalog.unnest(i.indkey::pg_catalog.int2[]) with ordinality as u (attnum, n)
                     where u.n operator(pg_catalog.<=) i.indnkeyatts),
-        'plain', i.indpred is null and i.indexprs is null,
+        'plain', i.indpred is null and i.indexprs is null and not i.indisexclusion,
         'valid', i.indisvalid,
         'immediate', i.indimmediate,
         'nulls_not_distinct', coalesce((pg_catalog.to_jsonb(i) operator(pg_catalog.->>) 'indnullsnotdistinct')::pg_catalog.bool, false))
@@ -134,7 +155,21 @@ select pg_catalog.json_build_object(
       where k.conrelid operator(pg_catalog.=) rel.oid and k.contype operator(pg_catalog.=) 'x'),
     'referenced_by', (select pg_catalog.json_agg(k.conrelid::pg_catalog.regclass::pg_catalog.text order by k.conname)
       from pg_catalog.pg_constraint k
-      where k.confrelid operator(pg_catalog.=) rel.oid and k.contype operator(pg_catalog.=) 'f')
+      where k.confrelid operator(pg_catalog.=) rel.oid and k.contype operator(pg_catalog.=) 'f'),
+    -- foreign keys that TRUNCATE meets, and those by which a row of the table may name another one of it
+    'references', (select pg_catalog.json_agg(pg_catalog.json_build_object(
+        'schema', kn.nspname,
+        'name', k.conname,
+        'from', k.conrelid::pg_catalog.regclass::pg_catalog.text,
+        'within', k.conrelid operator(pg_catalog.=) any (kin.below),
+        -- SET CONSTRAINTS takes all constraints of a name in a schema
+        'deferrable', k.condeferrable and not exists (
+          select from pg_catalog.pg_constraint o where o.conname operator(pg_catalog.=) k.conname
+            and o.connamespace operator(pg_catalog.=) k.connamespace and not o.condeferrable)) order by k.conname, k.oid)
+      from kin, pg_catalog.pg_constraint k
+      join pg_catalog.pg_namespace kn on kn.oid operator(pg_catalog.=) k.connamespace
+      where k.contype operator(pg_catalog.=) 'f' and (k.confrelid operator(pg_catalog.=) any (kin.below)
+        or (k.conrelid operator(pg_catalog.=) any (kin.below) and k.confrelid operator(pg_catalog.=) any (kin.above))))
   ) from rel),
   'types', (select pg_catalog.json_agg(pg_catalog.json_build_object(
       'oid', t.oid::pg_catalog.int8,

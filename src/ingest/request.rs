@@ -9,6 +9,7 @@ use arrow::datatypes::SchemaRef;
 use super::error::RequestError;
 use crate::model::caller::Caller;
 use crate::model::ident::TableName;
+use crate::model::loading::Loading;
 use crate::model::options::{
     Acks, BadRowPolicy, CommitMode, MigrateMode, MigrateRules, NulBytes, StreamOptions, TypeProfile, WriteMode,
 };
@@ -159,6 +160,16 @@ impl LoadOptions {
         };
         resolved.check()?;
         Ok(resolved)
+    }
+
+    /// What the table must allow.
+    pub fn loading(&self) -> Loading {
+        Loading {
+            write_mode: self.write_mode,
+            commit: self.commit,
+            version_column: self.version_column.clone(),
+            rejects: self.on_bad_row == BadRowPolicy::Reject,
+        }
     }
 
     fn check(&self) -> Result<(), RequestError> {

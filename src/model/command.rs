@@ -9,7 +9,8 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
 use super::ident::{Ident, TableName};
-use super::options::{MigrateMode, MigrateRules, TypeProfile, WriteMode};
+use super::loading::Loading;
+use super::options::{MigrateMode, MigrateRules, TypeProfile};
 
 /// Make a table fit a schema.
 #[derive(Clone, Debug)]
@@ -22,9 +23,9 @@ pub struct MigrateCommand {
     pub mode: MigrateMode,
     /// What may be done besides.
     pub rules: MigrateRules,
-    /// `Some`: exactly what a load with this write mode would do before its first row. `None`: the table shall have the key,
+    /// `Some`: exactly what such a load would do before its first row. `None`: the table shall have the key,
     /// and each column shall hold every value of the schema's type, whatever the encoder could fit into it one by one.
-    pub for_load: Option<WriteMode>,
+    pub for_load: Option<Loading>,
     /// Longest single wait for a lock; zero and `None` leave the choice to the engine.
     pub lock_timeout: Option<Duration>,
     /// Which types new columns get, and whose rules about keys apply.

@@ -14,6 +14,7 @@ pub mod ident;
 pub mod installed;
 pub mod interval_limit;
 pub mod json;
+pub mod loading;
 pub mod migration;
 pub mod money;
 pub mod options;

@@ -131,14 +131,6 @@ pub enum Error {
     /// The catalog could not be read.
     #[error("{}", CatalogWords(.0))]
     Catalog(Box<CatalogError>),
-    /// An overwrite has nothing to match rows by.
-    #[error("{why}")]
-    NoKey {
-        /// The table.
-        table: String,
-        /// What is missing and what to do.
-        why: String,
-    },
     /// The schema belongs to pgflight or to Postgres.
     #[error("schema {schema:?} is {owner}, and {refusal}")]
     Reserved {
@@ -232,14 +224,6 @@ pub enum Error {
     Changed {
         /// The table.
         table: String,
-    },
-    /// Our role may not do with this table what is asked for.
-    #[error("{why}")]
-    Denied {
-        /// The table.
-        table: String,
-        /// What is missing and how it is granted.
-        why: String,
     },
     /// What is asked for cannot be done with this table.
     #[error("{why}")]

@@ -332,7 +332,7 @@ async fn missing_privileges_are_named() {
 }
 
 /// The same connection string for another user.
-fn url_with_user(uri: &str, user: &str) -> String {
+pub(crate) fn url_with_user(uri: &str, user: &str) -> String {
     let (scheme, rest) = uri.split_once("://").expect("a URI");
     let host = rest.split_once('@').map_or(rest, |(_, host)| host);
     format!("{scheme}://{user}@{host}")

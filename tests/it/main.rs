@@ -24,6 +24,8 @@ mod load;
 mod memory;
 mod migrate;
 mod named_rows;
+mod one_rule;
+mod own_keys;
 mod packaging;
 mod plan;
 mod pool;

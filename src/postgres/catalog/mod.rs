@@ -5,6 +5,7 @@ mod error;
 mod installed;
 mod raw;
 mod types;
+mod watchers;
 
 use serde::de::DeserializeOwned;
 use tokio_postgres::error::SqlState;
@@ -13,8 +14,8 @@ use tokio_postgres::types::{ToSql, Type};
 use self::raw::{RawColumn, RawFound, RawKey, RawTable};
 use self::types::Types;
 use super::migrate::found::{
-    ColumnRights, Found, FoundColumn, FoundIndex, FoundKey, FoundSchema, FoundTable, FoundTrigger, Generated, Identity,
-    RelationKind, Rights, ServerFacts,
+    ColumnRights, Found, FoundColumn, FoundIndex, FoundKey, FoundSchema, FoundTable, Generated, Identity, RelationKind,
+    Rights, ServerFacts,
 };
 use super::pool::Ask;
 use super::queries;
@@ -107,6 +108,7 @@ fn found(raw: &RawFound, name: &Ident) -> Result<Found, CatalogFault> {
         in_recovery: raw.server.in_recovery,
         read_only: raw.server.read_only,
         can_create_schema: raw.server.can_create_schema,
+        can_create_temporary: raw.server.can_create_temporary,
     };
     Ok(Found {
         name: TableName::qualified(schema.clone(), name.clone()),
@@ -173,9 +175,11 @@ fn found_table(raw: &RawTable, name: &Ident, types: &Types<'_>) -> Result<FoundT
         comment: raw.comment.clone(),
         owner: raw.owner.clone(),
         rights: rights(raw),
-        triggers: found_triggers(raw)?,
+        triggers: watchers::triggers(raw)?,
         row_security: raw.row_security,
-        insert_rules: raw.insert_rules,
+        rules: watchers::rules(raw)?,
+        row_triggers: watchers::row_triggers(raw)?,
+        references: watchers::references(raw)?,
         estimated_rows: raw.rows,
         columns,
     })
@@ -209,22 +213,6 @@ fn indexes(raw: &RawTable) -> Result<Vec<FoundIndex>, CatalogFault> {
         })
     };
     raw.indexes.iter().flatten().map(index).collect()
-}
-
-fn found_triggers(raw: &RawTable) -> Result<Vec<FoundTrigger>, CatalogFault> {
-    raw.triggers
-        .iter()
-        .flatten()
-        .map(|trigger| {
-            // 'O' fires in ordinary sessions, 'A' always; 'R' only in replicas and 'D' never.
-            let enabled = matches!(trigger.enabled, 'O' | 'A');
-            Ok(FoundTrigger {
-                name: ident(&trigger.name)?,
-                kind: trigger.kind,
-                enabled,
-            })
-        })
-        .collect()
 }
 
 fn found_column(raw: &RawColumn, types: &Types<'_>) -> Result<FoundColumn, CatalogFault> {

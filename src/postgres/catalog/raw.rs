@@ -24,6 +24,7 @@ pub(super) struct RawServer {
     pub(super) in_recovery: bool,
     pub(super) read_only: bool,
     pub(super) can_create_schema: bool,
+    pub(super) can_create_temporary: bool,
     pub(super) money: RawMoney,
 }
 
@@ -54,13 +55,38 @@ pub(super) struct RawTable {
     pub(super) can_delete: bool,
     pub(super) can_truncate: bool,
     pub(super) row_security: bool,
-    pub(super) insert_rules: bool,
+    pub(super) rules: Option<Vec<RawRule>>,
     pub(super) triggers: Option<Vec<RawTrigger>>,
+    pub(super) row_triggers: Option<Vec<RawRowTrigger>>,
     pub(super) columns: Option<Vec<RawColumn>>,
     pub(super) keys: Option<Vec<RawKey>>,
     pub(super) indexes: Option<Vec<RawIndex>>,
     pub(super) exclusions: Option<Vec<String>>,
     pub(super) referenced_by: Option<Vec<String>>,
+    pub(super) references: Option<Vec<RawReference>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct RawRule {
+    pub(super) name: String,
+    pub(super) event: char,
+    pub(super) enabled: char,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct RawRowTrigger {
+    #[serde(flatten)]
+    pub(super) trigger: RawTrigger,
+    pub(super) redundant: bool,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct RawReference {
+    pub(super) schema: String,
+    pub(super) name: String,
+    pub(super) from: String,
+    pub(super) within: bool,
+    pub(super) deferrable: bool,
 }
 
 #[derive(Debug, Deserialize)]

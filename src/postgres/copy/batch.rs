@@ -56,9 +56,10 @@ impl std::fmt::Debug for BoundBatch<'_> {
 impl<'a> BoundBatch<'a> {
     pub(super) fn new(plan: &'a CopyPlan, batch: &'a RecordBatch) -> Result<Self, CellError> {
         let mut columns = Vec::with_capacity(batch.num_columns());
-        for (planned, array) in plan.columns.iter().zip(batch.columns()) {
+        for planned in &plan.columns {
+            let array = batch.column(planned.at);
             let encoder = (planned.bind)(array).map_err(|wrong| planned.error(0, wrong.into()))?;
-            let forbidden = if planned.nullable { None } else { array.logical_nulls() };
+            let forbidden = planned.null.as_ref().and_then(|_| array.logical_nulls());
             columns.push(BoundColumn {
                 planned,
                 encoder,
@@ -177,7 +178,7 @@ impl<'a> BoundBatch<'a> {
                 rows.clone()
                     .filter(|row| nulls.is_null(*row))
                     .take(limit)
-                    .map(|row| (row, CellReason::Null))
+                    .map(|row| (row, column.planned.null.clone().unwrap_or(CellReason::Null)))
             });
             let found = faults.found().iter().cloned().chain(nulls);
             errors.extend(found.map(|(row, reason)| column.planned.error(row, reason)));

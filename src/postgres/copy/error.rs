@@ -34,6 +34,12 @@ pub enum CellReason {
     /// NULL in a column that refuses it.
     #[error("the value is NULL and the column is NOT NULL")]
     Null,
+    /// NULL in a column that rows are matched by.
+    #[error(
+        "the value is NULL, and rows are matched by this column, which for NULL nothing equals; leave such rows out, or make the \
+         unique index NULLS NOT DISTINCT"
+    )]
+    NullInKey,
     /// The value is outside what the type can hold.
     #[error("the value is outside the range of the type")]
     OutOfRange,
@@ -123,7 +129,7 @@ impl CellReason {
     /// What Postgres would call it (Appendix A of its manual).
     pub fn sqlstate(&self) -> &'static str {
         match self {
-            Self::Null => "23502",
+            Self::Null | Self::NullInKey => "23502",
             Self::OutOfRange | Self::NotFinite => "22003",
             Self::NulByte => "22021",
             Self::TooLong { .. } => "22001",

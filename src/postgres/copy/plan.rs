@@ -16,6 +16,8 @@ use crate::model::table::TargetColumn;
 /// How each column of a stream is encoded. Owned, shareable, and independent of any batch.
 pub struct CopyPlan {
     pub(super) columns: Vec<PlannedColumn>,
+    /// Columns that a batch has.
+    fields: usize,
     pub(super) ordinal: bool,
 }
 
@@ -23,7 +25,10 @@ pub(super) struct PlannedColumn {
     name: Ident,
     arrow: String,
     pg: String,
-    pub(super) nullable: bool,
+    /// Place in the batches.
+    pub(super) at: usize,
+    /// Why NULL is refused, where it is.
+    pub(super) null: Option<CellReason>,
     pub(super) bind: Bind,
 }
 
@@ -70,7 +75,8 @@ impl CopyPlan {
                     name: column.name.clone(),
                     arrow: source.to_string(),
                     pg: column.ty.to_string(),
-                    nullable: column.nullable && !forbids_null(&column.ty),
+                    at: planned.len() + refused.len(),
+                    null: (!column.nullable || forbids_null(&column.ty)).then_some(CellReason::Null),
                     bind,
                 }),
                 Err(why) => refused.push(RefusedPair {
@@ -87,6 +93,7 @@ impl CopyPlan {
         if refused.is_empty() {
             Ok(Self {
                 columns: planned,
+                fields: columns.len(),
                 ordinal: false,
             })
         } else {
@@ -101,15 +108,25 @@ impl CopyPlan {
         self
     }
 
+    /// Refuses NULL in the columns that rows are matched by.
+    #[must_use]
+    pub fn matching_by(mut self, key: &[Ident]) -> Self {
+        let matched = self.columns.iter_mut().filter(|column| key.contains(&column.name));
+        for column in matched {
+            column.null.get_or_insert(CellReason::NullInKey);
+        }
+        self
+    }
+
     /// Checks a batch's arrays against the plan, one downcast per column.
     ///
     /// # Errors
     /// A [`CellError`] for row 0 where the batch does not have the planned types.
     pub fn bind<'a>(&'a self, batch: &'a RecordBatch) -> Result<BoundBatch<'a>, CellError> {
-        if batch.num_columns() != self.columns.len() {
+        if batch.num_columns() != self.fields {
             let reason = CellReason::WrongColumnCount {
                 found: batch.num_columns(),
-                expected: self.columns.len(),
+                expected: self.fields,
             };
             let Some(first) = self.columns.first() else {
                 return BoundBatch::new(self, batch);

@@ -19,7 +19,7 @@ impl Error {
             Error::Statement { source, .. } | Error::State { source, .. } => driver::class(source),
             Error::Catalog(error) => error.class(),
             Error::Cell { cell, .. } => cell.class(),
-            Error::Plan { .. } | Error::Schema(_) | Error::NoKey { .. } | Error::Reserved { .. } => Class::BadRequest,
+            Error::Plan { .. } | Error::Schema(_) | Error::Reserved { .. } => Class::BadRequest,
             Error::TooManyRejects { .. } => Class::BadData,
             Error::NoTable { .. } | Error::NoColumn { .. } => Class::NotFound,
             Error::Delete(_) => Class::BadRequest,
@@ -33,7 +33,6 @@ impl Error {
             Error::Stream(error) => class_of_stream(error),
             Error::NotReplayable { source } => source.class(),
             Error::Dropped { .. } => Class::NotFound,
-            Error::Denied { .. } => Class::Denied,
             Error::Changed { .. } => Class::Conflict,
         }
     }

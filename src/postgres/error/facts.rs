@@ -69,11 +69,7 @@ impl Error {
                 sqlstate: Some("42P01".to_owned()),
                 ..of(table, None)
             },
-            Error::NoKey { table, .. }
-            | Error::RowsLost { table, .. }
-            | Error::Denied { table, .. }
-            | Error::Dropped { table }
-            | Error::Changed { table } => of(table, None),
+            Error::RowsLost { table, .. } | Error::Dropped { table } | Error::Changed { table } => of(table, None),
             _ => return None,
         })
     }

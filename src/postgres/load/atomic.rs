@@ -306,10 +306,7 @@ impl AtomicLoad {
         let running = self.running(state).await?;
         let plan = self.shared.plan();
         if plan.stage.is_some() {
-            running.affected += match plan.replaces {
-                true => running.tx.swap(0..rows).await?,
-                false => running.tx.merge(0..rows, None).await?,
-            };
+            running.affected += running.tx.unstage(0..rows, None).await?;
         }
         let rejected = running.rejected();
         let mut finished = Finished {

@@ -160,7 +160,7 @@ impl BatchLoad {
             return tx.copy_direct_unless_waiting(chunk).await;
         }
         tx.copy_staged(chunk).await?;
-        tx.merge(chunk.first_row..chunk.first_row + chunk.rows, Some(chunk))
+        tx.unstage(chunk.first_row..chunk.first_row + chunk.rows, Some(chunk))
             .await
     }
 

@@ -9,13 +9,13 @@ use postgres_types::{IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::Row;
 
 use super::delete;
-use super::destination::{PgDestination, lock_waits, matches_by_key};
+use super::destination::{PgDestination, lock_waits};
 use super::plan::{SOURCE_COLUMN, TIME_COLUMN};
 use super::retry::Next;
-use super::stale::unusable;
 use super::wish::Wish;
 use crate::model::command::{DeleteRecords, DeleteStale, MigrateCommand, Predicate};
 use crate::model::ident::TableName;
+use crate::model::loading::Loading;
 use crate::model::migration::MigrationReport;
 use crate::model::options::{NulBytes, TypeProfile};
 use crate::model::table::TargetColumn;
@@ -26,6 +26,7 @@ use crate::postgres::error::Error;
 use crate::postgres::migrate::apply::{self, MigrateRequest};
 use crate::postgres::migrate::diff::Accepts;
 use crate::postgres::migrate::found::FoundTable;
+use crate::postgres::migrate::loading::unusable;
 use crate::postgres::migrate::policy::Policy;
 use crate::postgres::pool::Connection;
 use crate::postgres::writable::check_found;
@@ -40,7 +41,8 @@ impl PgDestination {
         let policy = Policy {
             mode: command.mode,
             profile: command.profile,
-            needs_key: command.for_load.is_some_and(matches_by_key),
+            needs_key: command.for_load.as_ref().is_some_and(Loading::matches_by_key),
+            loading: command.for_load.clone(),
             performance_indexes: self.performance_indexes || command.performance_indexes,
             ..Policy::default()
         };
@@ -79,10 +81,16 @@ impl PgDestination {
                 ),
             });
         }
+        // A slice could take a row that one of a later slice names; a foreign key is checked when a statement ends.
+        let slice_rows = if found.self_references().next().is_some() {
+            u32::MAX
+        } else {
+            SLICE_ROWS
+        };
         let followed = self.followed(&connection, std::slice::from_ref(&table)).await?;
         drop(connection);
         let keys = followed.key_expressions();
-        let sql = delete::stale_slice(&table, SLICE_ROWS, keys.first().and_then(Option::as_deref));
+        let sql = delete::stale_slice(&table, slice_rows, keys.first().and_then(Option::as_deref));
         let doing = format!("deleting stale rows of {table}");
         let mut deleted = 0;
         loop {
@@ -98,7 +106,7 @@ impl PgDestination {
             let (gone, picked) = (number(slice.get(0)), number(slice.get(delete::PICKED)));
             deleted += gone;
             // Where fewer are gone than were picked, somebody changed one meanwhile, or a trigger keeps it: then none goes.
-            let all = picked < u64::from(SLICE_ROWS) && gone >= picked;
+            let all = picked < u64::from(slice_rows) && gone >= picked;
             if all || gone == 0 {
                 return Ok(deleted);
             }

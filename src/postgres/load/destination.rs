@@ -265,6 +265,7 @@ impl PgDestination {
             lock_waits: LockLimits::new(request.options.lock_timeout.unwrap_or(self.session.lock_timeout)),
             patience: self.patience(request),
             transaction_pooler: self.pooler == Pooler::Transaction,
+            key: &wish.wanted.primary_key,
             table,
         };
         let mut plan = plan(target, &request.options, || {
@@ -316,6 +317,7 @@ impl PgDestination {
             mode: options.migrate_mode,
             profile: options.type_profile,
             needs_key: matches_by_key(options.write_mode),
+            loading: Some(options.loading()),
             performance_indexes: self.performance_indexes,
             ..MigratePolicy::default()
         };

@@ -7,7 +7,6 @@ use sha2::{Digest, Sha256};
 use super::merge::{Merge, copy_into};
 use super::patience::Patience;
 use super::reject::RejectPlan;
-use super::stale::unusable;
 use super::unchanged;
 use crate::ingest::request::LoadOptions;
 use crate::model::ident::{Ident, TableName};
@@ -33,8 +32,6 @@ pub(super) struct Plan {
     pub(super) direct: CopyInto,
     /// The way through a staging table, where rows do not just go in.
     pub(super) stage: Option<Stage>,
-    /// Whether what is staged replaces the table's contents instead of being merged.
-    pub(super) replaces: bool,
     /// Whether the table was empty when the load began: then rows may go in directly for as long as no key is there twice.
     pub(super) starts_empty: bool,
     /// Settings of each transaction, e.g. `set local lock_timeout = 1000; `.
@@ -113,14 +110,29 @@ pub(super) struct Stage {
     pub(super) copy: CopyInto,
     /// Its DDL, and the statements that empty it into the target.
     pub(super) merge: Merge,
+    /// How it is emptied.
+    pub(super) move_by: Move,
     /// Whether it must go with the transaction, because a pooler gives the session to others then.
     pub(super) ends_with_transaction: bool,
+}
+
+/// How rows leave the staging table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Move {
+    /// Upserted by their key.
+    Merge,
+    /// In the place of all rows that are there.
+    Swap,
+    /// Beside the rows that are there.
+    Insert,
 }
 
 /// What the table was found to be.
 #[derive(Debug)]
 pub(super) struct Target<'a> {
     pub(super) table: &'a VerifiedTable,
+    /// The key that the stream names, by an option or its metadata; empty where it names none.
+    pub(super) key: &'a [Ident],
     pub(super) is_empty: bool,
     pub(super) settings: String,
     pub(super) lock_waits: LockLimits,
@@ -134,51 +146,46 @@ pub(super) fn plan(
     options: &LoadOptions,
     copy: impl Fn() -> Result<CopyPlan, Error>,
 ) -> Result<Plan, Error> {
-    let table = target.table;
-    let mode = options.write_mode;
-    let merge = match mode {
-        WriteMode::Append => None,
-        WriteMode::Overwrite | WriteMode::OverwriteDeleteStale => {
-            Some(merge(table, options, overwrite_key(table, options)?)?)
-        }
-        WriteMode::Replace => {
-            check_replace(table)?;
-            // Into a table that is empty and that nobody else can see, there is nothing to swap.
-            (!table.created())
-                .then(|| merge(table, options, Vec::new()))
-                .transpose()?
-        }
+    let (table, loading) = (target.table, options.loading());
+    let (move_by, key) = match options.write_mode {
+        WriteMode::Append if table.collects_rows(&loading) => (Some(Move::Insert), Vec::new()),
+        WriteMode::Append => (None, Vec::new()),
+        WriteMode::Overwrite | WriteMode::OverwriteDeleteStale => (Some(Move::Merge), overwrite_key(&target)),
+        // Into a table that is empty and that nobody else can see, there is nothing to swap.
+        WriteMode::Replace if table.created() => (None, Vec::new()),
+        WriteMode::Replace => (Some(Move::Swap), Vec::new()),
     };
-    if mode == WriteMode::OverwriteDeleteStale {
-        check_stale(table)?;
-    }
-    let key = merge.as_ref().and_then(|merge| table.conflict_index(&merge.key));
-    let unchanged = unchanged::check(table, key);
-    let stage = match merge {
-        None => None,
-        Some(merge) => Some(Stage {
+    let unchanged = unchanged::check(table, table.conflict_index(&key));
+    // A row without a value in its key would be another row each time that it is sent.
+    let matched: &[Ident] = if table.matches_null(&key) { &[] } else { &key };
+    let copy = || copy().map(|plan| plan.matching_by(matched));
+    let direct = CopyInto {
+        plan: copy()?,
+        sql: copy_into(table.name(), table.columns()),
+        relation: table.name().name.clone(),
+    };
+    let stage = move_by.map(|move_by| {
+        let merge = merge(table, options, key.clone());
+        Ok::<_, Error>(Stage {
             copy: CopyInto {
                 plan: copy()?.with_ordinal(),
                 sql: merge.copy_into_stage(),
                 relation: merge.stage.clone(),
             },
             merge,
+            move_by,
             ends_with_transaction: target.transaction_pooler,
-        }),
-    };
+        })
+    });
+    // A COPY checks each chunk by itself, fires no triggers on UPDATE, and cannot go to another server's keys safely.
+    let takes_copy = !table.collects_rows(&loading) && !table.has_update_statement_triggers() && !table.is_foreign();
     Ok(Plan {
         table: table.name().clone(),
         oid: table.oid(),
-        direct: CopyInto {
-            plan: copy()?,
-            sql: copy_into(table.name(), table.columns()),
-            relation: table.name().name.clone(),
-        },
-        replaces: mode == WriteMode::Replace && stage.is_some(),
-        // COPY fires no rewrite rules and cannot go to another server's keys safely.
-        starts_empty: target.is_empty && mode != WriteMode::Replace && !table.has_insert_rules() && !table.is_foreign(),
-        stage,
-        settings: target.settings,
+        direct,
+        starts_empty: target.is_empty && move_by == Some(Move::Merge) && takes_copy,
+        stage: stage.transpose()?,
+        settings: target.settings + &defer(&table.deferred(&loading)),
         unchanged,
         lock_waits: target.lock_waits,
         patience: target.patience,
@@ -187,95 +194,34 @@ pub(super) fn plan(
     })
 }
 
-fn overwrite_key(table: &VerifiedTable, options: &LoadOptions) -> Result<Vec<Ident>, Error> {
-    let key = match &options.primary_key {
-        Some(names) => names.iter().filter_map(|name| Ident::new(name.as_str()).ok()).collect(),
-        None => table.primary_key(),
-    };
-    if key.is_empty() || !table.has_conflict_key(&key) {
-        return Err(Error::NoKey {
-            table: table.name().to_string(),
-            why: format!(
-                "overwrite needs a key, and {} has no primary key or unique index to match rows by; name its columns with the option primary_key, or use write_mode append",
-                table.name()
-            ),
-        });
+/// Puts the checks of these constraints off to the end of the transaction.
+fn defer(constraints: &[TableName]) -> String {
+    let names: Vec<String> = constraints.iter().map(TableName::quoted).collect();
+    match names.is_empty() {
+        true => String::new(),
+        false => format!("set constraints {} deferred; ", names.join(", ")),
     }
-    Ok(key)
 }
 
-fn merge(table: &VerifiedTable, options: &LoadOptions, key: Vec<Ident>) -> Result<Merge, Error> {
-    Ok(Merge {
+/// What an overwrite matches rows by; planning has seen that a unique index is over it and that the stream carries it.
+fn overwrite_key(target: &Target<'_>) -> Vec<Ident> {
+    match target.key {
+        [] => target.table.primary_key(),
+        named => named.to_vec(),
+    }
+}
+
+fn merge(table: &VerifiedTable, options: &LoadOptions, key: Vec<Ident>) -> Merge {
+    let version = options.version_column.as_ref();
+    let version = version.and_then(|name| table.columns().iter().find(|column| column.name.as_str() == name));
+    Merge {
         table: table.name().clone(),
         columns: table.columns().to_vec(),
         key,
         skip_unchanged: options.skip_unchanged,
-        version: version(table, options)?,
+        version: version.map(|column| column.name.clone()),
         overriding: table.needs_overriding(),
         stage: stage_name(table),
-    })
-}
-
-fn version(table: &VerifiedTable, options: &LoadOptions) -> Result<Option<Ident>, Error> {
-    let Some(name) = &options.version_column else {
-        return Ok(None);
-    };
-    let column = table.columns().iter().find(|column| column.name.as_str() == name);
-    match column {
-        Some(column) => Ok(Some(column.name.clone())),
-        None => Err(Error::Unfit {
-            table: table.name().to_string(),
-            column: Some(name.clone()),
-            why: format!("version_column is {name:?}, and the stream has no such column"),
-        }),
-    }
-}
-
-/// TRUNCATE is how a table is emptied in an instant; where it cannot be used, say so before the first row.
-fn check_replace(table: &VerifiedTable) -> Result<(), Error> {
-    let name = table.name();
-    if table.is_view() || table.is_foreign() {
-        let why = format!("replace needs a table, and {name} is none; use write_mode append");
-        return Err(Error::unfit(name, why));
-    }
-    if !table.referenced_by().is_empty() {
-        let others = table.referenced_by().join(", ");
-        let why = format!(
-            "replace cannot empty {name}, because foreign keys of {others} point to it; use write_mode overwrite, or drop them first"
-        );
-        return Err(Error::unfit(name, why));
-    }
-    if !table.created() && !table.rights().truncate {
-        return Err(lacks(table, "TRUNCATE", "replace empties"));
-    }
-    Ok(())
-}
-
-fn lacks(table: &VerifiedTable, privilege: &str, does: &str) -> Error {
-    let (name, role) = (table.name(), table.role());
-    Error::Denied {
-        table: name.to_string(),
-        why: format!(
-            "{does} {name}, and role {role} may not; run: GRANT {privilege} ON {} TO {}, or use write_mode overwrite",
-            name.quoted(),
-            Ident::new(role).map_or_else(|_| "<role>".to_owned(), |role| role.quoted()),
-        ),
-    }
-}
-
-fn check_stale(table: &VerifiedTable) -> Result<(), Error> {
-    if !table.created() && !table.rights().delete {
-        return Err(lacks(table, "DELETE", "overwrite-delete-stale deletes rows of"));
-    }
-    match unusable(table.name(), |column| table.column_type(column)) {
-        None => Ok(()),
-        Some((column, what)) => Err(Error::Unfit {
-            table: table.name().to_string(),
-            column: Some(column.to_owned()),
-            why: format!(
-                "overwrite-delete-stale knows stale rows by the columns {SOURCE_COLUMN} and {TIME_COLUMN}, and {what}; send it with the rows, or use write_mode overwrite"
-            ),
-        }),
     }
 }
 

@@ -112,37 +112,6 @@ fn time_of(micros: i64) -> SystemTime {
     }
 }
 
-/// The column by which stale rows of a table are known that is not there or cannot be compared, and what is wrong with it.
-pub(super) fn unusable<'t>(
-    table: &TableName,
-    type_of: impl Fn(&Ident) -> Option<&'t PgType>,
-) -> Option<(&'static str, String)> {
-    let wrong = |name: &'static str, wanted: &str, fits: fn(&PgType) -> bool| {
-        let column = Ident::new(name).ok()?;
-        let what = match type_of(&column).map(below_domains) {
-            None => format!("{table} has no column {name}"),
-            Some(ty) if !fits(ty) => format!("column {name} of {table} is {ty} and not {wanted}"),
-            Some(_) => return None,
-        };
-        Some((name, what))
-    };
-    let text = |ty: &PgType| {
-        matches!(
-            ty,
-            PgType::Text | PgType::Varchar(_) | PgType::Bpchar(_) | PgType::Citext(_) | PgType::Name
-        )
-    };
-    let time = |ty: &PgType| matches!(ty, PgType::Timestamp(_) | PgType::TimestampTz(_));
-    wrong(SOURCE_COLUMN, "text", text).or_else(|| wrong(TIME_COLUMN, "a timestamp", time))
-}
-
-fn below_domains(ty: &PgType) -> &PgType {
-    match ty {
-        PgType::Domain(domain) => below_domains(&domain.base),
-        ty => ty,
-    }
-}
-
 fn newer(table: &TableName) -> String {
     format!(
         "select exists (select from {} where \"{SOURCE_COLUMN}\" = $1 and \"{TIME_COLUMN}\" > $2)",

@@ -13,7 +13,7 @@ use super::copy_in::{CopyFailure, copy_rows};
 use super::lost::end_lost;
 use super::merge::{Merge, Staged};
 use super::patience::Patience;
-use super::plan::{CopyInto, Plan, Stage};
+use super::plan::{CopyInto, Move, Plan, Stage};
 use super::reject::{RejectCount, RejectShare};
 use super::rows::Rows;
 use super::unchanged::is_mark;
@@ -153,17 +153,19 @@ impl Transaction {
 
     /// Moves what is staged into the table; the number of rows inserted or changed. `places` are those of the staged rows
     /// in the stream, `chunk` is what they came in where that is one chunk.
-    pub(super) async fn merge(&mut self, places: Range<u64>, chunk: Option<&Chunk>) -> Result<u64, Error> {
-        let plan = Arc::clone(&self.plan);
-        self.move_staged(stage_of(&plan)?, Move::Merge, places, chunk).await
-    }
-
-    /// Empties the table and fills it from the staging table.
-    ///
-    /// Until it has the lock, whoever comes later waits behind it, so it waits in short holds and gives its place up between.
-    pub(super) async fn swap(&mut self, places: Range<u64>) -> Result<u64, Error> {
+    pub(super) async fn unstage(&mut self, places: Range<u64>, chunk: Option<&Chunk>) -> Result<u64, Error> {
         let plan = Arc::clone(&self.plan);
         let stage = stage_of(&plan)?;
+        if stage.move_by == Move::Swap {
+            self.empty().await?;
+        }
+        self.move_staged(stage, places, chunk).await
+    }
+
+    /// Empties the table.
+    ///
+    /// Until it has the lock, whoever comes later waits behind it, so it waits in short holds and gives its place up between.
+    async fn empty(&mut self) -> Result<(), Error> {
         let table = self.plan.table.quoted();
         let mut rungs = LockWaits::default().ladder().into_iter().peekable();
         while let Some(hold) = rungs.next() {
@@ -182,24 +184,18 @@ impl Transaction {
             }
         }
         self.execute(&format!("truncate {table}"), "emptying").await?;
-        if let Some(notes) = &self.plan.notes {
-            self.answered(notes.note_emptied(self.client())).await?;
+        match &self.plan.notes {
+            Some(notes) => self.answered(notes.note_emptied(self.client())).await,
+            None => Ok(()),
         }
-        self.move_staged(stage, Move::Refill, places, None).await
     }
 
     /// Runs the statement that takes rows out of the staging table; in parts, where bad ones are rejected.
-    async fn move_staged(
-        &mut self,
-        stage: &Stage,
-        how: Move,
-        places: Range<u64>,
-        chunk: Option<&Chunk>,
-    ) -> Result<u64, Error> {
+    async fn move_staged(&mut self, stage: &Stage, places: Range<u64>, chunk: Option<&Chunk>) -> Result<u64, Error> {
         if !self.staged {
             return Ok(0);
         }
-        let plan = Arc::clone(&self.plan);
+        let (plan, how) = (Arc::clone(&self.plan), stage.move_by);
         if let Some(rejects) = &plan.rejects {
             let sql = how.sql(&stage.merge, Staged::Between);
             let doing = (sql.as_str(), how.doing(), stage);
@@ -335,25 +331,18 @@ impl Transaction {
     }
 }
 
-/// How rows leave the staging table.
-#[derive(Clone, Copy)]
-enum Move {
-    Merge,
-    Refill,
-}
-
 impl Move {
     fn sql(self, merge: &Merge, staged: Staged) -> String {
         match self {
             Self::Merge => merge.merge(staged),
-            Self::Refill => merge.refill(staged),
+            Self::Swap | Self::Insert => merge.refill(staged),
         }
     }
 
     fn doing(self) -> &'static str {
         match self {
             Self::Merge => "merging rows into",
-            Self::Refill => "filling",
+            Self::Swap | Self::Insert => "filling",
         }
     }
 }
@@ -364,10 +353,10 @@ fn stage_of(plan: &Plan) -> Result<&Stage, Error> {
         .ok_or_else(|| Error::Internal("this load has no staging table".to_owned()))
 }
 
-/// Whether a COPY met a row that an upsert would have changed, committed (23505, or 40001 where transactions are
-/// serializable) or of a transaction that still runs (55P03, 40P01).
+/// Whether a COPY met a row that an upsert would have changed, committed (23505, 23P01 where an exclusion constraint is looked
+/// at before the key, or 40001 where transactions are serializable) or of a transaction that still runs (55P03, 40P01).
 pub(super) fn meets_key(error: &Error) -> bool {
-    matches!(error.sqlstate(), Some("23505" | "40001" | "55P03" | "40P01"))
+    matches!(error.sqlstate(), Some("23505" | "23P01" | "40001" | "55P03" | "40P01"))
 }
 
 /// Whether an error is that of a plan's check that the table is still the one it was made for.

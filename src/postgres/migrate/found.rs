@@ -2,8 +2,12 @@
 //!
 //! Filled by `postgres::catalog`; nothing here reads anything.
 
+mod watchers;
+
 use crate::model::ident::{Ident, TableName};
 use crate::model::pg_type::PgType;
+
+pub use watchers::{FoundReference, FoundRule, FoundTrigger, RowTrigger, RuleEvent};
 
 /// Everything that one catalog read brings.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,6 +56,8 @@ pub struct ServerFacts {
     pub read_only: bool,
     /// Whether our role may create schemas.
     pub can_create_schema: bool,
+    /// Whether our role may create temporary tables.
+    pub can_create_temporary: bool,
 }
 
 /// What kind of relation bears the table's name (`pg_class.relkind`).
@@ -131,8 +137,12 @@ pub struct FoundTable {
     pub triggers: Vec<FoundTrigger>,
     /// Whether row level security applies to our role here.
     pub row_security: bool,
-    /// Whether rewrite rules on INSERT exist (COPY does not fire them).
-    pub insert_rules: bool,
+    /// Rewrite rules (COPY does not carry them out, INSERT does).
+    pub rules: Vec<FoundRule>,
+    /// Triggers that see each row, also those of partitions.
+    pub row_triggers: Vec<RowTrigger>,
+    /// Foreign keys that point to it, to its partitions or children, or from there to a table that it is a part of.
+    pub references: Vec<FoundReference>,
     /// `pg_class.reltuples`, -1 before the first vacuum or analyze.
     pub estimated_rows: f64,
 }
@@ -240,40 +250,6 @@ pub struct FoundIndex {
     pub valid: bool,
 }
 
-/// A trigger of a user.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FoundTrigger {
-    /// Name.
-    pub name: Ident,
-    /// `pg_trigger.tgtype` bits: 1 row, 2 before, 4 insert, 8 delete, 16 update, 32 truncate, 64 instead.
-    pub kind: i16,
-    /// Whether it fires in ordinary sessions.
-    pub enabled: bool,
-}
-
-impl FoundTrigger {
-    const ROW: i16 = 1;
-    const BEFORE: i16 = 2;
-    const INSERT: i16 = 4;
-    const INSTEAD: i16 = 64;
-
-    /// Whether it replaces INSERT on a view, which is what lets COPY write to one.
-    pub fn is_instead_of_insert(&self) -> bool {
-        self.enabled && self.kind & Self::INSTEAD != 0 && self.kind & Self::INSERT != 0
-    }
-
-    /// Whether it sees each row before it is stored, and so may fill columns that the stream lacks.
-    pub fn may_fill_columns(&self) -> bool {
-        const ALL: i16 = FoundTrigger::ROW | FoundTrigger::BEFORE | FoundTrigger::INSERT;
-        self.enabled && self.kind & ALL == ALL
-    }
-
-    /// Whether it fires on INSERT.
-    pub fn is_on_insert(&self) -> bool {
-        self.enabled && self.kind & Self::INSERT != 0
-    }
-}
-
 impl FoundTable {
     /// The column of that name.
     pub fn column(&self, name: &Ident) -> Option<&FoundColumn> {
@@ -285,10 +261,30 @@ impl FoundTable {
         self.keys.iter().find(|key| key.is_primary)
     }
 
+    /// Tables whose foreign keys keep it from being emptied, which are those of others only.
+    pub fn held_by(&self) -> Vec<&str> {
+        let others = self.references.iter().filter(|reference| !reference.within);
+        let mut names: Vec<&str> = others.map(|reference| reference.from.as_str()).collect();
+        names.dedup();
+        names
+    }
+
+    /// Whether it has a rule for that command.
+    pub fn rule_on(&self, event: RuleEvent) -> Option<&FoundRule> {
+        self.rules.iter().find(|rule| rule.event == event)
+    }
+
     /// Whether `name` is a column of the primary key, which cannot lose its NOT NULL.
     pub fn in_primary_key(&self, name: &Ident) -> bool {
         self.primary_key()
             .is_some_and(|key| key.columns.iter().flatten().any(|column| column == name))
+    }
+
+    /// Whether rows with NULL in these key columns meet each other there.
+    pub fn matches_null(&self, columns: &[Ident]) -> bool {
+        self.keys
+            .iter()
+            .any(|key| key.arbitrates(columns) && key.nulls_not_distinct)
     }
 
     /// A unique index that `ON CONFLICT (columns)` would infer: exactly these columns in any order.

@@ -23,6 +23,7 @@ pub mod ddl;
 pub mod depth;
 pub mod diff;
 pub mod found;
+pub mod loading;
 pub mod names;
 pub mod partition;
 pub mod plan;

@@ -1,10 +1,12 @@
 //! What stands in the way of writing to a relation, or of changing it, whatever the mode. Pure.
 
 use super::found::{Found, FoundColumn, FoundKey, FoundTable, RelationKind};
+use super::loading;
 use super::policy::{CreateOptions, Policy};
 use super::refusal::Reason;
 use super::step::{Action, Step};
 use crate::model::ident::Ident;
+use crate::model::options::WriteMode;
 use crate::model::pg_type::PgType;
 use crate::model::table::TableShape;
 
@@ -31,6 +33,9 @@ pub(super) fn to_writing(wanted: &TableShape, found: &Found, policy: &Policy) ->
         let problem = "overwrite needs a key to match rows by, and neither the stream nor the table names one";
         let remedy = "name its columns with the option primary_key, or use write_mode append";
         reasons.push(Reason::bad_request(problem, remedy));
+    }
+    if let Some(loading) = &policy.loading {
+        reasons.extend(loading::obstacles(wanted, found, loading));
     }
     let Some(table) = &found.table else {
         return reasons;

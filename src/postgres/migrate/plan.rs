@@ -8,10 +8,10 @@ mod recreate;
 use super::depth::Depth;
 use super::diff::{Accepts, Change, diff};
 use super::found::{Found, FoundTable};
-use super::obstacles;
 use super::policy::{ForcedStrategy, Policy};
 use super::refusal::{Reason, Refusal};
 use super::step::{Action, NewTable, Step};
+use super::{loading, obstacles};
 use crate::model::ident::{Ident, TableName};
 use crate::model::options::MigrateMode;
 use crate::model::table::TableShape;
@@ -82,6 +82,9 @@ pub fn plan(input: &Input<'_>) -> Result<Plan, NoPlan> {
         .extend(obstacles::to_writing(input.wanted, input.found, input.policy));
     for change in &diff(input.wanted, input.found, input.policy, input.accepts) {
         planner.change(change);
+    }
+    if let Some(loading) = &input.policy.loading {
+        planner.notes.extend(loading::notes(input.found, loading));
     }
     if !planner.beyond_safe.is_empty() {
         planner.recreate();

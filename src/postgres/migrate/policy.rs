@@ -1,6 +1,7 @@
 //! What a migration may do: the planner's settings, as data. Pure.
 
 use crate::model::ident::Ident;
+use crate::model::loading::Loading;
 use crate::model::options::{MigrateMode, MigrateRewrite, MigrateRules, TypeProfile};
 
 pub use crate::model::options::{CreateOptions, ForcedStrategy, Nullability, PartitionBy, PartitionWidth, Storage};
@@ -14,6 +15,8 @@ pub struct Policy {
     pub profile: TypeProfile,
     /// Whether rows will be matched by the wanted primary key, so that a unique index over it must exist.
     pub needs_key: bool,
+    /// The load that the table is made fit for, where it is for one.
+    pub loading: Option<Loading>,
     /// Whether a nullable column of the stream drops the NOT NULL of a column that the table has.
     pub nullability: Nullability,
     /// Whether a widening may rewrite the table.

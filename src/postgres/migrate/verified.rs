@@ -1,7 +1,8 @@
 //! A table that was found to take a stream's rows: the only kind of table that the loader accepts. Pure.
 
-use super::found::{Found, FoundColumn, FoundKey, FoundTable, FoundTrigger, Identity, RelationKind, Rights};
+use super::found::{Found, FoundColumn, FoundKey, FoundTable, FoundTrigger, Identity, RelationKind, Rights, RuleEvent};
 use crate::model::ident::{Ident, TableName};
+use crate::model::loading::Loading;
 use crate::model::pg_type::PgType;
 use crate::model::table::{TableShape, TargetColumn};
 
@@ -25,7 +26,6 @@ pub struct VerifiedTable {
     oid: u32,
     columns: Vec<TargetColumn>,
     table: FoundTable,
-    role: String,
     created: bool,
 }
 
@@ -50,7 +50,6 @@ impl VerifiedTable {
             oid: table.oid,
             columns,
             table,
-            role: found.server.role.clone(),
             created,
         })
     }
@@ -95,14 +94,37 @@ impl VerifiedTable {
         self.table.primary_key().map(FoundKey::column_names).unwrap_or_default()
     }
 
-    /// Whether `ON CONFLICT (columns)` finds a unique index.
-    pub fn has_conflict_key(&self, columns: &[Ident]) -> bool {
-        self.table.conflict_key(columns).is_some()
-    }
-
     /// The unique index that `ON CONFLICT (columns)` finds.
     pub fn conflict_index(&self, columns: &[Ident]) -> Option<&Ident> {
         self.table.conflict_key(columns).map(|key| &key.name)
+    }
+
+    /// Whether rows with NULL in these key columns meet each other there.
+    pub fn matches_null(&self, columns: &[Ident]) -> bool {
+        self.table.matches_null(columns)
+    }
+
+    /// Whether an upsert fires triggers also where it only inserts, which COPY does not.
+    pub fn has_update_statement_triggers(&self) -> bool {
+        self.table.triggers.iter().any(FoundTrigger::is_on_update_statement)
+    }
+
+    /// Whether all rows of that load must go in at once, because one may name another that comes later.
+    pub fn collects_rows(&self, loading: &Loading) -> bool {
+        self.table.collects_rows(loading)
+    }
+
+    /// The foreign keys to itself whose checks that load puts off to its end.
+    pub fn deferred(&self, loading: &Loading) -> Vec<TableName> {
+        let own = self
+            .table
+            .self_references()
+            .filter(|_| self.table.defers_checks(loading));
+        let mut names: Vec<TableName> = own
+            .map(|reference| TableName::qualified(reference.schema.clone(), reference.name.clone()))
+            .collect();
+        names.dedup();
+        names
     }
 
     /// Whether it is the parent of partitions.
@@ -132,7 +154,7 @@ impl VerifiedTable {
 
     /// Whether rewrite rules on INSERT exist, which COPY does not fire.
     pub fn has_insert_rules(&self) -> bool {
-        self.table.insert_rules
+        self.table.rule_on(RuleEvent::Insert).is_some()
     }
 
     /// Whether other tables inherit from it or are its partitions.
@@ -153,11 +175,6 @@ impl VerifiedTable {
                 .column(&column.name)
                 .is_some_and(|there| there.identity == Some(Identity::Always))
         })
-    }
-
-    /// Our role.
-    pub fn role(&self) -> &str {
-        &self.role
     }
 
     /// Whether our role may read it, and update, delete or truncate it.

@@ -52,12 +52,13 @@ pub(super) fn command(body: &[u8], headers: &MetadataMap, config: &Config) -> Re
         .merge_over(descriptor::metadata_options(&schema)?)
         .merge_over(config.stream_options(&table));
     let options = LoadOptions::resolve(merged)?;
+    let for_load = as_load.then(|| options.loading());
     Ok(MigrateCommand {
         table,
         schema,
         mode: options.migrate_mode,
         rules: options.migrate_rules,
-        for_load: as_load.then_some(options.write_mode),
+        for_load,
         lock_timeout: options.lock_timeout,
         profile: options.type_profile,
         primary_key: options.primary_key,
@@ -147,14 +148,17 @@ mod tests {
         assert_eq!(one.rules.rewrite, MigrateRewrite::Allow);
         assert_eq!(one.rules.forced_strategy, ForcedStrategy::Drop);
         assert_eq!(
-            (one.for_load, one.dry_run),
+            (one.for_load.map(|load| load.write_mode), one.dry_run),
             (None, false),
             "a migration of its own right"
         );
         let body = json!({"table": "t", "migrate_mode": "forced", "write_mode": "overwrite", "as_load": true, "dry_run": true});
         let other = read(body, &headers).unwrap();
         assert_eq!(other.mode, MigrateMode::Forced);
-        assert_eq!((other.for_load, other.dry_run), (Some(WriteMode::Overwrite), true));
+        assert_eq!(
+            (other.for_load.map(|load| load.write_mode), other.dry_run),
+            (Some(WriteMode::Overwrite), true)
+        );
     }
 
     #[test]
