@@ -101,6 +101,18 @@ select pg_catalog.json_build_object(
     'triggers', (select pg_catalog.json_agg(pg_catalog.json_build_object(
         'name', g.tgname, 'type', g.tgtype, 'enabled', g.tgenabled) order by g.tgname)
       from pg_catalog.pg_trigger g where g.tgrelid operator(pg_catalog.=) rel.oid and not g.tgisinternal),
+    -- publications send changed rows by a replica identity, without which Postgres refuses to change them
+    'without_identity', (select pg_catalog.json_build_object(
+        'updates', coalesce(pg_catalog.bool_or(p.pubupdate), false), 'deletes', coalesce(pg_catalog.bool_or(p.pubdelete), false))
+      from pg_catalog.pg_publication p, pg_catalog.pg_class rc
+      where rc.oid operator(pg_catalog.=) rel.oid and rel.relkind operator(pg_catalog.=) 'r'
+        and pg_catalog.pg_relation_is_publishable(rel.oid) and rc.relreplident operator(pg_catalog.<>) 'f'
+        and (rc.relreplident operator(pg_catalog.=) 'n' or not exists (
+          select from pg_catalog.pg_index i where i.indrelid operator(pg_catalog.=) rel.oid and i.indimmediate
+            and case rc.relreplident when 'i' then i.indisreplident else i.indisprimary end))
+        and (p.puballtables or exists (
+          select from pg_catalog.pg_get_publication_tables(p.pubname::pg_catalog.text) g
+          where g.relid operator(pg_catalog.=) rel.oid))),
     -- those that see each row, also of partitions; suppress_redundant_updates_trigger() leaves out what changes nothing
     'row_triggers', (select pg_catalog.json_agg(pg_catalog.json_build_object(
         'name', g.tgname, 'type', g.tgtype, 'enabled', g.tgenabled, 'redundant', g.redundant) order by g.tgname)

@@ -30,6 +30,9 @@ pub struct LoadCommand {
     /// fail or reject
     #[arg(long, env = "PGFLIGHT_ON_BAD_ROW")]
     pub on_bad_row: Option<String>,
+    /// What becomes of rows that a trigger of the table leaves out: fail or accept
+    #[arg(long, env = "PGFLIGHT_ON_SUPPRESSED_ROW")]
+    pub on_suppressed_row: Option<String>,
     /// How many rows may be rejected before the load fails
     #[arg(long, env = "PGFLIGHT_MAX_REJECTS", value_name = "ROWS")]
     pub max_rejects: Option<u64>,
@@ -65,6 +68,7 @@ impl LoadCommand {
                 commit: self.commit,
                 migrate_mode: self.migrate_mode,
                 on_bad_row: self.on_bad_row,
+                on_suppressed_row: self.on_suppressed_row,
                 max_rejects: self.max_rejects,
                 reject_values: self.reject_values,
                 primary_key: self.target.primary_key,

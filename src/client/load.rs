@@ -177,10 +177,13 @@ impl std::fmt::Display for LoadSummary {
             self.table(),
             self.elapsed.as_secs_f64()
         )?;
-        match self.outcome.result.get("rejected").and_then(Value::as_u64) {
-            Some(rejected) if rejected > 0 => write!(f, "; {rejected} rows were rejected"),
-            _ => Ok(()),
+        for (key, what) in [("rejected", "rejected"), ("suppressed", "left out by a trigger")] {
+            match self.outcome.result.get(key).and_then(Value::as_u64) {
+                Some(rows) if rows > 0 => write!(f, "; {rows} rows were {what}")?,
+                _ => {}
+            }
         }
+        Ok(())
     }
 }
 

@@ -227,6 +227,7 @@ impl Config {
             create_table: Some(raw.create_table.clone()),
             commit: raw.commit,
             on_bad_row: Some(raw.on_bad_row),
+            on_suppressed_row: Some(raw.on_suppressed_row),
             max_rejects: Some(raw.max_rejects),
             reject_values: Some(raw.reject_values),
             nul_bytes: Some(raw.nul_bytes),

@@ -17,7 +17,7 @@ use super::secret::ConnectionString;
 use crate::model::duration::GoDuration;
 use crate::model::options::{
     Acks, BadRowPolicy, CommitMode, CreateOptions, ForcedStrategy, MigrateMode, MigrateRewrite, NulBytes, Nullability,
-    StreamOptions, TypeProfile, WriteMode,
+    StreamOptions, SuppressedRowPolicy, TypeProfile, WriteMode,
 };
 
 pub use embed::{
@@ -83,6 +83,8 @@ pub struct RawConfig {
     pub nul_bytes: NulBytes,
     /// What a row does that Postgres cannot take.
     pub on_bad_row: BadRowPolicy,
+    /// What becomes of a row that a trigger of the table leaves out.
+    pub on_suppressed_row: SuppressedRowPolicy,
     /// Rows that may go to the reject table before the stream fails.
     pub max_rejects: u64,
     /// Whether the reject table also gets the values of the rows; without it only their places and reasons.
@@ -151,6 +153,7 @@ impl Default for RawConfig {
             acks: Acks::default(),
             nul_bytes: NulBytes::default(),
             on_bad_row: BadRowPolicy::default(),
+            on_suppressed_row: SuppressedRowPolicy::default(),
             max_rejects: 1000,
             reject_values: false,
             skip_unchanged: true,

@@ -245,6 +245,8 @@ pub struct Written {
     pub rows: u64,
     /// Rows that went to the reject table.
     pub rejected: u64,
+    /// Rows that a trigger of the table left out.
+    pub suppressed: u64,
     /// Whether the rows are committed.
     pub committed: bool,
     /// Whether they survive a crash of the server (`synchronous_commit` is not off).
@@ -273,6 +275,9 @@ pub struct Finished {
     /// Rows of the stream that went to the reject table.
     #[serde(default)]
     pub rejected: u64,
+    /// Rows of the stream that a trigger of the table left out.
+    #[serde(default)]
+    pub suppressed: u64,
     /// The load's name in the reject table, where some went there.
     #[serde(default)]
     pub load_id: Option<String>,

@@ -13,6 +13,8 @@ pub struct Progress {
     pub committed: u64,
     /// Rows in the reject table.
     pub rejected: u64,
+    /// Rows that a trigger of the table left out.
+    pub suppressed: u64,
     /// Chunks written.
     pub chunks: u64,
     /// Where a resumable stream stands.
@@ -44,6 +46,7 @@ impl Progress {
     pub(super) fn add(&mut self, written: Written) {
         self.rows += written.rows;
         self.rejected += written.rejected;
+        self.suppressed += written.suppressed;
         self.chunks += 1;
         if !written.committed {
             return;

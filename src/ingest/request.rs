@@ -11,7 +11,8 @@ use crate::model::caller::Caller;
 use crate::model::ident::TableName;
 use crate::model::loading::Loading;
 use crate::model::options::{
-    Acks, BadRowPolicy, CommitMode, MigrateMode, MigrateRules, NulBytes, StreamOptions, TypeProfile, WriteMode,
+    Acks, BadRowPolicy, CommitMode, MigrateMode, MigrateRules, NulBytes, StreamOptions, SuppressedRowPolicy,
+    TypeProfile, WriteMode,
 };
 
 /// Bytes of Arrow data per chunk unless set otherwise: large enough that the cost of a COPY statement vanishes, small
@@ -84,6 +85,8 @@ pub struct LoadOptions {
     pub max_rejects: u64,
     /// Whether the values of bad rows are kept.
     pub reject_values: bool,
+    /// What becomes of a row that a trigger of the table leaves out.
+    pub on_suppressed_row: SuppressedRowPolicy,
     /// What happens to NUL in text.
     pub nul_bytes: NulBytes,
     /// Arrow to Postgres type map.
@@ -138,6 +141,7 @@ impl LoadOptions {
             on_bad_row: options.on_bad_row.unwrap_or(BadRowPolicy::Fail),
             max_rejects: options.max_rejects.unwrap_or(0),
             reject_values: options.reject_values.unwrap_or(false),
+            on_suppressed_row: options.on_suppressed_row.unwrap_or_default(),
             nul_bytes: options.nul_bytes.unwrap_or(NulBytes::Error),
             type_profile: options.type_profile.unwrap_or(TypeProfile::Native),
             acks: options.acks.unwrap_or(Acks::Final),
@@ -169,6 +173,7 @@ impl LoadOptions {
             commit: self.commit,
             version_column: self.version_column.clone(),
             rejects: self.on_bad_row == BadRowPolicy::Reject,
+            accepts_suppressed: self.on_suppressed_row == SuppressedRowPolicy::Accept,
         }
     }
 
@@ -214,6 +219,11 @@ impl LoadOptions {
             );
         }
         let resumable = self.stream_id.is_some() && self.commit == CommitMode::Batch;
+        if self.on_suppressed_row == SuppressedRowPolicy::Accept && resumable {
+            return conflict(
+                "on_suppressed_row: accept with a stream_id needs commit: atomic, because a call that resumes the stream does not know how many rows the calls before it left out",
+            );
+        }
         if self.write_mode == WriteMode::OverwriteDeleteStale && resumable && self.sync_time.is_none() {
             return conflict(
                 "overwrite-delete-stale with a stream_id needs source_name and sync_time, because a call that resumes the stream does not see the rows of the calls before it",

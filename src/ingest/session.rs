@@ -171,7 +171,7 @@ impl Session {
                 // The sender lives as long as this session.
                 true => drop(
                     report
-                        .wait_for(|progress| progress.rows + progress.rejected >= received)
+                        .wait_for(|progress| progress.rows + progress.rejected + progress.suppressed >= received)
                         .await,
                 ),
                 false => std::future::pending().await,
@@ -199,16 +199,17 @@ impl Session {
         let finished = self.outcome().await?;
         let progress = self.report.borrow().clone();
         // After the load finished, everything written is committed, or was found bad when it was merged.
-        let rejected = match self.options.commit {
-            CommitMode::Atomic => finished.rejected,
-            CommitMode::Batch => progress.rejected,
+        let (rejected, suppressed) = match self.options.commit {
+            CommitMode::Atomic => (finished.rejected, finished.suppressed),
+            CommitMode::Batch => (progress.rejected, progress.suppressed),
         };
-        let rows = progress.rows + progress.rejected - rejected;
+        let rows = progress.rows + progress.rejected + progress.suppressed - rejected - suppressed;
         Ok(Summary {
             progress: Progress {
                 rows,
                 committed: rows,
                 rejected,
+                suppressed,
                 ..progress
             },
             finished,
@@ -223,6 +224,7 @@ impl Session {
                 rows: finished.rows,
                 committed: finished.rows,
                 rejected: finished.rejected,
+                suppressed: finished.suppressed,
                 ..progress
             },
             finished,

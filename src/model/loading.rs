@@ -13,6 +13,8 @@ pub struct Loading {
     pub version_column: Option<String>,
     /// Whether bad rows are rejected instead of failing the load.
     pub rejects: bool,
+    /// Whether rows that a trigger leaves out are counted instead of failing the load.
+    pub accepts_suppressed: bool,
 }
 
 impl Loading {

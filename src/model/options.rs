@@ -21,7 +21,7 @@ use serde_json::Value;
 
 pub use choice::{
     Acks, BadRowPolicy, ChoiceError, CommitMode, ForcedStrategy, MigrateMode, MigrateRewrite, NulBytes, Nullability,
-    PartitionWidth, TypeProfile, WriteMode,
+    PartitionWidth, SuppressedRowPolicy, TypeProfile, WriteMode,
 };
 pub use column_types::ColumnTypes;
 pub use migrate::{CreateOptions, MigrateRules, PartitionBy, Storage};
@@ -179,6 +179,8 @@ stream_options! {
     max_rejects: u64,
     /// Whether the reject table also gets the values of the rows.
     reject_values: bool,
+    /// What becomes of a row that a trigger of the table leaves out: the stream fails, or the row is counted apart.
+    on_suppressed_row: SuppressedRowPolicy,
     /// What happens to the byte 0 in text, which Postgres cannot store.
     nul_bytes: NulBytes,
     /// Which Postgres type a new column gets for an Arrow type.

@@ -168,6 +168,21 @@ pub enum Error {
         /// Rows that Postgres counted.
         stored: u64,
     },
+    /// A trigger of the table left rows out.
+    #[error(
+        "trigger {} left out {} of {sent} rows for {table}, so none of them is stored; let it store every row or raise an error, or set on_suppressed_row: accept, which counts such rows apart",
+        .triggers.join(" or "), .sent.saturating_sub(*.stored)
+    )]
+    Suppressed {
+        /// The table.
+        table: String,
+        /// Those that can have been it.
+        triggers: Vec<String>,
+        /// Rows sent.
+        sent: u64,
+        /// Rows that are stored, or would have been left as they are.
+        stored: u64,
+    },
     /// Embeddings cannot be kept up to date: a refusal of ours. What Postgres or the connection says is not made a text of here.
     #[error("embeddings: {0}")]
     Embed(String),

@@ -62,7 +62,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "postgres::read::plan",
         &["model", "postgres::read::decode", "postgres::read::type_map"],
     ),
-    ("postgres::load::merge", &["model", "postgres::sql"]),
+    (
+        "postgres::load::merge",
+        &["model", "postgres::load::parts", "postgres::sql"],
+    ),
+    ("postgres::load::parts", &["model"]),
     ("postgres::load::delete", &["model", "postgres::sql"]),
     ("embed", &["model", "config", "ingest::ports", "telemetry::names"]),
     ("server", &["model", "config", "ingest", "telemetry"]),
@@ -132,6 +136,7 @@ const PURE: &[&str] = &[
     "postgres::read::type_map",
     "postgres::read::plan",
     "postgres::load::merge",
+    "postgres::load::parts",
     "postgres::load::delete",
 ];
 const NOT_IN_PURE: &[&str] = &[

@@ -162,7 +162,7 @@ async fn what_is_collected_leaves_the_rows_that_are_there_and_the_plan_tells_of_
         .unwrap();
     let notes = planned["notes"].to_string();
     assert!(
-        notes.contains("foreign key own") && notes.contains("deferrable"),
+        notes.contains("own") && notes.contains("foreign key") && notes.contains("deferrable"),
         "{planned}"
     );
     load(&mut flight, options("append", "atomic"), &rows).await.unwrap();

@@ -41,6 +41,8 @@ pub struct PutRequest {
     pub migrate_mode: Option<String>,
     /// What to do with rows that Postgres cannot take.
     pub on_bad_row: Option<String>,
+    /// What to do with rows that a trigger of the table leaves out.
+    pub on_suppressed_row: Option<String>,
     /// How many such rows may be rejected.
     pub max_rejects: Option<u64>,
     /// Whether their values are kept.
@@ -60,6 +62,7 @@ impl PutRequest {
             ("commit", &self.commit),
             ("migrate_mode", &self.migrate_mode),
             ("on_bad_row", &self.on_bad_row),
+            ("on_suppressed_row", &self.on_suppressed_row),
         ];
         for (name, value) in texts {
             if let Some(value) = value {
@@ -167,15 +170,20 @@ fn final_result(last: Option<PutResult>) -> Result<Value, PutError> {
     }
 }
 
-/// An append must have stored or rejected every row; other modes may count merged rows in their own way.
+/// An append must have stored every row, or counted it as rejected or suppressed; other modes may count merged rows in their own way.
 fn check_row_count(request: &PutRequest, result: &Value, sent: u64) -> Result<(), PutError> {
     let count = |key: &str| result.get(key).and_then(Value::as_u64);
     let appends = request.write_mode.as_deref().is_none_or(|mode| mode == "append");
     match count("rows") {
-        Some(rows) if appends && rows + count("rejected").unwrap_or(0) != sent => Err(PutError::RowCount {
-            reported: rows + count("rejected").unwrap_or(0),
-            sent,
-        }),
+        Some(rows) if appends => {
+            let apart = ["rejected", "suppressed"].map(|key| count(key).unwrap_or(0));
+            let reported = rows + apart.iter().sum::<u64>();
+            if reported == sent {
+                Ok(())
+            } else {
+                Err(PutError::RowCount { reported, sent })
+            }
+        }
         _ => Ok(()),
     }
 }

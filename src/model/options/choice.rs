@@ -165,6 +165,17 @@ choice! {
 }
 
 choice! {
+    /// What becomes of a row that a trigger of the table leaves out.
+    SuppressedRowPolicy {
+        /// The stream fails and names the trigger.
+        #[default]
+        Fail = "fail",
+        /// The row is counted as suppressed, apart from those that are stored.
+        Accept = "accept",
+    }
+}
+
+choice! {
     /// How often the server answers while it loads.
     Acks {
         /// Once, at the end.

@@ -7,8 +7,8 @@ use std::num::NonZeroU16;
 use serde_json::Value;
 
 use super::choice::{
-    Acks, BadRowPolicy, CommitMode, ForcedStrategy, MigrateMode, MigrateRewrite, NulBytes, Nullability, TypeProfile,
-    WriteMode,
+    Acks, BadRowPolicy, CommitMode, ForcedStrategy, MigrateMode, MigrateRewrite, NulBytes, Nullability,
+    SuppressedRowPolicy, TypeProfile, WriteMode,
 };
 use crate::model::duration::{DURATION_FORM, GoDuration};
 
@@ -46,6 +46,7 @@ text_values! {
     TypeProfile => TypeProfile::WORDS.join(", ");
     NulBytes => NulBytes::WORDS.join(", ");
     BadRowPolicy => BadRowPolicy::WORDS.join(", ");
+    SuppressedRowPolicy => SuppressedRowPolicy::WORDS.join(", ");
     Acks => Acks::WORDS.join(", ");
     GoDuration => DURATION_FORM.to_owned();
 }

@@ -178,6 +178,7 @@ fn found_table(raw: &RawTable, name: &Ident, types: &Types<'_>) -> Result<FoundT
         triggers: watchers::triggers(raw)?,
         row_security: raw.row_security,
         rules: watchers::rules(raw)?,
+        unidentified: watchers::unidentified(raw),
         row_triggers: watchers::row_triggers(raw)?,
         references: watchers::references(raw)?,
         estimated_rows: raw.rows,

@@ -56,6 +56,7 @@ pub(super) struct RawTable {
     pub(super) can_truncate: bool,
     pub(super) row_security: bool,
     pub(super) rules: Option<Vec<RawRule>>,
+    pub(super) without_identity: RawUnidentified,
     pub(super) triggers: Option<Vec<RawTrigger>>,
     pub(super) row_triggers: Option<Vec<RawRowTrigger>>,
     pub(super) columns: Option<Vec<RawColumn>>,
@@ -71,6 +72,12 @@ pub(super) struct RawRule {
     pub(super) name: String,
     pub(super) event: char,
     pub(super) enabled: char,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct RawUnidentified {
+    pub(super) updates: bool,
+    pub(super) deletes: bool,
 }
 
 #[derive(Debug, Deserialize)]

@@ -2,7 +2,7 @@
 
 use super::raw::{RawRule, RawTable, RawTrigger};
 use super::{CatalogFault, ident};
-use crate::postgres::migrate::found::{FoundReference, FoundRule, FoundTrigger, RowTrigger, RuleEvent};
+use crate::postgres::migrate::found::{FoundReference, FoundRule, FoundTrigger, RowCommand, RowTrigger};
 
 pub(super) fn triggers(raw: &RawTable) -> Result<Vec<FoundTrigger>, CatalogFault> {
     raw.triggers.iter().flatten().map(trigger).collect()
@@ -31,21 +31,34 @@ pub(super) fn row_triggers(raw: &RawTable) -> Result<Vec<RowTrigger>, CatalogFau
     all.collect()
 }
 
-/// Those that are carried out in ordinary sessions.
 pub(super) fn rules(raw: &RawTable) -> Result<Vec<FoundRule>, CatalogFault> {
     let event = |rule: &RawRule| match rule.event {
-        '2' => Some(RuleEvent::Update),
-        '3' => Some(RuleEvent::Insert),
-        '4' => Some(RuleEvent::Delete),
+        '2' => Some(RowCommand::Update),
+        '3' => Some(RowCommand::Insert),
+        '4' => Some(RowCommand::Delete),
         _ => None,
     };
-    let enabled = raw.rules.iter().flatten().filter(|rule| is_enabled(rule.enabled));
-    let known = enabled.filter_map(|rule| Some((rule, event(rule)?)));
+    let known = raw.rules.iter().flatten().filter_map(|rule| Some((rule, event(rule)?)));
     known
         .map(|(rule, event)| {
-            let name = ident(&rule.name)?;
-            Ok(FoundRule { name, event })
+            Ok(FoundRule {
+                name: ident(&rule.name)?,
+                event,
+                enabled: is_enabled(rule.enabled),
+            })
         })
+        .collect()
+}
+
+/// What Postgres refuses, because a publication could not tell which row it was.
+pub(super) fn unidentified(raw: &RawTable) -> Vec<RowCommand> {
+    let refused = [
+        (raw.without_identity.updates, RowCommand::Update),
+        (raw.without_identity.deletes, RowCommand::Delete),
+    ];
+    refused
+        .into_iter()
+        .filter_map(|(refused, command)| refused.then_some(command))
         .collect()
 }
 

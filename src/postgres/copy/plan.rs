@@ -108,6 +108,13 @@ impl CopyPlan {
         self
     }
 
+    /// Encodes only these fields of each row.
+    #[must_use]
+    pub fn only(mut self, fields: &[usize]) -> Self {
+        self.columns.retain(|column| fields.contains(&column.at));
+        self
+    }
+
     /// Refuses NULL in the columns that rows are matched by.
     #[must_use]
     pub fn matching_by(mut self, key: &[Ident]) -> Self {

@@ -69,7 +69,10 @@ impl Error {
                 sqlstate: Some("42P01".to_owned()),
                 ..of(table, None)
             },
-            Error::RowsLost { table, .. } | Error::Dropped { table } | Error::Changed { table } => of(table, None),
+            Error::RowsLost { table, .. }
+            | Error::Suppressed { table, .. }
+            | Error::Dropped { table }
+            | Error::Changed { table } => of(table, None),
             _ => return None,
         })
     }

@@ -16,6 +16,7 @@ use super::retry::{Next, Tries};
 use super::shared::Shared;
 use super::stale::{Sources, delete_in};
 use super::stream::Writer;
+use super::suppressed::LeftOut;
 use super::transaction::Transaction;
 use crate::ingest::error::Error as IngestError;
 use crate::ingest::ports::{Chunk, Finished, Load, StreamState, Written};
@@ -65,8 +66,8 @@ enum Put {
 
 impl Running {
     /// Rows that are not in the table and never will be.
-    fn rejected(&self) -> u64 {
-        self.tx.rejected()
+    fn left_out(&self) -> LeftOut {
+        self.tx.left_out()
     }
 }
 
@@ -161,10 +162,10 @@ impl AtomicLoad {
     async fn write_chunk(&self, chunk: Chunk) -> Result<Written, Error> {
         let mut state = self.state.lock().await;
         let mut tries = self.shared.tries();
-        let rejected = loop {
+        let left_out = loop {
             let started = Instant::now();
             match self.put_next(&mut state, &chunk).await {
-                Ok(Some(rejected)) => break rejected,
+                Ok(Some(left_out)) => break left_out,
                 Ok(None) => {}
                 Err(error) => self.recover(&mut state, &mut tries, error, started).await?,
             }
@@ -174,8 +175,9 @@ impl AtomicLoad {
         state.rows += rows;
         state.retained.keep(chunk);
         Ok(Written {
-            rows: rows - rejected,
-            rejected,
+            rows: rows - left_out.rows(),
+            rejected: left_out.rejected,
+            suppressed: left_out.suppressed,
             ..Written::default()
         })
     }
@@ -183,12 +185,12 @@ impl AtomicLoad {
     /// Writes a chunk that comes after all before. Rows that went straight in hold their keys in the stream's order, and
     /// other writers in that of the keys: where they meet, the transaction begins anew and sorts, before they deadlock.
     ///
-    /// Returns how many rows of the chunk were rejected; `None` when all begins anew.
-    async fn put_next(&self, state: &mut State, chunk: &Chunk) -> Result<Option<u64>, Error> {
+    /// Returns what of the chunk was left out; `None` when all begins anew.
+    async fn put_next(&self, state: &mut State, chunk: &Chunk) -> Result<Option<LeftOut>, Error> {
         let running = self.running(state).await?;
-        let before = running.rejected();
+        let before = running.left_out();
         if self.put(running, chunk).await? == Put::Done {
-            return Ok(Some(running.rejected() - before));
+            return Ok(Some(running.left_out().since(before)));
         }
         if state.retained.all().is_some() {
             state.ordered = true;
@@ -198,7 +200,7 @@ impl AtomicLoad {
         // Too much was sent to send it again; a deadlock, if it comes to one, is one.
         let running = self.running(state).await?;
         self.put_ordered(running, chunk).await?;
-        Ok(Some(running.rejected() - before))
+        Ok(Some(running.left_out().since(before)))
     }
 
     /// After a failure: waits and lets the transaction run again, or gives up.
@@ -308,17 +310,18 @@ impl AtomicLoad {
         if plan.stage.is_some() {
             running.affected += running.tx.unstage(0..rows, None).await?;
         }
-        let rejected = running.rejected();
+        let left_out = running.left_out();
         let mut finished = Finished {
             table: plan.table.to_string(),
             migration: self.migration.clone(),
             affected: running.affected,
             deleted: 0,
-            rows: rows - rejected,
-            rejected,
-            load_id: self.shared.load_id(rejected),
+            rows: rows - left_out.rows(),
+            rejected: left_out.rejected,
+            suppressed: left_out.suppressed,
+            load_id: self.shared.load_id(left_out.rejected),
         };
-        if complete && self.shared.may_delete_stale(&stale, rejected) {
+        if complete && self.shared.may_delete_stale(&stale, left_out.rows()) {
             let deleting = delete_in(&running.tx, &plan.table, &stale);
             finished.deleted = running.tx.answered(deleting).await?;
         }

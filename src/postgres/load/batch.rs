@@ -17,6 +17,7 @@ use super::retry::Next;
 use super::shared::Shared;
 use super::stale::{Sources, Stale};
 use super::stream::Writer;
+use super::suppressed::LeftOut;
 use super::transaction::{Transaction, meets_key};
 use crate::ingest::error::Error as IngestError;
 use crate::ingest::ports::{Chunk, Finished, Load, StreamState, Written};
@@ -34,6 +35,7 @@ pub(super) struct BatchLoad {
     direct: AtomicBool,
     affected: AtomicU64,
     rejected: AtomicU64,
+    suppressed: AtomicU64,
     rejects: RejectCount,
     sources: Mutex<Sources>,
 }
@@ -50,6 +52,7 @@ impl BatchLoad {
             migration,
             affected: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
+            suppressed: AtomicU64::new(0),
             rejects: RejectCount::default(),
         }
     }
@@ -59,11 +62,11 @@ impl BatchLoad {
         Box::pin(async move {
             let mut tries = self.shared.tries();
             let mut in_doubt = None;
-            // What the last try rejected, for when it turns out that it was committed.
-            let mut rejected = 0;
+            // What the last try left out, for when it turns out that it was committed.
+            let mut left_out = LeftOut::default();
             loop {
                 let started = Instant::now();
-                let error = match self.attempt(&chunk, &mut rejected).await {
+                let error = match self.attempt(&chunk, &mut left_out).await {
                     Ok(written) => {
                         self.shared.went_through(&tries);
                         return Ok(written);
@@ -79,12 +82,12 @@ impl BatchLoad {
                         (Some(_), _) => in_doubt = Some(table.clone()),
                         (None, Some(mark)) => match outcome(&self.shared.destination.connections, mark).await {
                             Outcome::Committed => {
-                                let affected = chunk.rows - rejected;
-                                return Ok(self.written(&chunk, affected, rejected, true));
+                                let affected = chunk.rows - left_out.rows();
+                                return Ok(self.written(&chunk, affected, left_out, true));
                             }
                             Outcome::Aborted => {}
                             // An overwrite of the same rows changes nothing the second time.
-                            Outcome::Unknown if self.shared.plan().stage.is_some() => {}
+                            Outcome::Unknown if self.shared.plan().is_repeatable() => {}
                             Outcome::Unknown => return Err(error),
                         },
                         (None, None) => return Err(error),
@@ -113,6 +116,7 @@ impl BatchLoad {
         Ok(Written {
             rows: first.rows + second.rows,
             rejected: first.rejected + second.rejected,
+            suppressed: first.suppressed + second.suppressed,
             ..second
         })
     }
@@ -123,7 +127,7 @@ impl BatchLoad {
     }
 
     /// One try: its rows and the stream's progress in one transaction.
-    async fn attempt(&self, chunk: &Chunk, rejected: &mut u64) -> Result<Written, Error> {
+    async fn attempt(&self, chunk: &Chunk, left_out: &mut LeftOut) -> Result<Written, Error> {
         let plan = self.shared.plan();
         let connection = self.shared.destination.connections.get().await?;
         let tx = Transaction::open(connection, plan.clone()).await?;
@@ -133,7 +137,7 @@ impl BatchLoad {
             let locked = tx.answered(stream.lock(tx.client(), Some(chunk))).await?;
             durable = locked.durable;
             if locked.done {
-                return Ok(self.written(chunk, chunk.rows - *rejected, *rejected, durable));
+                return Ok(self.written(chunk, chunk.rows - left_out.rows(), *left_out, durable));
             }
         }
         let affected = self.copy(&mut tx, &plan, chunk).await?;
@@ -141,12 +145,12 @@ impl BatchLoad {
             Some(stream) => Some(tx.answered(stream.advance(tx.client(), chunk)).await?),
             None => None,
         };
-        *rejected = tx.rejected();
+        *left_out = tx.left_out();
         tx.commit().await?;
         if let (Some(stream), Some(next)) = (&self.stream, next) {
             stream.committed(next);
         }
-        Ok(self.written(chunk, affected, *rejected, durable))
+        Ok(self.written(chunk, affected, *left_out, durable))
     }
 
     async fn copy(&self, tx: &mut Transaction, plan: &Plan, chunk: &Chunk) -> Result<u64, Error> {
@@ -164,16 +168,19 @@ impl BatchLoad {
             .await
     }
 
-    fn written(&self, chunk: &Chunk, affected: u64, rejected: u64, durable: bool) -> Written {
-        let rows = chunk.rows - rejected;
+    fn written(&self, chunk: &Chunk, affected: u64, left_out: LeftOut, durable: bool) -> Written {
+        let LeftOut { rejected, suppressed } = left_out;
+        let rows = chunk.rows - left_out.rows();
         self.affected.fetch_add(affected, Ordering::Relaxed);
         self.rejected.fetch_add(rejected, Ordering::Relaxed);
+        self.suppressed.fetch_add(suppressed, Ordering::Relaxed);
         metrics::counter!(names::ROWS_COMMITTED).increment(rows);
         metrics::counter!(names::ROWS_REJECTED).increment(rejected);
         let last = chunk.labels.last();
         Written {
             rows,
             rejected,
+            suppressed,
             committed: true,
             durable,
             next_seq: last.map(|label| label.seq + 1),
@@ -259,10 +266,11 @@ impl Load for BatchLoad {
             deleted: 0,
             rows,
             rejected: of_stream,
+            suppressed: self.suppressed.load(Ordering::Relaxed),
             load_id: self.shared.load_id(rejected),
         };
         let stale = self.sources.lock().await.stale();
-        if complete && self.shared.may_delete_stale(&stale, rejected) {
+        if complete && self.shared.may_delete_stale(&stale, rejected + finished.suppressed) {
             finished.deleted = self.delete_stale(&plan, &stale).await?;
         }
         if let (true, Some(stream)) = (complete, &self.stream) {

@@ -4,15 +4,22 @@
 //! staging table has no constraints (a conflict there would lose rows) and one more column, the row's position in the
 //! stream, by which the last row of a key wins. Sorting by key gives all writers one lock order.
 
+use super::parts::Part;
 use crate::model::ident::{Ident, TableName};
 use crate::model::pg_type::PgType;
 use crate::model::table::TargetColumn;
 
-/// Name of the staging column that holds a row's position; `_pgflight` is ours in a staging table only.
-const ORDINAL: &str = "\"_pgflight_ordinal\"";
+/// Name of the staging column that holds a row's position, where no column of the stream has it.
+const ORDINAL: &str = "_pgflight_ordinal";
 /// Bytes of a wide row that stay in the staging table's page, as many as can. Values are then compressed and moved out of line
 /// once, by the target, and not first for a table that lives for a moment.
 const STAGE_TUPLE_TARGET: u16 = 8160;
+
+/// A setting of the transaction that counts rows which a merge leaves untouched.
+const UNCHANGED: &str = "pgflight.unchanged";
+/// Adds one to it; evaluated once for each of them.
+const COUNT_ONE: &str = "pg_catalog.set_config('pgflight.unchanged', \
+    (pg_catalog.current_setting('pgflight.unchanged')::pg_catalog.int8 operator(pg_catalog.+) 1)::pg_catalog.text, true)";
 
 /// `copy "s"."t" ("a", "b") from stdin with (format binary)`.
 pub fn copy_into(table: &TableName, columns: &[TargetColumn]) -> String {
@@ -33,10 +40,10 @@ pub enum Staged {
 }
 
 impl Staged {
-    fn condition(self) -> String {
+    fn condition(self, ordinal: &str) -> String {
         match self {
             Self::All => String::new(),
-            Self::Between => format!(" where {ORDINAL} >= $1 and {ORDINAL} < $2"),
+            Self::Between => format!(" where {ordinal} >= $1 and {ordinal} < $2"),
         }
     }
 }
@@ -52,48 +59,71 @@ pub struct Merge {
     pub key: Vec<Ident>,
     /// Whether rows that are equal already stay untouched.
     pub skip_unchanged: bool,
+    /// Whether rows that stay untouched are counted, see [`Self::count_unchanged`].
+    pub counts_unchanged: bool,
     /// Column by which the newer of two rows of a key is kept; without it the last one that comes.
     pub version: Option<Ident>,
     /// Whether a column is `GENERATED ALWAYS AS IDENTITY`.
     pub overriding: bool,
-    /// Name of the staging table; temporary, so one per session.
-    pub stage: Ident,
+    /// The staging tables; temporary, so one set per session. Each has some of the columns, and the position.
+    pub parts: Vec<Part>,
 }
 
 impl Merge {
     /// Creates the staging table of this session. It is empty again after every commit, or gone.
     pub fn create_stage(&self, ends_with_transaction: bool) -> String {
-        let columns: Vec<String> = self
-            .columns
-            .iter()
-            .map(|column| format!("{} {}", column.name.quoted(), stage_type(&column.ty)))
-            .collect();
+        let create = |part: &Part| {
+            let columns = self.columns_of(part);
+            let columns = columns
+                .iter()
+                .map(|column| format!("{} {}", column.name.quoted(), stage_type(&column.ty)));
+            format!(
+                "create temporary table {} ({}, {} bigint) with (toast_tuple_target = {STAGE_TUPLE_TARGET}) on commit {}",
+                part.name.quoted(),
+                columns.collect::<Vec<_>>().join(", "),
+                self.ordinal(),
+                if ends_with_transaction { "drop" } else { "delete rows" }
+            )
+        };
+        self.parts.iter().map(create).collect::<Vec<_>>().join("; ")
+    }
+
+    /// The COPY that fills a staging table; its rows have the ordinal as last field.
+    pub fn copy_into_stage(&self, part: &Part) -> String {
         format!(
-            "create temporary table {} ({}, {ORDINAL} bigint) with (toast_tuple_target = {STAGE_TUPLE_TARGET}) on commit {}",
-            self.stage.quoted(),
-            columns.join(", "),
-            if ends_with_transaction { "drop" } else { "delete rows" }
+            "copy {} ({}, {}) from stdin with (format binary)",
+            temporary(part),
+            names(&self.columns_of(part)),
+            self.ordinal()
         )
     }
 
-    /// The COPY that fills the staging table; its rows have the ordinal as last field.
-    pub fn copy_into_stage(&self) -> String {
-        format!(
-            "copy {} ({}, {ORDINAL}) from stdin with (format binary)",
-            self.stage(),
-            names(&self.columns)
-        )
+    fn columns_of(&self, part: &Part) -> Vec<TargetColumn> {
+        part.columns
+            .iter()
+            .filter_map(|at| self.columns.get(*at).cloned())
+            .collect()
+    }
+
+    /// The staging column with a row's position.
+    fn ordinal(&self) -> String {
+        let mut name = ORDINAL.to_owned();
+        while self.columns.iter().any(|column| column.name.as_str() == name) {
+            name.push('_');
+        }
+        format!("\"{name}\"")
     }
 
     /// Fills the emptied target with the staged rows, in stream order.
     pub fn refill(&self, staged: Staged) -> String {
         let columns = names(&self.columns);
         format!(
-            "insert into {} ({columns}){} select {columns} from {}{} order by {ORDINAL}",
+            "insert into {} ({columns}){} select {columns} from {}{} order by {}",
             self.table.quoted(),
             self.overriding_words(),
             self.stage(),
-            staged.condition()
+            staged.condition(&self.ordinal()),
+            self.ordinal()
         )
     }
 
@@ -109,37 +139,63 @@ impl Merge {
         };
         format!(
             "insert into {} as pgflight_target ({columns}){overriding} \
-             select {columns} from (select distinct on ({key}) * from {}{} order by {key}{newest}, {ORDINAL} desc) as pgflight_staged \
+             select {columns} from (select distinct on ({key}) * from {}{} order by {key}{newest}, {} desc) as pgflight_staged \
              on conflict ({key}) {}",
             self.table.quoted(),
             self.stage(),
-            staged.condition(),
+            staged.condition(&self.ordinal()),
+            self.ordinal(),
             self.on_conflict()
         )
     }
 
+    /// Counts the rows that a move of these staged rows has for the target, and begins the count of those it leaves untouched.
+    pub fn count_staged(&self, staged: Staged) -> String {
+        let key: Vec<String> = self.key.iter().map(Ident::quoted).collect();
+        let rows = match key.is_empty() {
+            true => format!("select from {}{}", self.stage(), staged.condition(&self.ordinal())),
+            false => format!(
+                "select distinct {} from {}{}",
+                key.join(", "),
+                self.stage(),
+                staged.condition(&self.ordinal())
+            ),
+        };
+        format!("select count(*), pg_catalog.set_config('{UNCHANGED}', '0', true) from ({rows}) as pgflight_staged")
+    }
+
+    /// The rows that a merge left untouched since [`Self::count_staged`].
+    pub fn count_unchanged(&self) -> String {
+        format!("select pg_catalog.current_setting('{UNCHANGED}')::pg_catalog.int8")
+    }
+
     /// Makes single rows of the staging table cheap to find, for as long as bad ones are looked for.
     pub fn index_stage(&self) -> String {
-        format!("create index {} on {} ({ORDINAL})", self.index().quoted(), self.stage())
+        let ordinal = self.ordinal();
+        let create = |part: &Part| {
+            format!(
+                "create index {} on {} ({ordinal})",
+                index(part).quoted(),
+                temporary(part)
+            )
+        };
+        self.parts.iter().map(create).collect::<Vec<_>>().join("; ")
     }
 
     /// Undoes [`Self::index_stage`].
     pub fn drop_stage_index(&self) -> String {
-        format!("drop index pg_temp.{}", self.index().quoted())
+        let drop = |part: &Part| format!("drop index pg_temp.{}", index(part).quoted());
+        self.parts.iter().map(drop).collect::<Vec<_>>().join("; ")
     }
 
     /// Position and values, as JSON, of the staged rows with the positions `$1`.
     pub fn staged_values(&self) -> String {
         format!(
-            "select {ORDINAL}, (select pg_catalog.row_to_json(r)::text from (select {}) as r) from {} where {ORDINAL} = any ($1)",
+            "select {0}, (select pg_catalog.row_to_json(r)::text from (select {1}) as r) from {2} where {0} = any ($1)",
+            self.ordinal(),
             names(&self.columns),
             self.stage()
         )
-    }
-
-    fn index(&self) -> Ident {
-        // The staging table's name is ours and far below the limit.
-        Ident::new(format!("{}_at", self.stage.as_str())).unwrap_or_else(|_| self.stage.clone())
     }
 
     fn overriding_words(&self) -> &'static str {
@@ -149,8 +205,12 @@ impl Merge {
         }
     }
 
+    /// The staged rows, with all their columns.
     fn stage(&self) -> String {
-        format!("pg_temp.{}", self.stage.quoted())
+        let mut parts = self.parts.iter().map(temporary);
+        let first = parts.next().unwrap_or_default();
+        let ordinal = self.ordinal();
+        parts.fold(first, |rows, part| format!("{rows} join {part} using ({ordinal})"))
     }
 
     fn on_conflict(&self) -> String {
@@ -159,22 +219,31 @@ impl Merge {
             .iter()
             .filter(|column| !self.key.contains(&column.name) || differs_though_equal(&column.ty))
             .collect();
-        if rest.is_empty() {
+        if rest.is_empty() && !self.counts_unchanged {
             return "do nothing".to_owned();
         }
+        // A count takes an update, if one that never happens.
+        let nothing = rest.is_empty();
+        let rest = match nothing {
+            true => self.columns.iter().collect(),
+            false => rest,
+        };
         let set: Vec<String> = rest
             .iter()
             .map(|column| format!("{0} = excluded.{0}", column.name.quoted()))
             .collect();
         let mut text = format!("do update set {}", set.join(", "));
         let mut conditions = Vec::new();
+        if nothing {
+            conditions.push("false".to_owned());
+        }
         if let Some(version) = &self.version {
             let version = version.quoted();
             conditions.push(format!(
                 "(pgflight_target.{version} is null or excluded.{version} >= pgflight_target.{version})"
             ));
         }
-        if self.skip_unchanged {
+        if self.skip_unchanged && !nothing {
             let row = |alias: &str| {
                 let cells = rest.iter().map(|column| format!("{alias}.{}", column.name.quoted()));
                 format!("row({})::record", cells.collect::<Vec<_>>().join(", "))
@@ -187,12 +256,24 @@ impl Merge {
                 row("excluded")
             ));
         }
-        if !conditions.is_empty() {
-            text.push_str(" where ");
-            text.push_str(&conditions.join(" and "));
+        match (conditions.join(" and "), self.counts_unchanged) {
+            (condition, _) if condition.is_empty() => {}
+            (condition, false) => text.push_str(&format!(" where {condition}")),
+            (condition, true) => text.push_str(&format!(
+                " where case when {condition} then true else {COUNT_ONE} is null end"
+            )),
         }
         text
     }
+}
+
+fn temporary(part: &Part) -> String {
+    format!("pg_temp.{}", part.name.quoted())
+}
+
+fn index(part: &Part) -> Ident {
+    // The staging table's name is ours and far below the limit.
+    Ident::new(format!("{}_at", part.name.as_str())).unwrap_or_else(|_| part.name.clone())
 }
 
 fn names(columns: &[TargetColumn]) -> String {
@@ -229,114 +310,4 @@ fn differs_though_equal(ty: &PgType) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn merge(key: &[&str], columns: &[(&str, PgType)]) -> Merge {
-        let ident = |name: &str| Ident::new(name).unwrap();
-        let columns = columns.iter().map(|(name, ty)| TargetColumn {
-            name: ident(name),
-            ty: ty.clone(),
-            nullable: true,
-        });
-        Merge {
-            table: TableName::qualified(ident("S"), ident("t\"x")),
-            columns: columns.collect(),
-            key: key.iter().map(|name| ident(name)).collect(),
-            skip_unchanged: true,
-            version: None,
-            overriding: false,
-            stage: ident("pgflight_stage_1"),
-        }
-    }
-
-    #[test]
-    fn the_last_row_of_a_key_wins_and_equal_rows_are_left_alone() {
-        let merge = merge(
-            &["id"],
-            &[("id", PgType::Int8), ("v", PgType::Text), ("j", PgType::Json)],
-        );
-        assert_eq!(
-            merge.merge(Staged::All),
-            "insert into \"S\".\"t\"\"x\" as pgflight_target (\"id\", \"v\", \"j\") \
-             select \"id\", \"v\", \"j\" from (select distinct on (\"id\") * from pg_temp.\"pgflight_stage_1\" \
-             order by \"id\", \"_pgflight_ordinal\" desc) as pgflight_staged \
-             on conflict (\"id\") do update set \"v\" = excluded.\"v\", \"j\" = excluded.\"j\" \
-             where row(pgflight_target.\"v\", pgflight_target.\"j\")::record operator(pg_catalog.*<>) \
-             row(excluded.\"v\", excluded.\"j\")::record"
-        );
-    }
-
-    #[test]
-    fn with_a_version_column_the_newer_row_is_kept() {
-        let mut merge = merge(&["id"], &[("id", PgType::Int8), ("v", PgType::Int8)]);
-        merge.version = Some(Ident::new("v").unwrap());
-        merge.skip_unchanged = false;
-        let sql = merge.merge(Staged::All);
-        assert!(
-            sql.contains("order by \"id\", \"v\" desc nulls last, \"_pgflight_ordinal\" desc"),
-            "{sql}"
-        );
-        assert!(
-            sql.ends_with("where (pgflight_target.\"v\" is null or excluded.\"v\" >= pgflight_target.\"v\")"),
-            "{sql}"
-        );
-    }
-
-    #[test]
-    fn a_swap_refills_in_stream_order() {
-        let mut merge = merge(&[], &[("a", PgType::Int4)]);
-        merge.overriding = true;
-        assert_eq!(
-            merge.refill(Staged::All),
-            "insert into \"S\".\"t\"\"x\" (\"a\") overriding system value select \"a\" \
-             from pg_temp.\"pgflight_stage_1\" order by \"_pgflight_ordinal\""
-        );
-    }
-
-    #[test]
-    fn a_table_of_key_columns_only_has_nothing_to_update() {
-        let merge = merge(&["a", "b"], &[("a", PgType::Int4), ("b", PgType::Int4)]);
-        assert!(
-            merge
-                .merge(Staged::All)
-                .ends_with("on conflict (\"a\", \"b\") do nothing"),
-            "{}",
-            merge.merge(Staged::All)
-        );
-    }
-
-    #[test]
-    fn key_columns_are_written_where_equal_values_read_differently() {
-        let numeric = PgType::Array(Box::new(PgType::Numeric(None)));
-        let merge = merge(&["a", "n"], &[("a", PgType::Int4), ("n", numeric)]);
-        assert!(
-            merge.merge(Staged::All).ends_with(
-                "on conflict (\"a\", \"n\") do update set \"n\" = excluded.\"n\" \
-                 where row(pgflight_target.\"n\")::record operator(pg_catalog.*<>) row(excluded.\"n\")::record"
-            ),
-            "{}",
-            merge.merge(Staged::All)
-        );
-    }
-
-    #[test]
-    fn the_staging_table_has_the_columns_and_the_ordinal_and_no_constraint() {
-        let merge = merge(
-            &["a"],
-            &[
-                ("a", PgType::Varchar(Some(3))),
-                ("b", PgType::Array(Box::new(PgType::Int4))),
-            ],
-        );
-        assert_eq!(
-            merge.create_stage(false),
-            "create temporary table \"pgflight_stage_1\" (\"a\" varchar(3), \"b\" integer[], \
-             \"_pgflight_ordinal\" bigint) with (toast_tuple_target = 8160) on commit delete rows"
-        );
-        assert_eq!(
-            merge.copy_into_stage(),
-            "copy pg_temp.\"pgflight_stage_1\" (\"a\", \"b\", \"_pgflight_ordinal\") from stdin with (format binary)"
-        );
-    }
-}
+mod tests;

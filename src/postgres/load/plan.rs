@@ -5,8 +5,10 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::merge::{Merge, copy_into};
+use super::parts::{Part, parts};
 use super::patience::Patience;
 use super::reject::RejectPlan;
+use super::suppressed::Suppression;
 use super::unchanged;
 use crate::ingest::request::LoadOptions;
 use crate::model::ident::{Ident, TableName};
@@ -44,11 +46,23 @@ pub(super) struct Plan {
     pub(super) patience: Patience,
     /// What is noted about rows whose texts are embedded.
     pub(super) notes: Option<NotePlan>,
+    /// What is done with rows that triggers leave out.
+    pub(super) suppression: Suppression,
     /// What is done with bad rows, where they do not fail the load.
     pub(super) rejects: Option<RejectPlan>,
 }
 
 impl Plan {
+    /// Whether what is staged replaces the table's contents.
+    pub(super) fn replaces(&self) -> bool {
+        self.stage.as_ref().is_some_and(|stage| stage.move_by == Move::Swap)
+    }
+
+    /// Whether rows that are sent a second time change nothing.
+    pub(super) fn is_repeatable(&self) -> bool {
+        self.stage.as_ref().is_some_and(|stage| stage.move_by == Move::Merge)
+    }
+
     /// Waits for the vectors of what was committed, where that is configured.
     pub(super) async fn settled(&self) -> Result<(), Error> {
         match &self.notes {
@@ -106,8 +120,10 @@ pub(super) struct CopyInto {
 /// The way through a staging table.
 #[derive(Debug)]
 pub(super) struct Stage {
-    /// COPY into it; rows carry their position.
-    pub(super) copy: CopyInto,
+    /// Its name.
+    pub(super) name: Ident,
+    /// COPY into it, in as many parts as it has; rows carry their position.
+    pub(super) copies: Vec<CopyInto>,
     /// Its DDL, and the statements that empty it into the target.
     pub(super) merge: Merge,
     /// How it is emptied.
@@ -125,6 +141,16 @@ pub(super) enum Move {
     Swap,
     /// Beside the rows that are there.
     Insert,
+}
+
+impl Move {
+    /// What is being done, for messages.
+    pub(super) fn doing(self) -> &'static str {
+        match self {
+            Self::Merge => "merging rows into",
+            Self::Swap | Self::Insert => "filling",
+        }
+    }
 }
 
 /// What the table was found to be.
@@ -148,7 +174,8 @@ pub(super) fn plan(
 ) -> Result<Plan, Error> {
     let (table, loading) = (target.table, options.loading());
     let (move_by, key) = match options.write_mode {
-        WriteMode::Append if table.collects_rows(&loading) => (Some(Move::Insert), Vec::new()),
+        // COPY counts a row of a view as stored whatever its trigger did.
+        WriteMode::Append if table.is_view() || table.collects_rows(&loading) => (Some(Move::Insert), Vec::new()),
         WriteMode::Append => (None, Vec::new()),
         WriteMode::Overwrite | WriteMode::OverwriteDeleteStale => (Some(Move::Merge), overwrite_key(&target)),
         // Into a table that is empty and that nobody else can see, there is nothing to swap.
@@ -166,12 +193,16 @@ pub(super) fn plan(
     };
     let stage = move_by.map(|move_by| {
         let merge = merge(table, options, key.clone());
+        let part = |part: &Part| {
+            Ok::<_, Error>(CopyInto {
+                plan: copy()?.only(&part.columns).with_ordinal(),
+                sql: merge.copy_into_stage(part),
+                relation: part.name.clone(),
+            })
+        };
         Ok::<_, Error>(Stage {
-            copy: CopyInto {
-                plan: copy()?.with_ordinal(),
-                sql: merge.copy_into_stage(),
-                relation: merge.stage.clone(),
-            },
+            copies: merge.parts.iter().map(part).collect::<Result<_, Error>>()?,
+            name: stage_name(table),
             merge,
             move_by,
             ends_with_transaction: target.transaction_pooler,
@@ -189,6 +220,10 @@ pub(super) fn plan(
         unchanged,
         lock_waits: target.lock_waits,
         patience: target.patience,
+        suppression: Suppression {
+            triggers: table.suppressors(&loading),
+            accepted: loading.accepts_suppressed,
+        },
         notes: None,
         rejects: None,
     })
@@ -218,10 +253,12 @@ fn merge(table: &VerifiedTable, options: &LoadOptions, key: Vec<Ident>) -> Merge
         table: table.name().clone(),
         columns: table.columns().to_vec(),
         key,
-        skip_unchanged: options.skip_unchanged,
+        // A trigger that leaves out updates which change nothing is no loss of rows.
+        skip_unchanged: options.skip_unchanged || table.leaves_out_redundant(),
+        counts_unchanged: !table.suppressors(&options.loading()).is_empty(),
         version: version.map(|column| column.name.clone()),
         overriding: table.needs_overriding(),
-        stage: stage_name(table),
+        parts: parts(&stage_name(table), table.columns()),
     }
 }
 

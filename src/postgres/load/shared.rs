@@ -49,12 +49,12 @@ impl Shared {
 
     /// Whether what looks stale may go. After a rejected row it may not: the row of an earlier sync could be the only one
     /// that is left of it.
-    pub(super) fn may_delete_stale(&self, stale: &[Stale], rejected: u64) -> bool {
-        if rejected > 0 && !stale.is_empty() {
+    pub(super) fn may_delete_stale(&self, stale: &[Stale], left_out: u64) -> bool {
+        if left_out > 0 && !stale.is_empty() {
             let table = &self.request.table;
-            tracing::warn!(table = %table, rejected, "rows were rejected, so no stale rows are deleted");
+            tracing::warn!(table = %table, left_out, "rows were rejected or suppressed, so no stale rows are deleted");
         }
-        rejected == 0
+        left_out == 0
     }
 
     pub(super) fn tries(&self) -> Tries {
@@ -103,7 +103,7 @@ impl Shared {
         };
         if *table == plan.table.to_string() {
             let found = blockers(connection.client().driver(), plan.oid, 0).await;
-            *blocked = in_the_way(found, plan.replaces);
+            *blocked = in_the_way(found, plan.replaces());
         }
         error
     }

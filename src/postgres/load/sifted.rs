@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::Type;
 
 use super::plan::{CopyInto, Stage};
 use super::reject::{Reject, RejectPlan};
@@ -19,13 +19,9 @@ use crate::postgres::error::Error;
 /// What is done with a range of rows at once.
 enum Work<'a> {
     /// COPY; rows are counted within `rows`.
-    Copy { rows: Rows, into: &'a CopyInto },
-    /// A statement that moves staged rows on, of which `$1` and `$2` bound the places.
-    Move {
-        sql: &'a str,
-        doing: &'a str,
-        stage: &'a Stage,
-    },
+    Copy { rows: Rows, into: &'a [CopyInto] },
+    /// Staged rows are moved on; `rows` are their places.
+    Move { stage: &'a Stage },
 }
 
 impl Transaction {
@@ -33,11 +29,11 @@ impl Transaction {
     pub(super) async fn copy_sifted(
         &mut self,
         chunk: &Chunk,
-        into: &CopyInto,
+        into: &[CopyInto],
         rejects: &RejectPlan,
     ) -> Result<u64, Error> {
         let all = Rows::of(chunk);
-        let found = self.bad_cells(&all, into, rejects)?;
+        let found = self.bad_cells(&all, rejects)?;
         let places: Vec<u64> = found.iter().map(|reject| reject.bad.place).collect();
         let mut bad = Vec::new();
         for mut reject in found {
@@ -56,13 +52,13 @@ impl Transaction {
     /// Moves what can be moved of the staged rows with these places, and rejects the rest. Returns the rows written.
     pub(super) async fn move_sifted(
         &mut self,
-        (sql, doing, stage): (&str, &str, &Stage),
+        stage: &Stage,
         places: Range<u64>,
         chunk: Option<&Chunk>,
         rejects: &RejectPlan,
     ) -> Result<u64, Error> {
         let mut bad = Vec::new();
-        let work = Work::Move { sql, doing, stage };
+        let work = Work::Move { stage };
         let moved = self.sift(&work, places, rejects, &mut bad).await?;
         if rejects.keeps_values() && !bad.is_empty() {
             self.read_values(stage, &mut bad).await?;
@@ -72,13 +68,14 @@ impl Transaction {
     }
 
     /// Rows with cells that cannot be stored; one more at most than may be rejected.
-    fn bad_cells(&mut self, rows: &Rows, into: &CopyInto, rejects: &RejectPlan) -> Result<Vec<Reject>, Error> {
+    fn bad_cells(&mut self, rows: &Rows, rejects: &RejectPlan) -> Result<Vec<Reject>, Error> {
         let all = self.rejects().all();
         let room = rejects.max.saturating_sub(all).saturating_add(1);
         let room = usize::try_from(room).unwrap_or(usize::MAX);
         let mut found = Vec::new();
         for piece in rows.pieces() {
-            let bound = into.plan.bind(&piece.batch).map_err(|cell| Error::Cell {
+            // A staging table takes nothing that the table's own encoders refuse.
+            let bound = self.plan().direct.plan.bind(&piece.batch).map_err(|cell| Error::Cell {
                 table: self.plan().table.to_string(),
                 row: piece.place,
                 more: 0,
@@ -119,7 +116,7 @@ impl Transaction {
             };
             let undo = "rollback to savepoint pgflight_rows; release savepoint pgflight_rows";
             self.execute(undo, "undoing what was refused of").await?;
-            if let (false, Work::Move { stage, .. }) = (failed, work) {
+            if let (false, Work::Move { stage }) = (failed, work) {
                 self.execute(&stage.merge.index_stage(), "indexing the staging table of")
                     .await?;
             }
@@ -137,7 +134,7 @@ impl Transaction {
                 self.reject(rejects, Reject { bad: bad_row, values }, bad)?;
             }
         }
-        if let (true, Work::Move { stage, .. }) = (failed, work) {
+        if let (true, Work::Move { stage }) = (failed, work) {
             self.execute(
                 &stage.merge.drop_stage_index(),
                 "dropping the index of the staging table of",
@@ -150,16 +147,7 @@ impl Transaction {
     async fn attempt(&self, work: &Work<'_>, range: &Range<u64>) -> Result<u64, Error> {
         match work {
             Work::Copy { rows, into } => self.copy_rows(&rows.slice(range.clone()), into).await,
-            Work::Move { sql, doing, .. } => {
-                let signed = |place: u64| i64::try_from(place).unwrap_or(i64::MAX);
-                let (from, to) = (signed(range.start), signed(range.end));
-                let bounds: [(&(dyn ToSql + Sync), Type); 2] = [(&from, Type::INT8), (&to, Type::INT8)];
-                let moving = async {
-                    let moved = self.client().execute_typed(sql, &bounds).await;
-                    moved.map_err(|error| Error::statement(self.doing(doing), error))
-                };
-                self.answered(moving).await
-            }
+            Work::Move { stage } => self.move_rows(stage, stage.move_by.doing(), Some(range)).await,
         }
     }
 

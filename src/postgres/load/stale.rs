@@ -17,9 +17,8 @@ use crate::ingest::error::{Error as IngestError, RequestError};
 use crate::ingest::ports::Chunk;
 use crate::ingest::request::LoadRequest;
 use crate::model::command::DeleteStale;
-use crate::model::ident::{Ident, TableName};
+use crate::model::ident::TableName;
 use crate::model::options::WriteMode;
-use crate::model::pg_type::PgType;
 use crate::postgres::error::Error;
 
 /// Rows of `source` that are older than `time` are stale.

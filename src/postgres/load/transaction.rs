@@ -11,11 +11,11 @@ use tokio_postgres::SimpleQueryMessage;
 
 use super::copy_in::{CopyFailure, copy_rows};
 use super::lost::end_lost;
-use super::merge::{Merge, Staged};
 use super::patience::Patience;
 use super::plan::{CopyInto, Move, Plan, Stage};
 use super::reject::{RejectCount, RejectShare};
 use super::rows::Rows;
+use super::suppressed::{LeftOut, Suppressed};
 use super::unchanged::is_mark;
 use crate::ingest::ports::Chunk;
 use crate::postgres::embed::note::NotePlan;
@@ -54,6 +54,7 @@ pub(super) struct Transaction {
     /// Whether rows went into the table, so that it must be the one that was planned for.
     wrote: AtomicBool,
     rejected: RejectShare,
+    suppressed: Suppressed,
 }
 
 impl Transaction {
@@ -72,6 +73,7 @@ impl Transaction {
             staged: false,
             wrote: AtomicBool::new(false),
             rejected: RejectCount::default().share(),
+            suppressed: Suppressed::default(),
         }
     }
 
@@ -81,9 +83,18 @@ impl Transaction {
         self
     }
 
-    /// Rows that this transaction rejected.
-    pub(super) fn rejected(&self) -> u64 {
-        self.rejected.here()
+    /// Rows of this transaction that are not stored.
+    pub(super) fn left_out(&self) -> LeftOut {
+        LeftOut {
+            rejected: self.rejected.here(),
+            suppressed: self.suppressed.rows(),
+        }
+    }
+
+    /// Looks whether as many rows are stored as were sent, where a trigger may leave some out.
+    pub(super) fn check_stored(&self, sent: u64, stored: u64) -> Result<(), Error> {
+        let table = self.plan.table.to_string();
+        self.plan.suppression.check(&table, sent, stored, &self.suppressed)
     }
 
     /// The count of rejects.
@@ -107,7 +118,7 @@ impl Transaction {
     /// Copies a chunk straight into the table.
     pub(super) async fn copy_direct(&mut self, chunk: &Chunk) -> Result<u64, Error> {
         let plan = Arc::clone(&self.plan);
-        self.copy(chunk, &plan.direct).await
+        self.copy(chunk, std::slice::from_ref(&plan.direct)).await
     }
 
     /// Copies a chunk of an overwrite straight into the table, which must be the transaction's last wait for a lock.
@@ -142,13 +153,13 @@ impl Transaction {
         let plan = Arc::clone(&self.plan);
         let stage = stage_of(&plan)?;
         if !self.staged {
-            if stage.ends_with_transaction || !self.connection.has_stage(&stage.merge.stage) {
+            if stage.ends_with_transaction || !self.connection.has_stage(&stage.name) {
                 let create = stage.merge.create_stage(stage.ends_with_transaction);
                 self.execute(&create, "creating the staging table").await?;
             }
             self.staged = true;
         }
-        self.copy(chunk, &stage.copy).await
+        self.copy(chunk, &stage.copies).await
     }
 
     /// Moves what is staged into the table; the number of rows inserted or changed. `places` are those of the staged rows
@@ -190,19 +201,16 @@ impl Transaction {
         }
     }
 
-    /// Runs the statement that takes rows out of the staging table; in parts, where bad ones are rejected.
+    /// Takes rows out of the staging table; in parts, where bad ones are rejected.
     async fn move_staged(&mut self, stage: &Stage, places: Range<u64>, chunk: Option<&Chunk>) -> Result<u64, Error> {
         if !self.staged {
             return Ok(0);
         }
-        let (plan, how) = (Arc::clone(&self.plan), stage.move_by);
-        if let Some(rejects) = &plan.rejects {
-            let sql = how.sql(&stage.merge, Staged::Between);
-            let doing = (sql.as_str(), how.doing(), stage);
-            return self.move_sifted(doing, places, chunk, rejects).await;
+        let plan = Arc::clone(&self.plan);
+        match &plan.rejects {
+            Some(rejects) => self.move_sifted(stage, places, chunk, rejects).await,
+            None => self.move_rows(stage, stage.move_by.doing(), None).await,
         }
-        let sql = how.sql(&stage.merge, Staged::All);
-        self.count(&sql, how.doing()).await
     }
 
     /// Commits, if the rows went into the table that was planned for, and gives the connection back.
@@ -241,7 +249,7 @@ impl Transaction {
         if let (true, Some(stage)) = (self.staged, &self.plan.stage)
             && !stage.ends_with_transaction
         {
-            self.connection.note_stage(&stage.merge.stage);
+            self.connection.note_stage(&stage.name);
         }
         self.rejected.keep();
         self.connection.mark_clean();
@@ -250,7 +258,7 @@ impl Transaction {
         }
     }
 
-    async fn copy(&mut self, chunk: &Chunk, into: &CopyInto) -> Result<u64, Error> {
+    async fn copy(&mut self, chunk: &Chunk, into: &[CopyInto]) -> Result<u64, Error> {
         let plan = Arc::clone(&self.plan);
         if let Some(rejects) = &plan.rejects {
             return self.copy_sifted(chunk, into, rejects).await;
@@ -262,21 +270,20 @@ impl Transaction {
         Ok(stored)
     }
 
-    /// One COPY.
-    pub(super) async fn copy_rows(&self, rows: &Rows, into: &CopyInto) -> Result<u64, Error> {
+    /// One COPY for each part of the columns.
+    pub(super) async fn copy_rows(&self, rows: &Rows, into: &[CopyInto]) -> Result<u64, Error> {
         self.wrote.store(true, Ordering::Relaxed);
-        self.answered(self.copy_bare(rows, into)).await
+        let mut stored = 0;
+        for part in into {
+            stored = self.answered(self.copy_bare(rows, part)).await?;
+        }
+        Ok(stored)
     }
 
     async fn copy_bare(&self, rows: &Rows, into: &CopyInto) -> Result<u64, Error> {
         let table = || self.plan.table.to_string();
         match copy_rows(self.client(), &into.sql, &into.plan, rows).await {
-            Ok(stored) if stored == rows.count() => Ok(stored),
-            Ok(stored) => Err(Error::RowsLost {
-                table: table(),
-                sent: rows.count(),
-                stored,
-            }),
+            Ok(stored) => self.check_stored(rows.count(), stored).map(|()| stored),
             Err(CopyFailure::Cell { row, cell }) => Err(Error::Cell {
                 table: table(),
                 row,
@@ -317,33 +324,8 @@ impl Transaction {
         self.answered(running).await
     }
 
-    /// Runs a statement; the number of rows it changed.
-    async fn count(&self, sql: &str, what: &str) -> Result<u64, Error> {
-        let running = async {
-            let changed = self.client().execute_typed(sql, &[]).await;
-            changed.map_err(|error| Error::statement(self.doing(what), error).of(&self.plan.table))
-        };
-        self.answered(running).await
-    }
-
     pub(super) fn doing(&self, what: &str) -> String {
         format!("{what} {}", self.plan.table)
-    }
-}
-
-impl Move {
-    fn sql(self, merge: &Merge, staged: Staged) -> String {
-        match self {
-            Self::Merge => merge.merge(staged),
-            Self::Swap | Self::Insert => merge.refill(staged),
-        }
-    }
-
-    fn doing(self) -> &'static str {
-        match self {
-            Self::Merge => "merging rows into",
-            Self::Swap | Self::Insert => "filling",
-        }
     }
 }
 

@@ -7,7 +7,7 @@ mod watchers;
 use crate::model::ident::{Ident, TableName};
 use crate::model::pg_type::PgType;
 
-pub use watchers::{FoundReference, FoundRule, FoundTrigger, RowTrigger, RuleEvent};
+pub use watchers::{FoundReference, FoundRule, FoundTrigger, RowCommand, RowTrigger};
 
 /// Everything that one catalog read brings.
 #[derive(Clone, Debug, PartialEq)]
@@ -139,6 +139,8 @@ pub struct FoundTable {
     pub row_security: bool,
     /// Rewrite rules (COPY does not carry them out, INSERT does).
     pub rules: Vec<FoundRule>,
+    /// Commands that Postgres refuses, because a publication sends what they change and the table has no replica identity.
+    pub unidentified: Vec<RowCommand>,
     /// Triggers that see each row, also those of partitions.
     pub row_triggers: Vec<RowTrigger>,
     /// Foreign keys that point to it, to its partitions or children, or from there to a table that it is a part of.
@@ -269,9 +271,14 @@ impl FoundTable {
         names
     }
 
-    /// Whether it has a rule for that command.
-    pub fn rule_on(&self, event: RuleEvent) -> Option<&FoundRule> {
-        self.rules.iter().find(|rule| rule.event == event)
+    /// The rule that is carried out instead of that command or beside it.
+    pub fn rule_on(&self, event: RowCommand) -> Option<&FoundRule> {
+        self.rules.iter().find(|rule| rule.event == event && rule.enabled)
+    }
+
+    /// The rule that keeps `ON CONFLICT` from the table: one that is disabled does, too.
+    pub fn rule_against_upserts(&self) -> Option<&FoundRule> {
+        self.rules.iter().find(|rule| rule.event != RowCommand::Delete)
     }
 
     /// Whether `name` is a column of the primary key, which cannot lose its NOT NULL.

@@ -5,7 +5,7 @@
 //! former more: what the latter may not do is refused for both.
 
 use super::diff::STALE_COLUMNS;
-use super::found::{Found, FoundTable, Identity, RelationKind, RuleEvent};
+use super::found::{Found, FoundTable, Identity, RelationKind, RowCommand};
 use super::refusal::Reason;
 use crate::model::ident::{Ident, TableName};
 use crate::model::loading::Loading;
@@ -28,6 +28,7 @@ pub(super) fn obstacles(wanted: &TableShape, found: &Found, loading: &Loading) -
         reasons.extend(table.and_then(|table| emptying(found, table)));
     }
     reasons.extend(table.and_then(|table| rule(table, loading)));
+    reasons.extend(table.and_then(|table| identity(table, loading)));
     if stages(table, loading) && !found.server.can_create_temporary {
         let (role, database) = (&found.server.role, &found.server.database);
         let problem = format!(
@@ -45,14 +46,28 @@ pub(super) fn notes(found: &Found, loading: &Loading) -> Vec<String> {
         return Vec::new();
     };
     let mut notes = Vec::new();
-    if let (WriteMode::Append, Some(rule)) = (loading.write_mode, table.rule_on(RuleEvent::Insert)) {
+    if let (WriteMode::Append, Some(rule)) = (loading.write_mode, table.rule_on(RowCommand::Insert)) {
         notes.push(format!(
-            "rule {} on INSERT is not carried out, because rows come by COPY, which knows triggers and no rules",
-            rule.name
+            "rule {:?} on INSERT is not carried out, because rows come by COPY, which knows triggers and no rules",
+            rule.name.as_str()
+        ));
+    }
+    let suppressors = table.suppressors(loading);
+    if !suppressors.is_empty() {
+        let fate = match loading.accepts_suppressed {
+            true => "are counted as suppressed",
+            false => "fail the load (on_suppressed_row: fail)",
+        };
+        notes.push(format!(
+            "rows that trigger {} leaves out {fate}",
+            suppressors.join(" or ")
         ));
     }
     if loading.write_mode == WriteMode::Append && table.collects_rows(loading) {
-        let names: Vec<&str> = table.self_references().map(|key| key.name.as_str()).collect();
+        let names: Vec<String> = table
+            .self_references()
+            .map(|key| format!("{:?}", key.name.as_str()))
+            .collect();
         notes.push(format!(
             "foreign key {} lets a row name another of the stream, so all rows are collected in a temporary table and inserted \
              at once; were it deferrable, they would go straight in",
@@ -64,7 +79,8 @@ pub(super) fn notes(found: &Found, loading: &Loading) -> Vec<String> {
 
 /// Whether rows may have to pass a temporary table.
 fn stages(table: Option<&FoundTable>, loading: &Loading) -> bool {
-    loading.write_mode != WriteMode::Append || table.is_some_and(|table| table.collects_rows(loading))
+    loading.write_mode != WriteMode::Append
+        || table.is_some_and(|table| table.kind == RelationKind::View || table.collects_rows(loading))
 }
 
 impl FoundTable {
@@ -73,12 +89,25 @@ impl FoundTable {
         self.references.iter().filter(|reference| reference.within)
     }
 
+    /// Triggers that can leave out rows of that load.
+    pub fn suppressors(&self, loading: &Loading) -> Vec<String> {
+        let able = self
+            .row_triggers
+            .iter()
+            .filter(|trigger| trigger.may_suppress(loading.matches_by_key()));
+        let mut names: Vec<String> = able
+            .map(|trigger| format!("{:?}", trigger.trigger.name.as_str()))
+            .collect();
+        names.dedup();
+        names
+    }
+
     /// Whether the order of a load's rows would matter if each chunk were checked by itself: a row may name one that comes
     /// later, and the check cannot be put off to the end.
     pub fn collects_rows(&self, loading: &Loading) -> bool {
         loading.commit == CommitMode::Atomic
             // INSERT would carry out rules, which COPY does not.
-            && self.rule_on(RuleEvent::Insert).is_none()
+            && self.rule_on(RowCommand::Insert).is_none()
             && self.self_references().next().is_some()
             && !self.defers_checks(loading)
     }
@@ -253,29 +282,40 @@ fn emptying(found: &Found, table: &FoundTable) -> Option<Reason> {
 }
 
 fn rule(table: &FoundTable, loading: &Loading) -> Option<Reason> {
-    use RuleEvent::{Delete, Insert, Update};
-    let (mode, events): (&str, &[RuleEvent]) = match loading.write_mode {
-        WriteMode::Append => return None,
-        WriteMode::Replace => ("replace", &[Insert]),
-        WriteMode::Overwrite => ("overwrite", &[Insert, Update]),
-        WriteMode::OverwriteDeleteStale => ("overwrite-delete-stale", &[Insert, Update, Delete]),
-    };
-    let rule = events.iter().find_map(|event| table.rule_on(*event))?;
-    let event = match rule.event {
-        Insert => "INSERT",
-        Update => "UPDATE",
-        Delete => "DELETE",
-    };
+    let rule = match loading.write_mode {
+        WriteMode::Append => None,
+        WriteMode::Replace => table.rule_on(RowCommand::Insert),
+        WriteMode::Overwrite => table.rule_against_upserts(),
+        WriteMode::OverwriteDeleteStale => {
+            let upserts = table.rule_against_upserts();
+            upserts.or_else(|| table.rule_on(RowCommand::Delete))
+        }
+    }?;
+    let (command, mode) = (rule.event.words(), loading.write_mode.as_str());
     let problem = format!(
-        "rule {} on {event} does something else with rows than {mode} promises",
-        rule.name
+        "rule {:?} on {command} does something else with rows than {mode} promises",
+        rule.name.as_str()
     );
-    let remedy = format!(
-        "disable it, e.g. alter table .. disable rule {}, make a trigger of it, or use write_mode append, which comes by COPY and \
-         carries out no rules",
-        rule.name
-    );
+    let remedy =
+        "drop it, make a trigger of it, or use write_mode append, which comes by COPY and carries out no rules";
     Some(Reason::table(problem, remedy))
+}
+
+fn identity(table: &FoundTable, loading: &Loading) -> Option<Reason> {
+    let (command, needed) = match loading.write_mode {
+        WriteMode::OverwriteDeleteStale if table.unidentified.contains(&RowCommand::Delete) => ("DELETE", true),
+        _ => (
+            "UPDATE",
+            loading.matches_by_key() && table.unidentified.contains(&RowCommand::Update),
+        ),
+    };
+    needed.then(|| {
+        let problem = format!(
+            "a publication sends each {command} of its rows, and it has no replica identity, so Postgres refuses them"
+        );
+        let remedy = "give it a primary key, or run: alter table .. replica identity using index .. (or full)";
+        Reason::table(problem, remedy)
+    })
 }
 
 fn names(columns: &[Ident]) -> String {

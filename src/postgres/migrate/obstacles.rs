@@ -6,7 +6,6 @@ use super::policy::{CreateOptions, Policy};
 use super::refusal::Reason;
 use super::step::{Action, Step};
 use crate::model::ident::Ident;
-use crate::model::options::WriteMode;
 use crate::model::pg_type::PgType;
 use crate::model::table::TableShape;
 

@@ -1,6 +1,8 @@
 //! A table that was found to take a stream's rows: the only kind of table that the loader accepts. Pure.
 
-use super::found::{Found, FoundColumn, FoundKey, FoundTable, FoundTrigger, Identity, RelationKind, Rights, RuleEvent};
+use super::found::{
+    Found, FoundColumn, FoundKey, FoundTable, FoundTrigger, Identity, RelationKind, Rights, RowCommand,
+};
 use crate::model::ident::{Ident, TableName};
 use crate::model::loading::Loading;
 use crate::model::pg_type::PgType;
@@ -127,6 +129,17 @@ impl VerifiedTable {
         names
     }
 
+    /// Triggers that can leave out rows of that load.
+    pub fn suppressors(&self, loading: &Loading) -> Vec<String> {
+        self.table.suppressors(loading)
+    }
+
+    /// Whether a trigger leaves out updates that change nothing.
+    pub fn leaves_out_redundant(&self) -> bool {
+        let mut triggers = self.table.row_triggers.iter();
+        triggers.any(|trigger| trigger.only_redundant && trigger.trigger.enabled)
+    }
+
     /// Whether it is the parent of partitions.
     pub fn is_partitioned(&self) -> bool {
         self.table.kind == RelationKind::Partitioned
@@ -154,7 +167,7 @@ impl VerifiedTable {
 
     /// Whether rewrite rules on INSERT exist, which COPY does not fire.
     pub fn has_insert_rules(&self) -> bool {
-        self.table.rule_on(RuleEvent::Insert).is_some()
+        self.table.rule_on(RowCommand::Insert).is_some()
     }
 
     /// Whether other tables inherit from it or are its partitions.

@@ -32,11 +32,12 @@ const PLUGIN_KEYS: [&str; 10] = [
     "aws_iam_auth",
 ];
 /// Keys of ours that a client may set for itself.
-const OUR_KEYS: [&str; 10] = [
+const OUR_KEYS: [&str; 11] = [
     "schema",
     "create_table",
     "nul_bytes",
     "on_bad_row",
+    "on_suppressed_row",
     "max_rejects",
     "reject_values",
     "skip_unchanged",

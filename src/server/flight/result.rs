@@ -42,6 +42,9 @@ pub struct PutAnswer {
     pub committed: u64,
     /// Rows in the reject table.
     pub rejected: u64,
+    /// Rows that a trigger of the table left out.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub suppressed: u64,
     /// `atomic` or `batch`.
     pub commit: CommitMode,
     /// Where a resumable stream stands.
@@ -78,6 +81,7 @@ impl PutAnswer {
             rows: progress.rows,
             committed: progress.committed,
             rejected: progress.rejected,
+            suppressed: progress.suppressed,
             commit,
             stream: progress.stream,
             end: None,
@@ -152,6 +156,7 @@ mod tests {
                 rows: 3,
                 committed: 3,
                 rejected: 0,
+                suppressed: 0,
                 chunks: 1,
                 stream: None,
             },

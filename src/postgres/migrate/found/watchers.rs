@@ -22,24 +22,37 @@ pub struct RowTrigger {
     pub only_redundant: bool,
 }
 
-/// A rewrite rule that is carried out in ordinary sessions.
+/// A rewrite rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundRule {
     /// Name.
     pub name: Ident,
     /// The command that it rewrites.
-    pub event: RuleEvent,
+    pub event: RowCommand,
+    /// Whether it is carried out in ordinary sessions.
+    pub enabled: bool,
 }
 
-/// A command that a rule rewrites.
+/// A command that changes rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RuleEvent {
+pub enum RowCommand {
     /// INSERT.
     Insert,
     /// UPDATE.
     Update,
     /// DELETE.
     Delete,
+}
+
+impl RowCommand {
+    /// As SQL has it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Insert => "INSERT",
+            Self::Update => "UPDATE",
+            Self::Delete => "DELETE",
+        }
+    }
 }
 
 /// A foreign key between two tables of which at least one is this table or a part of it.

@@ -144,6 +144,7 @@ impl Parts {
             rows: all.rows + one.rows,
             committed: all.committed + one.committed,
             rejected: all.rejected + one.rejected,
+            suppressed: all.suppressed + one.suppressed,
             ..all
         }))
     }

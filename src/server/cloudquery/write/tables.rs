@@ -82,7 +82,7 @@ impl Tables {
 
     fn ended(&mut self, name: TableName, progress: &Progress) {
         self.committed += progress.committed;
-        if progress.rejected > 0 {
+        if progress.rejected + progress.suppressed > 0 {
             self.rejecting.insert(name);
         }
     }
