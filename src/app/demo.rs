@@ -158,7 +158,7 @@ async fn show(args: DemoArgs, address: &Address, server: &Running) -> Result<(),
     println!(
         "{}\n\n{}",
         vectors::watch(&client).await?,
-        query_text(&client, vectors::NEAREST).await?
+        aligned(&vectors::nearest(&client).await?)
     );
     drop(client);
     // The session ends with its client; how it ends is of no interest any more.

@@ -87,6 +87,17 @@ fn paragraph(status: &TableStatus) -> String {
     if let Some(age) = status.oldest_pending_seconds {
         text.push_str(&format!("  {:<16} {age:.0} s\n", "oldest waits"));
     }
+    if let Some(service) = &status.service {
+        let again = service.again_seconds.max(0.0);
+        let next = match service.left_alone {
+            true => format!("left alone for another {again:.0} s"),
+            false => format!("asked again in {again:.0} s"),
+        };
+        text.push_str(&format!(
+            "  {:<16} {} ({}, {:.0} s ago, the first time {:.0} s ago); {next}\n",
+            "service", service.message, service.code, service.seen_seconds, service.since_seconds
+        ));
+    }
     if let Some(problem) = &status.problem {
         text.push_str(&format!("  {:<16} {problem}\n", "problem"));
     }
@@ -260,14 +271,14 @@ async fn probe(config: &Config) -> ExitCode {
         Ok(provider) => provider,
         Err(error) => return fail(EXIT_USAGE, &error),
     };
-    match provider.embed(&["pgflight".to_owned()]).await {
+    match provider.probe().await {
         Ok(answer) => {
-            let dimensions = answer.vectors.first().map_or(0, Vec::len);
+            let dimensions = answer.vectors.first().map_or(0, |vector| vector.as_slice().len());
             print(&format!(
                 "the service answers with {dimensions} dimensions, as configured\n"
             ))
         }
-        Err(failure) => fail(EXIT_FAILURE, &failure),
+        Err(failed) => fail(EXIT_FAILURE, &failed),
     }
 }
 

@@ -1,28 +1,22 @@
-//! Some claimed rows from text to vectors: split, look up what is stored, ask for the rest, sort out what is refused.
+//! Some claimed rows from text to vectors: split, look up what is stored, have the rest asked for, sort out what is refused.
 //!
 //! A text is asked for once, however many rows or chunks have it. Whatever was answered is handed on also when a later
 //! request fails, because it was paid for.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
 
-use metrics::{counter, histogram};
+use metrics::counter;
 use sha2::{Digest, Sha256};
-use tokio::time::Instant;
 
-use super::failure::Failure;
+use super::ask::{Texts, ask};
+use super::failure::Failed;
 use super::gate::Gate;
-use super::pack::{RequestLimits, cut_long, estimated_tokens};
+use super::pack::{cut_long, estimated_tokens};
 use super::provider::Provider;
 use super::split::split;
 use crate::ingest::ports::embed::{ChunkVector, Claimed, Embedded, NewChunk, Refused, RowKey};
 use crate::model::embed::Splitter;
 use crate::telemetry::names;
-
-/// Requests that may fail in passing before the rows are given back.
-const ATTEMPTS: u32 = 5;
-/// Requests for a pause that are followed before the rows are given back.
-const PAUSES: u32 = 100;
 
 /// What became of a batch.
 #[derive(Debug, Default)]
@@ -34,7 +28,7 @@ pub(super) struct Outcome {
     /// Rows to give back.
     pub(super) released: Vec<RowKey>,
     /// Why rows are given back.
-    pub(super) failure: Option<Failure>,
+    pub(super) failure: Option<Failed>,
 }
 
 /// A chunk whose vector is stored or asked for.
@@ -47,25 +41,6 @@ enum Source {
 struct Row {
     claimed: Claimed,
     chunks: Vec<(String, [u8; 32], Source)>,
-}
-
-/// Texts that need vectors, each once.
-#[derive(Default)]
-struct Texts {
-    texts: Vec<String>,
-    vectors: Vec<Option<Arc<Vec<f32>>>>,
-    refused: HashMap<usize, Failure>,
-    /// Whether a request of several texts was found too large.
-    too_large: bool,
-}
-
-impl Texts {
-    /// Whether a request was too large as a whole. Where the halves lead to one text that is too large by itself, that was
-    /// why, and requests may be as large as before.
-    fn were_too_many(&self) -> bool {
-        let alone = |failure: &Failure| matches!(failure, Failure::TooLarge { .. });
-        self.too_large && !self.refused.values().any(alone)
-    }
 }
 
 /// Takes rows from text to vectors. May be dropped at any await; nothing is written here.
@@ -85,7 +60,6 @@ pub(super) async fn embed(rows: Vec<Claimed>, splitter: Splitter, provider: &Pro
             }),
         }
     }
-    texts.vectors = vec![None; texts.texts.len()];
     let halvings = gate.halvings();
     let limits = (0..halvings).fold(provider.limits(), |limits, _| limits.halved());
     outcome.failure = ask(&mut texts, limits, provider, gate).await.err();
@@ -190,86 +164,5 @@ fn embedded(row: Claimed, chunks: Option<Vec<NewChunk>>) -> Embedded {
         held: row.held,
         chunks,
         tokens: i32::try_from(tokens).unwrap_or(i32::MAX),
-    }
-}
-
-/// Asks for all texts; an error ends the asking, what was answered before stays.
-async fn ask(texts: &mut Texts, limits: RequestLimits, provider: &Provider, gate: &Gate) -> Result<(), Failure> {
-    let packed = limits.pack(&texts.texts);
-    let mut requests: VecDeque<Vec<usize>> = packed.into_iter().map(Iterator::collect).collect();
-    let (mut attempts, mut pauses) = (0, 0);
-    while let Some(request) = requests.pop_front() {
-        let inputs: Vec<String> = request.iter().filter_map(|at| texts.texts.get(*at).cloned()).collect();
-        let estimated = inputs.iter().map(|text| estimated_tokens(text) as u64).sum();
-        let pass = gate.pass(estimated).await;
-        let started = Instant::now();
-        let answer = provider.embed(&inputs).await;
-        drop(pass);
-        histogram!(names::EMBED_REQUEST_SECONDS).record(started.elapsed().as_secs_f64());
-        histogram!(names::EMBED_REQUEST_INPUTS).record(inputs.len() as f64);
-        let code = answer.as_ref().map_or_else(Failure::code, |_| "ok");
-        counter!(names::EMBED_REQUESTS, "outcome" => code).increment(1);
-        match answer {
-            Ok(answer) => {
-                gate.succeeded();
-                attempts = 0;
-                counter!(names::EMBED_TOKENS).increment(answer.tokens.unwrap_or(0));
-                gate.counted(estimated, answer.tokens.unwrap_or(estimated));
-                if let Some(pause) = answer.rest {
-                    gate.rest(pause);
-                }
-                counter!(names::EMBED_CHUNKS, "source" => "new").increment(request.len() as u64);
-                for (at, vector) in request.into_iter().zip(answer.vectors) {
-                    if let Some(place) = texts.vectors.get_mut(at) {
-                        *place = Some(Arc::new(vector));
-                    }
-                }
-            }
-            Err(failure @ Failure::RateLimited { .. }) if pauses < PAUSES => {
-                pauses += 1;
-                gate.failed(&failure);
-                requests.push_front(request);
-            }
-            Err(failure) if failure.is_passing() && attempts + 1 < ATTEMPTS => {
-                attempts += 1;
-                gate.failed(&failure);
-                requests.push_front(request);
-            }
-            Err(failure @ (Failure::TooLarge { .. } | Failure::BadInput { .. })) => {
-                texts.too_large |= matches!(failure, Failure::TooLarge { .. }) && request.len() > 1;
-                narrow(request, failure, texts, &mut requests);
-            }
-            Err(failure) => {
-                gate.close(&failure);
-                return Err(failure);
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Finds the text that a request failed by: the named one, or by halves.
-fn narrow(request: Vec<usize>, failure: Failure, texts: &mut Texts, requests: &mut VecDeque<Vec<usize>>) {
-    let named = match failure {
-        Failure::BadInput { input, .. } => input.filter(|at| *at < request.len()),
-        _ => None,
-    };
-    match (named, request.as_slice()) {
-        (Some(at), _) => {
-            let (culprit, mut others) = (request[at], request);
-            others.remove(at);
-            texts.refused.insert(culprit, failure);
-            if !others.is_empty() {
-                requests.push_front(others);
-            }
-        }
-        (None, [only]) => {
-            texts.refused.insert(*only, failure);
-        }
-        (None, _) => {
-            let (left, right) = request.split_at(request.len() / 2);
-            requests.push_front(right.to_vec());
-            requests.push_front(left.to_vec());
-        }
     }
 }

@@ -2,11 +2,90 @@
 //!
 //! Bodies seen: OpenAI `{"error":{"message","type","code"}}`, vLLM the same with an integer `code`, TEI
 //! `{"error":"..","error_type":".."}` and `{"message","code","type"}`, gateways `{"detail":..}`, or no JSON at all. Bodies can
-//! repeat the text that was sent, so none of their words are kept, except a number that names an input.
+//! repeat the text that was sent, in a member of its own or within a message: see [`words`].
 
+pub(crate) mod words;
+
+use std::io::ErrorKind;
 use std::time::Duration;
 
-use serde_json::Value;
+use self::words::Words;
+
+/// A failure with what the service says about it, as far as that may be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    /// What it is.
+    pub failure: Failure,
+    /// The service's own words, without anything that was sent.
+    pub says: Option<String>,
+}
+
+impl std::fmt::Display for Failed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.says {
+            Some(says) => write!(f, "{}; it says: {says}", self.failure),
+            None => self.failure.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Failed {}
+
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        Self { failure, says: None }
+    }
+}
+
+/// Why the service was not reached.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unreached {
+    /// Its name is not known.
+    #[error("DNS knows no address for {0}; check base_url")]
+    Dns(String),
+    /// Nobody listens.
+    #[error("{0} refuses the connection; check base_url, and that it runs")]
+    Refused(String),
+    /// Nobody answers.
+    #[error("{0} does not answer within 10 s")]
+    Silent(String),
+    /// Another error of the network.
+    #[error("there is no connection to {0}: {1}")]
+    NoWay(String, ErrorKind),
+    /// The certificate's authority is not known.
+    #[error(
+        "the certificate of {0} was issued by an authority that this machine does not know (unknown CA); name a PEM file with \
+         the authority's certificate in SSL_CERT_FILE"
+    )]
+    UnknownAuthority(String),
+    /// No TLS for another reason.
+    #[error("no TLS with {0}: {1}")]
+    Tls(String, String),
+    /// The connection broke.
+    #[error("the connection broke {0}")]
+    Broke(&'static str),
+    /// No answer in time.
+    #[error("it took too long (embeddings.request_timeout)")]
+    Slow,
+    /// The service itself waited too long.
+    #[error("it says that the request took too long (HTTP {0})")]
+    SaysSlow(u16),
+    /// The answer has no end.
+    #[error("its answer is larger than 256 MiB; lower embeddings.max_inputs")]
+    TooLong,
+}
+
+impl Unreached {
+    const fn code(&self) -> &'static str {
+        match self {
+            Self::Dns(_) => "dns",
+            Self::Refused(_) => "refused",
+            Self::UnknownAuthority(_) | Self::Tls(..) => "tls",
+            Self::Silent(_) | Self::Slow | Self::SaysSlow(_) => "timeout",
+            Self::NoWay(..) | Self::Broke(_) | Self::TooLong => "network",
+        }
+    }
+}
 
 /// Why a request gave no vectors. Texts are for logs and the ledger: they hold neither input nor key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,7 +124,7 @@ pub enum Failure {
     },
     /// The service was not reached, or the connection broke.
     #[error("the service did not answer: {0}")]
-    Network(&'static str),
+    Network(Unreached),
     /// An answer that says nothing about a text: no row is given up for it.
     #[error(
         "the service answers in a way that no embeddings service is known for (HTTP {status}); check base_url and what is before it"
@@ -54,6 +133,23 @@ pub enum Failure {
         /// HTTP status.
         status: u16,
     },
+    /// What is wrong is the request and none of its texts.
+    #[error(
+        "the service does not take the request, whatever its text (HTTP {status}); check model_name, dimensions and send_dimensions"
+    )]
+    Request {
+        /// HTTP status.
+        status: u16,
+    },
+    /// It answers with an error although the status is good.
+    #[error("the service answers with an error instead of vectors (HTTP {status})")]
+    Says {
+        /// HTTP status.
+        status: u16,
+    },
+    /// It has no vectors in base64; it is asked for numbers from now on.
+    #[error("the service does not answer in base64")]
+    Encoding,
     /// The request holds too much.
     #[error("the service found the request too large (HTTP {status})")]
     TooLarge {
@@ -86,7 +182,10 @@ impl Failure {
             Self::Auth { .. } => "auth",
             Self::NotFound { .. } => "not_found",
             Self::Server { .. } => "server",
-            Self::Network(_) => "network",
+            Self::Network(unreached) => unreached.code(),
+            Self::Request { .. } => "bad_request",
+            Self::Says { .. } => "error_answer",
+            Self::Encoding => "encoding",
             Self::Unknown { .. } => "unknown_status",
             Self::TooLarge { .. } => "too_large",
             Self::BadInput { .. } => "bad_input",
@@ -96,7 +195,29 @@ impl Failure {
 
     /// Whether trying again soon may help, with nothing changed.
     pub const fn is_passing(&self) -> bool {
-        matches!(self, Self::RateLimited { .. } | Self::Server { .. } | Self::Network(_))
+        match self {
+            Self::RateLimited { .. } | Self::Server { .. } => true,
+            Self::Network(unreached) => !matches!(unreached, Unreached::UnknownAuthority(_) | Unreached::Tls(..)),
+            _ => false,
+        }
+    }
+
+    /// Whether a service that does not know base64 may fail in this way.
+    pub const fn may_be_the_encoding(&self) -> bool {
+        matches!(
+            self,
+            Self::Encoding
+                | Self::Request { .. }
+                | Self::BadInput { .. }
+                | Self::Unknown { .. }
+                | Self::Says { .. }
+                | Self::WrongAnswer(_)
+        )
+    }
+
+    /// Whether the text of a request of one text may be why, when the service takes others.
+    pub const fn may_be_the_text(&self) -> bool {
+        matches!(self, Self::TooLarge { .. } | Self::BadInput { .. })
     }
 }
 
@@ -150,11 +271,16 @@ impl PauseHeaders {
     }
 }
 
-/// What a status that is not 2xx means.
-pub fn classify(status: u16, headers: &PauseHeaders, body: &[u8]) -> Failure {
-    let words = Words::of(body);
+/// What a status that is not 2xx means, of a request with these texts.
+pub fn classify(status: u16, headers: &PauseHeaders, body: &[u8], texts: &[String]) -> Failure {
+    meaning(status, headers, &Words::of(body), texts)
+}
+
+/// The same from a body that was read.
+pub(super) fn meaning(status: u16, headers: &PauseHeaders, words: &Words, texts: &[String]) -> Failure {
+    let has = |said: &[&str]| words.has(said, texts);
     match status {
-        429 if words.has(&["insufficient_quota"]) => Failure::Quota { status },
+        429 if has(&["insufficient_quota"]) => Failure::Quota { status },
         402 => Failure::Quota { status },
         429 => Failure::RateLimited {
             status,
@@ -167,17 +293,18 @@ pub fn classify(status: u16, headers: &PauseHeaders, body: &[u8]) -> Failure {
         401 | 403 => Failure::Auth { status },
         // Redirects are not followed: a key is sent to the configured address only.
         300..400 | 404 | 405 => Failure::NotFound { status },
-        408 | 425 => Failure::Network("the request took too long"),
+        408 | 425 => Failure::Network(Unreached::SaysSlow(status)),
         // A conflict, a dependency that failed, a proxy whose client went: the text is not to blame.
         409 | 424 | 499 => Failure::Server { status },
         413 => Failure::TooLarge { status },
-        400 | 422 => match words.named_input() {
+        400 | 422 => match words.named_input(texts) {
             Some(input) => Failure::BadInput {
                 status,
                 input: Some(input),
             },
-            None if words.is_about_size() => Failure::TooLarge { status },
-            None if words.has(&["model_not_found", "does not exist"]) => Failure::NotFound { status },
+            None if has(TOO_LARGE) => Failure::TooLarge { status },
+            None if has(&["model_not_found", "does not exist"]) => Failure::NotFound { status },
+            None if words.is_about_request(texts) => Failure::Request { status },
             None => Failure::BadInput { status, input: None },
         },
         500.. => Failure::Server { status },
@@ -185,165 +312,16 @@ pub fn classify(status: u16, headers: &PauseHeaders, body: &[u8]) -> Failure {
     }
 }
 
-/// Codes and messages of an error body, lower case, in one text that is looked at and dropped.
-struct Words(String);
-
-impl Words {
-    fn of(body: &[u8]) -> Self {
-        let text = match serde_json::from_slice::<Value>(body) {
-            Ok(value) => ["message", "code", "type", "error_type", "error", "detail"]
-                .iter()
-                .flat_map(|key| [value.get(key), value.get("error").and_then(|error| error.get(key))])
-                .flatten()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(" "),
-            Err(_) => String::from_utf8_lossy(body).chars().take(2000).collect(),
-        };
-        Self(text.to_lowercase())
-    }
-
-    fn has(&self, words: &[&str]) -> bool {
-        words.iter().any(|word| self.0.contains(word))
-    }
-
-    /// `input[3]` as OpenAI names the culprit.
-    fn named_input(&self) -> Option<usize> {
-        let (_, after) = self.0.split_once("input[")?;
-        after.split_once(']')?.0.parse().ok()
-    }
-
-    fn is_about_size(&self) -> bool {
-        self.has(&[
-            "max_tokens_per_request",
-            "'$.input' is invalid",
-            "batch size",
-            "too many inputs",
-            "max_client_batch_size",
-            "payload too large",
-            "request too large",
-        ])
-    }
-}
+/// Words about a request that holds too much.
+const TOO_LARGE: &[&str] = &[
+    "max_tokens_per_request",
+    "'$.input' is invalid",
+    "batch size",
+    "too many inputs",
+    "max_client_batch_size",
+    "payload too large",
+    "request too large",
+];
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn of(status: u16, body: &str) -> Failure {
-        classify(status, &PauseHeaders::default(), body.as_bytes())
-    }
-
-    #[test]
-    fn a_rate_limit_is_told_from_a_used_up_quota() {
-        let after = |headers: PauseHeaders| match classify(429, &headers, b"") {
-            Failure::RateLimited { after, .. } => after,
-            other => panic!("{other}"),
-        };
-        let text = |text: &str| Some(text.to_owned());
-        assert_eq!(after(PauseHeaders::default()), None);
-        let headers = PauseHeaders {
-            retry_after: text("2"),
-            retry_after_ms: text("2500"),
-            reset_tokens: text("6m0s"),
-            ..PauseHeaders::default()
-        };
-        assert_eq!(after(headers), Some(Duration::from_millis(2500)));
-        let headers = PauseHeaders {
-            reset_requests: text("1s"),
-            reset_tokens: text("6m0s"),
-            ..PauseHeaders::default()
-        };
-        assert_eq!(after(headers), Some(Duration::from_secs(360)));
-        let quota = r#"{"error":{"message":"You exceeded..","type":"insufficient_quota","code":"insufficient_quota"}}"#;
-        assert_eq!(of(429, quota), Failure::Quota { status: 429 });
-    }
-
-    #[test]
-    fn a_good_answer_that_leaves_nothing_makes_a_rest() {
-        let rest = |requests: &str, tokens: &str, reset: &str, used| {
-            let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-            let headers = PauseHeaders {
-                remaining_requests: text(requests),
-                remaining_tokens: text(tokens),
-                reset_requests: text(reset),
-                reset_tokens: text("250ms"),
-                ..PauseHeaders::default()
-            };
-            headers.rest(used)
-        };
-        assert_eq!(rest("", "", "1s", 10), None, "nothing is said");
-        assert_eq!(rest("1", "10", "1s", 10), None, "enough for one more");
-        assert_eq!(rest("0", "10", "1s", 10), Some(Duration::from_secs(1)));
-        assert_eq!(rest("5", "9", "1s", 10), Some(Duration::from_millis(250)));
-        assert_eq!(
-            rest("0", "0", "6m0s", 0),
-            Some(Duration::from_secs(60)),
-            "no longer than that"
-        );
-        assert_eq!(rest("0", "many", "soon", 10), None, "not understood");
-    }
-
-    #[test]
-    fn an_input_is_found_in_every_shape_of_body() {
-        for (status, body, input) in [
-            (
-                400,
-                r#"{"error":{"message":"Invalid 'input[3]': maximum input length is 8192 tokens.","code":null}}"#,
-                Some(3),
-            ),
-            (400, r#"{"error":{"message":"bad text","code":400}}"#, None),
-            (
-                422,
-                r#"{"message":"Input validation error","code":422,"type":"Validation"}"#,
-                None,
-            ),
-            (422, r#"{"detail":[{"msg":"no"}]}"#, None),
-            (400, "<html>no</html>", None),
-        ] {
-            assert_eq!(of(status, body), Failure::BadInput { status, input }, "{body}");
-        }
-    }
-
-    #[test]
-    fn too_much_in_one_request_is_known_by_code_or_words() {
-        for (status, body) in [
-            (413, ""),
-            (
-                400,
-                r#"{"error":{"message":"Requested 629204 tokens, max 600000","code":"max_tokens_per_request"}}"#,
-            ),
-            (400, r#"{"error":{"message":"'$.input' is invalid."}}"#),
-            (
-                422,
-                r#"{"error":"batch size 33 > maximum allowed batch size 32","error_type":"Validation"}"#,
-            ),
-        ] {
-            assert_eq!(of(status, body), Failure::TooLarge { status }, "{body}");
-        }
-    }
-
-    #[test]
-    fn a_status_that_says_nothing_about_a_text_gives_no_row_up() {
-        for status in [301, 302, 307, 308] {
-            assert_eq!(of(status, "moved"), Failure::NotFound { status });
-        }
-        for status in [408, 409, 424, 425, 499] {
-            assert!(of(status, "later").is_passing(), "{status}");
-        }
-        for status in [406, 410, 411, 414, 415, 418, 421, 426, 431, 451] {
-            let failure = of(status, r#"{"error":{"message":"no"}}"#);
-            assert_eq!(failure, Failure::Unknown { status });
-            assert!(!failure.is_passing(), "{status}");
-        }
-    }
-
-    #[test]
-    fn no_word_of_a_body_is_kept() {
-        let secret = r#"{"error":{"message":"cannot embed 'my diary' with key sk-123"}}"#;
-        for status in [302, 400, 401, 403, 404, 418, 422, 424, 429, 500, 503] {
-            let shown = format!("{0} {0:?}", of(status, secret));
-            assert!(!shown.contains("diary") && !shown.contains("sk-123"), "{shown}");
-        }
-    }
-}
+mod tests;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::failure::Failure;
+use super::failure::{Failed, Failure};
 
 const FIRST_LIMIT: f64 = 2.0;
 const GOOD_ANSWERS: u32 = 20;
@@ -60,6 +60,25 @@ struct State {
     /// End of the pause that was asked for, or that a failure needs.
     cooled: Instant,
     closed: Option<Closed>,
+    /// What failed since the last good answer.
+    trouble: Option<Trouble>,
+    /// Start of the first request since the last good answer.
+    trying: Option<Instant>,
+    /// Whether there ever was a good answer.
+    answers: bool,
+}
+
+/// Why nothing goes through.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Trouble {
+    pub(super) code: &'static str,
+    pub(super) message: String,
+    /// First failure since the last good answer.
+    pub(super) since: Instant,
+    pub(super) seen: Instant,
+    /// When it is asked again.
+    pub(super) again: Instant,
+    pub(super) left_alone: bool,
 }
 
 /// Why and until when nothing is asked.
@@ -102,6 +121,9 @@ impl Gate {
                 tokens_spent: now,
                 cooled: now,
                 closed: None,
+                trouble: None,
+                trying: None,
+                answers: false,
             }),
             changed: Notify::new(),
             most,
@@ -163,6 +185,7 @@ impl Gate {
                     Some(ready)
                 } else if f64::from(state.in_flight) < state.limit.floor().max(1.0) {
                     state.in_flight += 1;
+                    state.trying = state.trying.or(Some(now));
                     state.next_start = now + self.spacing;
                     state.tokens_spent = now + self.time_of(tokens);
                     return Pass(self);
@@ -200,6 +223,9 @@ impl Gate {
         state.failures = 0;
         state.closures = 0;
         state.closed = None;
+        state.trouble = None;
+        state.trying = None;
+        state.answers = true;
         state.good += 1;
         if state.good >= GOOD_ANSWERS {
             state.good = 0;
@@ -209,163 +235,78 @@ impl Gate {
     }
 
     /// Notes a failure that may pass; requests wait until it has had time to.
-    pub(super) fn failed(&self, failure: &Failure) {
+    pub(super) fn failed(&self, failed: &Failed) {
         let mut state = self.state();
         let now = Instant::now();
         let longest = FIRST_PAUSE
             .saturating_mul(1 << state.failures.min(10))
             .min(LONGEST_PAUSE);
         let jittered = longest.mul_f64(0.5 + fastrand::f64() / 2.0);
-        let pause = match failure {
-            Failure::RateLimited { after: Some(after), .. } => *after,
+        let pause = match failed.failure {
+            Failure::RateLimited { after: Some(after), .. } => after,
             _ => jittered,
         };
-        if matches!(failure, Failure::RateLimited { .. }) && state.cooled <= now {
+        if matches!(failed.failure, Failure::RateLimited { .. }) && state.cooled <= now {
             state.limit = (state.limit / 2.0).max(1.0);
         }
         state.good = 0;
         state.failures += 1;
         state.cooled = state.cooled.max(now + pause);
+        let again = state.cooled;
+        state.note(failed, again, false);
     }
 
     /// Leaves the provider alone for some time: nothing that is asked now would be answered.
-    pub(super) fn close(&self, failure: &Failure) {
+    pub(super) fn close(&self, failed: &Failed) {
         let mut state = self.state();
-        let pause = if failure.is_passing() {
+        let passing = failed.failure.is_passing();
+        let pause = if passing {
             LONGEST_PAUSE.min(self.left_alone)
         } else {
             self.left_alone
         };
+        let until = Instant::now() + pause;
         state.limit = 1.0;
         state.closed = Some(Closed {
-            until: Instant::now() + pause,
-            why: failure.to_string(),
-            hopeful: failure.is_passing() && state.closures < HOPES,
+            until,
+            why: failed.to_string(),
+            hopeful: passing && state.closures < HOPES,
         });
         state.closures += 1;
+        state.note(failed, until, true);
+    }
+
+    /// What failed since the last good answer.
+    pub(super) fn trouble(&self) -> Option<Trouble> {
+        self.state().trouble.clone()
+    }
+
+    /// Whether there ever was a good answer.
+    pub(super) fn answers(&self) -> bool {
+        self.state().answers
+    }
+
+    /// For how long requests were made in vain. One that just takes its time, as those before it did, is not in vain.
+    pub(super) fn stalled(&self) -> Option<Duration> {
+        let state = self.state();
+        let in_vain = state.trouble.is_some() || !state.answers;
+        state.trying.filter(|_| in_vain).map(|since| since.elapsed())
+    }
+}
+
+impl State {
+    fn note(&mut self, failed: &Failed, again: Instant, left_alone: bool) {
+        let seen = Instant::now();
+        self.trouble = Some(Trouble {
+            code: failed.failure.code(),
+            message: failed.to_string(),
+            since: self.trouble.as_ref().map_or(seen, |trouble| trouble.since),
+            seen,
+            again,
+            left_alone,
+        });
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn gate(concurrency: u32, requests_per_minute: u32, tokens_per_minute: u32, left_alone: u64) -> Gate {
-        Gate::new(Rates {
-            concurrency,
-            requests_per_minute,
-            tokens_per_minute,
-            left_alone: Duration::from_millis(left_alone),
-        })
-    }
-
-    fn rate_limited(after: Option<Duration>) -> Failure {
-        Failure::RateLimited { status: 429, after }
-    }
-
-    #[tokio::test]
-    async fn a_pause_is_kept_and_halves_the_requests_once() {
-        let gate = gate(8, 0, 0, 300_000);
-        for _ in 0..80 {
-            gate.succeeded();
-        }
-        assert_eq!(gate.width(), 6, "one more per 20 good answers");
-        let started = Instant::now();
-        gate.failed(&rate_limited(Some(Duration::from_millis(300))));
-        gate.failed(&rate_limited(Some(Duration::from_millis(10))));
-        assert_eq!(gate.width(), 3, "two answers of one pause count once");
-        drop(gate.pass(1).await);
-        assert!(
-            started.elapsed() >= Duration::from_millis(300),
-            "{:?}",
-            started.elapsed()
-        );
-    }
-
-    #[tokio::test]
-    async fn a_rest_is_kept_and_halves_nothing() {
-        let gate = gate(2, 0, 0, 300_000);
-        let started = Instant::now();
-        gate.rest(Duration::from_millis(200));
-        gate.rest(Duration::ZERO);
-        drop(gate.pass(1).await);
-        assert!(
-            started.elapsed() >= Duration::from_millis(200),
-            "{:?}",
-            started.elapsed()
-        );
-        assert_eq!(gate.width(), 2);
-    }
-
-    #[tokio::test]
-    async fn requests_are_spaced_and_never_more_than_the_limit_at_once() {
-        let gate = gate(1, 600, 0, 300_000);
-        let started = Instant::now();
-        let first = gate.pass(1).await;
-        let second = tokio::time::timeout(Duration::from_millis(150), gate.pass(1)).await;
-        assert!(second.is_err(), "one at once");
-        drop(first);
-        drop(gate.pass(1).await);
-        drop(gate.pass(1).await);
-        assert!(
-            started.elapsed() >= Duration::from_millis(250),
-            "{:?}",
-            started.elapsed()
-        );
-    }
-
-    #[tokio::test]
-    async fn tokens_are_spread_over_the_minute_and_corrected_by_what_was_counted() {
-        let gate = gate(8, 0, 60_000, 300_000);
-        let started = Instant::now();
-        drop(gate.pass(200).await);
-        drop(gate.pass(100_000).await);
-        assert!(
-            started.elapsed() >= Duration::from_millis(200),
-            "{:?}",
-            started.elapsed()
-        );
-        let spent = || gate.state().tokens_spent;
-        let before = spent();
-        assert!(before >= started + Duration::from_secs(100));
-        gate.counted(100_000, 130_000);
-        assert_eq!(spent() - before, Duration::from_secs(30), "1000 tokens a second");
-        gate.counted(100_000, 40_000);
-        assert_eq!(before - spent(), Duration::from_secs(30));
-    }
-
-    #[tokio::test]
-    async fn a_pause_halves_also_while_requests_are_spaced() {
-        let gate = gate(8, 1, 0, 300_000);
-        for _ in 0..40 {
-            gate.succeeded();
-        }
-        drop(gate.pass(1).await);
-        gate.failed(&rate_limited(Some(Duration::from_secs(2000))));
-        assert_eq!(gate.width(), 2);
-        assert!(gate.cooldown() > Duration::from_secs(1900));
-    }
-
-    #[test]
-    fn requests_of_one_size_are_halved_once_however_many_are_refused() {
-        let gate = gate(4, 0, 0, 300_000);
-        let before = gate.halvings();
-        gate.too_large(before);
-        gate.too_large(before);
-        assert_eq!(gate.halvings(), 1);
-        gate.too_large(gate.halvings());
-        assert_eq!(gate.halvings(), 2);
-        gate.too_large(before);
-        assert_eq!(gate.halvings(), 2, "an old answer takes nothing back");
-    }
-
-    #[tokio::test]
-    async fn a_closed_gate_says_why_and_opens_by_itself() {
-        let gate = gate(4, 0, 0, 30);
-        gate.close(&Failure::Auth { status: 401 });
-        assert!(gate.closed().unwrap().why.contains("does not accept the key"));
-        tokio::time::sleep(Duration::from_millis(40)).await;
-        assert!(gate.closed().is_none());
-        assert_eq!(gate.width(), 1, "half open: one batch tries");
-    }
-}
+mod tests;

@@ -1,24 +1,24 @@
 //! Who turns texts into vectors: a service that speaks OpenAI's embeddings API, or the built-in test provider.
 //!
-//! One request, one answer, judged here. When to ask, and what to do about a refusal, is for `gate` and `batch`.
+//! One request, one answer. When to ask, and what to do about a refusal, is for `gate` and `batch`.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use http::{HeaderMap, Method, Request, Uri};
-use http_body_util::Full;
-use serde::Serialize;
+use pgvector::Vector;
 
-use super::failure::{Failure, PauseHeaders, classify};
+use super::failure::{Failed, Failure};
 use super::hash_test;
-use super::http::Http;
+use super::openai::{Account, Service};
 use super::pack::RequestLimits;
-use super::reply::{self, Vectors};
+use super::reply::Vectors;
 use crate::config::{Config, EmbeddingProvider};
 
 /// Tokens that OpenAI's models take per text.
 const INPUT_TOKENS: usize = 8191;
+/// A text that every model takes, and that tells nobody anything.
+const HARMLESS: &str = "pgflight";
 
 /// The provider cannot be used as it is configured.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +26,9 @@ pub enum ProviderError {
     /// TLS cannot be set up.
     #[error("cannot set up TLS for embeddings: {0}")]
     Tls(#[from] rustls::Error),
+    /// Requests cannot be made.
+    #[error("cannot make requests for embeddings: {0}")]
+    Requests(String),
     /// The key cannot be sent.
     #[error("openai_embedding.api_key holds a character that no HTTP header can carry")]
     Key,
@@ -47,26 +50,12 @@ pub struct Provider {
 
 #[derive(Clone)]
 enum Kind {
-    Service(Box<Service>),
+    Service {
+        service: Box<Service>,
+        /// Whether it is asked for base64, a third of the bytes of decimal digits; not any more once it has refused that.
+        base64: Arc<AtomicBool>,
+    },
     HashTest,
-}
-
-#[derive(Clone)]
-struct Service {
-    http: Http,
-    address: Uri,
-    headers: HeaderMap,
-    model: String,
-    send_dimensions: bool,
-}
-
-/// The body of a request.
-#[derive(Serialize)]
-struct Ask<'a> {
-    model: &'a str,
-    input: &'a [String],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dimensions: Option<usize>,
 }
 
 impl fmt::Debug for Provider {
@@ -101,14 +90,17 @@ impl Provider {
                 .as_deref()
                 .or(embedding.provider.own_url())
                 .unwrap_or_default();
-            let address = address(base);
-            Kind::Service(Box::new(Service {
-                http: Http::new(raw.embeddings.request_timeout.get())?,
-                address: address.parse().map_err(|_| ProviderError::Address(base.to_owned()))?,
-                headers: headers(embedding.provider, embedding.api_key.as_ref().map(|key| key.expose()))?,
-                model: embedding.model_name.clone(),
-                send_dimensions: embedding.send_dimensions,
-            }))
+            let key = embedding.api_key.as_ref().map(|key| key.expose());
+            let account = Account::new(base, key, embedding.provider == EmbeddingProvider::Azure)?;
+            Kind::Service {
+                service: Box::new(Service::new(
+                    account,
+                    embedding.model_name.clone(),
+                    embedding.send_dimensions.then_some(embedding.dimensions),
+                    raw.embeddings.request_timeout.get(),
+                )?),
+                base64: Arc::new(AtomicBool::new(true)),
+            }
         };
         Ok(Self {
             kind,
@@ -122,137 +114,72 @@ impl Provider {
         self.limits
     }
 
-    /// Embeds the texts of one request. One attempt; no transaction may be open meanwhile.
+    /// Embeds the texts of one request. One attempt; no transaction may be open meanwhile. After [`Failure::Encoding`] the
+    /// next attempt asks for numbers.
     ///
     /// # Errors
     /// Why there are no vectors, or why they cannot be believed.
-    pub async fn embed(&self, texts: &[String]) -> Result<Vectors, Failure> {
+    pub async fn embed(&self, texts: &[String]) -> Result<Vectors, Failed> {
         match &self.kind {
-            Kind::HashTest => Ok(Vectors {
-                vectors: texts
-                    .iter()
-                    .map(|text| hash_test::vector(text, self.dimensions))
-                    .collect(),
-                tokens: None,
-                rest: None,
-            }),
-            Kind::Service(service) => service.embed(texts, self.dimensions).await,
+            Kind::HashTest => Ok(self.hashed(texts)),
+            Kind::Service { service, base64 } => {
+                let asked = base64.load(Ordering::Relaxed);
+                let answer = service.ask(texts, self.dimensions, asked, false).await;
+                if matches!(&answer, Err(failed) if failed.failure == Failure::Encoding) {
+                    base64.store(false, Ordering::Relaxed);
+                }
+                answer
+            }
         }
     }
-}
 
-/// Where texts are sent: the path goes before the query that some services want (Azure's `?api-version=..`).
-fn address(base: &str) -> String {
-    let (path, query) = base
-        .split_once('?')
-        .map_or((base, None), |(path, query)| (path, Some(query)));
-    let query = query.map_or_else(String::new, |query| format!("?{query}"));
-    format!("{}/embeddings{query}", path.trim_end_matches('/'))
-}
+    /// Whether the service takes a request at all: one with a text of ours, which nobody minds being repeated. Where it
+    /// refuses base64, a second request finds that out.
+    ///
+    /// # Errors
+    /// Why it does not, in the service's own words, too.
+    pub async fn probe(&self) -> Result<Vectors, Failed> {
+        let answer = self.ask_harmless().await;
+        answer.map_err(|failed| match failed.failure {
+            // There is nothing wrong with that text.
+            Failure::BadInput { status, .. } => Failed {
+                failure: Failure::Request { status },
+                ..failed
+            },
+            _ => failed,
+        })
+    }
 
-fn headers(provider: EmbeddingProvider, key: Option<&str>) -> Result<HeaderMap, ProviderError> {
-    let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let Some(key) = key {
-        let secret = |text: String| {
-            let mut value = HeaderValue::from_str(&text).map_err(|_| ProviderError::Key)?;
-            value.set_sensitive(true);
-            Ok::<_, ProviderError>(value)
+    async fn ask_harmless(&self) -> Result<Vectors, Failed> {
+        let texts = [HARMLESS.to_owned()];
+        let Kind::Service { service, base64 } = &self.kind else {
+            return Ok(self.hashed(&texts));
         };
-        headers.insert(AUTHORIZATION, secret(format!("Bearer {key}"))?);
-        if provider == EmbeddingProvider::Azure {
-            headers.insert("api-key", secret(key.to_owned())?);
-        }
-    }
-    Ok(headers)
-}
-
-impl Service {
-    async fn embed(&self, texts: &[String], dimensions: usize) -> Result<Vectors, Failure> {
-        let ask = Ask {
-            model: &self.model,
-            input: texts,
-            dimensions: self.send_dimensions.then_some(dimensions),
+        let asked = base64.load(Ordering::Relaxed);
+        let failed = match service.ask(&texts, self.dimensions, asked, true).await {
+            Ok(answer) => return Ok(answer),
+            Err(failed) => failed,
         };
-        let body = serde_json::to_vec(&ask).map_err(|_| Failure::BadInput { status: 0, input: None })?;
-        let mut request = Request::new(Full::new(Bytes::from(body)));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.address.clone();
-        *request.headers_mut() = self.headers.clone();
-        let answer = self.http.send(request).await?;
-        let headers = pause_headers(&answer.headers);
-        if !answer.status.is_success() {
-            return Err(classify(answer.status.as_u16(), &headers, &answer.body));
+        if !asked || !failed.failure.may_be_the_encoding() {
+            return Err(failed);
         }
-        let vectors = reply::read(&answer.body, texts.len(), dimensions).map_err(Failure::WrongAnswer)?;
-        let rest = headers.rest(vectors.tokens.unwrap_or(0));
-        Ok(Vectors { rest, ..vectors })
-    }
-}
-
-fn pause_headers(headers: &HeaderMap) -> PauseHeaders {
-    let text = |name: &str| {
-        headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned)
-    };
-    PauseHeaders {
-        retry_after: text("retry-after").map(|when| seconds_until(&when, text("date")).unwrap_or(when)),
-        retry_after_ms: text("retry-after-ms"),
-        reset_requests: text("x-ratelimit-reset-requests"),
-        reset_tokens: text("x-ratelimit-reset-tokens"),
-        remaining_requests: text("x-ratelimit-remaining-requests"),
-        remaining_tokens: text("x-ratelimit-remaining-tokens"),
-    }
-}
-
-/// Seconds until a date in HTTP's form, by the answer's own date where it has one; `None` where it is no date.
-fn seconds_until(when: &str, date: Option<String>) -> Option<String> {
-    let when = httpdate::parse_http_date(when).ok()?;
-    let date = date.and_then(|date| httpdate::parse_http_date(&date).ok());
-    let now = date.unwrap_or_else(std::time::SystemTime::now);
-    Some(when.duration_since(now).unwrap_or_default().as_secs().to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_path_of_embeddings_goes_before_the_query() {
-        for (base, whole) in [
-            ("http://h/v1", "http://h/v1/embeddings"),
-            ("http://h/v1/", "http://h/v1/embeddings"),
-            ("http://h", "http://h/embeddings"),
-            ("http://h?a=b", "http://h/embeddings?a=b"),
-            (
-                "https://r.openai.azure.com/openai/deployments/d/?api-version=2024-10-21",
-                "https://r.openai.azure.com/openai/deployments/d/embeddings?api-version=2024-10-21",
-            ),
-        ] {
-            assert_eq!(address(base), whole);
-            assert!(whole.parse::<Uri>().is_ok(), "{whole}");
+        match service.ask(&texts, self.dimensions, false, true).await {
+            Ok(answer) => {
+                base64.store(false, Ordering::Relaxed);
+                Ok(answer)
+            }
+            // With numbers it says what it has against the request itself.
+            Err(plain) if failed.failure == Failure::Encoding => Err(plain),
+            Err(_) => Err(failed),
         }
     }
 
-    #[test]
-    fn a_pause_is_read_as_seconds_and_as_a_date() {
-        let headers = |pairs: &[(&'static str, &str)]| -> HeaderMap {
-            let pairs = pairs.iter().map(|(name, value)| {
-                let name = http::HeaderName::from_static(name);
-                (name, HeaderValue::from_str(value).unwrap())
-            });
-            pairs.collect()
-        };
-        let retry_after = |pairs: &[(&'static str, &str)]| pause_headers(&headers(pairs)).retry_after;
-        let (date, later) = ("Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:51:07 GMT");
-        assert_eq!(retry_after(&[("retry-after", "1.5")]).as_deref(), Some("1.5"));
-        assert_eq!(
-            retry_after(&[("retry-after", later), ("date", date)]).as_deref(),
-            Some("90")
-        );
-        assert_eq!(retry_after(&[("retry-after", later)]).as_deref(), Some("0"), "long ago");
-        assert_eq!(retry_after(&[]), None);
+    fn hashed(&self, texts: &[String]) -> Vectors {
+        let vectors = texts.iter().map(|text| hash_test::vector(text, self.dimensions));
+        Vectors {
+            vectors: vectors.map(Vector::from).collect(),
+            tokens: None,
+            rest: None,
+        }
     }
 }

@@ -14,6 +14,7 @@ use super::batch;
 use super::gate::{Gate, Rates};
 use super::provider::{Provider, ProviderError};
 use super::until::{Summary, Until};
+use super::watch::Watch;
 use crate::config::Config;
 use crate::ingest::ports::embed::{Claimed, EmbedStore, RowKey, StoreError};
 use crate::model::class::Class;
@@ -42,6 +43,7 @@ pub struct Workers {
     next_gauges: Instant,
     /// Reasons that rows were ever given up for, because a gauge that is not set any more keeps its value.
     codes: BTreeMap<String, i64>,
+    watch: Watch,
 }
 
 #[derive(Debug)]
@@ -94,6 +96,7 @@ impl Workers {
             settled: vec![false; tables],
             next_gauges: Instant::now(),
             codes: BTreeMap::new(),
+            watch: Watch::new(),
         })
     }
 
@@ -109,6 +112,8 @@ impl Workers {
                 turn.stuck |= one.stuck;
             }
             self.show().await;
+            let shared = Arc::clone(&self.shared);
+            self.watch.look(&shared.gate, shared.store.as_ref(), false).await;
             while let Some(done) = running.try_join_next() {
                 summary.add(done.unwrap_or_default());
                 turn.busy = true;
@@ -140,6 +145,8 @@ impl Workers {
             }
         };
         drop(tokio::time::timeout(GIVE_BACK, given_back).await);
+        let shared = Arc::clone(&self.shared);
+        self.watch.look(&shared.gate, shared.store.as_ref(), true).await;
         summary
     }
 
@@ -240,6 +247,9 @@ impl Workers {
         let mut waiting = 0;
         for table in 0..self.problems.len() {
             let status = self.shared.store.status(table).await.ok()?;
+            if !status.counted {
+                return None;
+            }
             waiting += status.journal_keys + status.pending + status.leased;
         }
         Some(waiting)

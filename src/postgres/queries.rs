@@ -56,6 +56,7 @@ pub const STATE_STEPS: &[&str] = &[
     include_str!("../../sql/state/0002_embeddings.sql"),
     include_str!("../../sql/state/0003_embedding_migrations.sql"),
     include_str!("../../sql/state/0004_rejects.sql"),
+    include_str!("../../sql/state/0005_embedding_trouble.sql"),
 ];
 
 /// Rejected rows of a stream.
@@ -162,6 +163,12 @@ pub const EMBED_DRAINED: &str = include_str!("../../sql/embed/drained.sql");
 
 /// Embeddings: whether an index is usable.
 pub const EMBED_INDEX: &str = include_str!("../../sql/embed/index.sql");
+
+/// Embeddings: notes why vectors do not come.
+pub const EMBED_TROUBLE: &str = include_str!("../../sql/embed/trouble.sql");
+
+/// Embeddings: vectors come again.
+pub const EMBED_NO_TROUBLE: &str = include_str!("../../sql/embed/no_trouble.sql");
 
 /// Embeddings: how a table stands.
 pub const EMBED_STATUS: &str = include_str!("../../sql/embed/status.sql");

@@ -4,6 +4,7 @@
 //! it answers SSLRequest as Postgres does and passes on what it decrypts.
 
 pub(crate) mod authority;
+mod provider;
 mod terminator;
 
 use serde_json::json;

@@ -4,11 +4,16 @@
 
 use std::time::{Duration, Instant};
 
+use pgvector::Vector;
 use serde_json::{Value, json};
-use tokio_postgres::{Client, Error};
+use tokio_postgres::{Client, Error, Row};
+
+use crate::embed::hash_test;
 
 /// Table of the chunks.
 const VECTORS: &str = "customer_vectors";
+/// Numbers in a vector.
+const DIMENSIONS: usize = 64;
 /// How often the ledger is looked at.
 const LOOK: Duration = Duration::from_millis(100);
 /// Longest wait; the workers need some seconds per 100,000 rows.
@@ -24,18 +29,31 @@ pub(super) fn settings() -> Value {
             "metadata_columns": ["c_name"],
         }],
         "openai_embedding": {
-            "provider": "hash_test", "allow_test_provider": true, "model_name": "hash_test", "dimensions": 64,
+            "provider": "hash_test", "allow_test_provider": true, "model_name": "hash_test", "dimensions": DIMENSIONS,
         },
     })
 }
 
-/// The two customers whose comments are nearest to the first customer's, itself left out.
-pub(super) const NEAREST: &str = "\
-select v.c_custkey as customer, left(v.chunk, 40) as comment, round((v.embedding <=> q.embedding)::numeric, 3) as distance
-from customer_vectors v, (select embedding from customer_vectors where c_custkey = 1) q
+/// Two customers whose comments are nearest to `$1`, the first customer left out.
+const NEAREST: &str = "\
+select v.c_custkey::text as customer, left(v.chunk, 40) as comment, round((v.embedding <=> $1)::numeric, 3)::text as distance
+from customer_vectors v
 where v.c_custkey <> 1
-order by v.embedding <=> q.embedding
+order by v.embedding <=> $1
 limit 2";
+
+/// The two customers whose comments are nearest to the first customer's, with the names of the columns. The comment is embedded
+/// and its vector bound, as an application does it.
+pub(super) async fn nearest(client: &Client) -> Result<Vec<Vec<String>>, Error> {
+    let comment = format!("select chunk from {VECTORS} where c_custkey = 1");
+    let comment: String = client.query_one(&comment, &[]).await?.get(0);
+    let wanted = Vector::from(hash_test::vector(&comment, DIMENSIONS));
+    let rows = client.query(NEAREST, &[&wanted]).await?;
+    let names = |row: &Row| row.columns().iter().map(|column| column.name().to_owned()).collect();
+    let head: Option<Vec<String>> = rows.first().map(names);
+    let cells = rows.iter().map(|row| (0..row.len()).map(|at| row.get(at)).collect());
+    Ok(head.into_iter().chain(cells).collect())
+}
 
 /// Waits until every customer is embedded; says how many chunks there are and how long it took.
 pub(super) async fn watch(client: &Client) -> Result<String, Error> {

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use serde::Serialize;
+use pgvector::Vector;
+use serde::{Deserialize, Serialize};
 
 use crate::model::class::Class;
 
@@ -58,7 +59,7 @@ pub struct Claimed {
 #[derive(Debug, Clone)]
 pub enum ChunkVector {
     /// New from the provider.
-    New(Arc<Vec<f32>>),
+    New(Arc<Vector>),
     /// As it was stored, in the store's own form.
     Kept(Bytes),
 }
@@ -118,6 +119,23 @@ pub struct Expanded {
     pub removed: u64,
 }
 
+/// Why the embeddings service gives no vectors, as the worker that asked last saw it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServiceTrouble {
+    /// Closed set of short names.
+    pub code: String,
+    /// What failed, in words that hold nothing of the rows.
+    pub message: String,
+    /// Whether it is not asked for some time; else it is paused.
+    pub left_alone: bool,
+    /// Age of the first failure since the last good answer.
+    pub since_seconds: f64,
+    /// Age of the last failure.
+    pub seen_seconds: f64,
+    /// Time until it is asked again; less than 0 when that is over.
+    pub again_seconds: f64,
+}
+
 /// How a table stands.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct TableStatus {
@@ -145,6 +163,11 @@ pub struct TableStatus {
     pub rows_per_second: f64,
     /// Why this table is not worked on.
     pub problem: Option<String>,
+    /// Why the embeddings service gives no vectors; nothing while it does.
+    pub service: Option<ServiceTrouble>,
+    /// Whether the numbers are known; without that nobody can say that nothing waits.
+    #[serde(skip)]
+    pub counted: bool,
 }
 
 impl TableStatus {
@@ -152,11 +175,6 @@ impl TableStatus {
     pub fn seconds_left(&self) -> Option<f64> {
         let rows = (self.pending + self.leased + self.journal_keys) as f64;
         (rows > 0.0 && self.rows_per_second > 0.0).then(|| rows / self.rows_per_second)
-    }
-
-    /// Whether nothing waits and nobody works on it.
-    pub fn is_drained(&self) -> bool {
-        self.journal_keys == 0 && self.pending == 0 && self.leased == 0
     }
 }
 
@@ -204,6 +222,9 @@ pub trait EmbedStore: Debug + Send + Sync {
     /// Builds what is wanted once a table is drained (the vector index); `false` when it is to be tried again, because the
     /// table is not drained or another process builds.
     async fn settle(&self, table: usize) -> Result<bool, StoreError>;
+
+    /// Notes why the service gives no vectors, or that it does again.
+    async fn note_trouble(&self, table: usize, trouble: Option<&ServiceTrouble>) -> Result<(), StoreError>;
 
     /// How a table stands.
     async fn status(&self, table: usize) -> Result<TableStatus, StoreError>;

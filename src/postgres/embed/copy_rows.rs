@@ -1,16 +1,18 @@
-//! Chunks as COPY BINARY tuples. Metadata goes through as the bytes that Postgres sent for it. Pure.
-//!
-//! Format of `vector` and `halfvec` (pgvector's `vector_recv`, `halfvec_recv`): dimensions as 16 bits, 16 bits of zero,
-//! then each number in network byte order.
+//! Chunks as COPY BINARY tuples. Metadata goes through as the bytes that Postgres sent for it, vectors as the crate `pgvector`
+//! binds them. Pure.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use half::f16;
+use pgvector::{HalfVector, Vector};
+use tokio_postgres::types::{ToSql, Type};
 
 use crate::ingest::ports::embed::{ChunkVector, NewChunk, RowKey};
 use crate::model::embed::VectorStorage;
 
 /// Columns of ours behind the metadata.
 const OWN_FIELDS: usize = 5;
+
+const TOO_LARGE: &str = "a value is larger than 2 GB";
 
 /// Appends the chunks of one row.
 ///
@@ -46,32 +48,60 @@ pub(super) fn push_row(
 }
 
 fn field(out: &mut BytesMut, bytes: &[u8]) -> Result<(), String> {
-    let length = i32::try_from(bytes.len()).map_err(|_| "a value is larger than 2 GB".to_owned())?;
+    let length = i32::try_from(bytes.len()).map_err(|_| TOO_LARGE.to_owned())?;
     out.put_i32(length);
     out.put_slice(bytes);
     Ok(())
 }
 
-fn vector(out: &mut BytesMut, storage: VectorStorage, numbers: &[f32]) -> Result<(), String> {
-    let dimensions = u16::try_from(numbers.len()).map_err(|_| "more than 65535 dimensions".to_owned())?;
-    let width = match storage {
-        VectorStorage::Vector => 4,
-        VectorStorage::Halfvec => 2,
-    };
-    out.put_i32(4 + i32::from(dimensions) * width);
-    out.put_u16(dimensions);
-    out.put_u16(0);
-    for number in numbers {
-        match storage {
-            VectorStorage::Vector => out.put_f32(*number),
-            VectorStorage::Halfvec => {
-                let half = f16::from_f32(*number);
-                if !half.is_finite() {
-                    return Err("a vector holds a number beyond 65504, which halfvec cannot store".to_owned());
-                }
-                out.put_u16(half.to_bits());
-            }
-        }
+/// The vector in the column's type, by pgvector's own binary form.
+fn vector(out: &mut BytesMut, storage: VectorStorage, vector: &Vector) -> Result<(), String> {
+    match storage {
+        VectorStorage::Vector => bound(out, vector),
+        VectorStorage::Halfvec => bound(out, &half(vector)?),
     }
+}
+
+/// Half the width. pgvector's own conversion makes an infinity of a number that is too large.
+fn half(vector: &Vector) -> Result<HalfVector, String> {
+    let numbers: Vec<f16> = vector.as_slice().iter().copied().map(f16::from_f32).collect();
+    if numbers.iter().any(|number| !number.is_finite()) {
+        return Err("a vector holds a number beyond 65504, which halfvec cannot store".to_owned());
+    }
+    Ok(HalfVector::from(numbers))
+}
+
+/// A value as the driver would bind it, behind its length.
+fn bound(out: &mut BytesMut, value: &impl ToSql) -> Result<(), String> {
+    let start = out.len();
+    out.put_i32(0);
+    // The form does not depend on the type, which only a server could name.
+    let written = value.to_sql(&Type::UNKNOWN, out);
+    written.map_err(|_| "more than 65535 dimensions".to_owned())?;
+    let length = i32::try_from(out.len() - start - 4).map_err(|_| TOO_LARGE.to_owned())?;
+    out[start..start + 4].copy_from_slice(&length.to_be_bytes());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_halfvec_cannot_hold_is_refused_and_never_made_an_infinity() {
+        let mut out = BytesMut::new();
+        let large = Vector::from(vec![1.0, 1e6]);
+        let refused = vector(&mut out, VectorStorage::Halfvec, &large).unwrap_err();
+        assert!(refused.contains("65504"), "{refused}");
+        assert_eq!(
+            HalfVector::from_f32_slice(&[1e6]).as_slice(),
+            [f16::INFINITY],
+            "why it is checked here"
+        );
+        vector(&mut out, VectorStorage::Vector, &large).unwrap();
+        assert_eq!(
+            &out[..],
+            [0, 0, 0, 12, 0, 2, 0, 0, 0x3f, 0x80, 0, 0, 0x49, 0x74, 0x24, 0]
+        );
+    }
 }

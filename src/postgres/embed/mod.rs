@@ -34,7 +34,7 @@ use super::pool::{Connection, Connections, PoolSettings};
 use super::queries;
 use crate::config::{Config, EmbeddingMode, Embeddings, OnTimeout, Source};
 use crate::ingest::ports::embed::{
-    Claimed, Committed, EmbedStore, Embedded, Expanded, Refused, RowKey, StoreError, Sweep, TableStatus,
+    Claimed, Committed, EmbedStore, Embedded, Expanded, Refused, RowKey, ServiceTrouble, StoreError, Sweep, TableStatus,
 };
 use crate::model::embed::EmbedTable;
 use crate::model::ident::Ident;
@@ -196,6 +196,11 @@ impl EmbedStore for PgEmbedStore {
 
     async fn settle(&self, table: usize) -> Result<bool, StoreError> {
         self.step(table, self.build_index(table)).await
+    }
+
+    async fn note_trouble(&self, table: usize, trouble: Option<&ServiceTrouble>) -> Result<(), StoreError> {
+        let noted = self.note_service(table, trouble).await;
+        noted.map_err(|error| store_error(&error))
     }
 
     async fn status(&self, table: usize) -> Result<TableStatus, StoreError> {

@@ -6,7 +6,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::PgEmbedStore;
 use super::prepare::Ready;
-use crate::ingest::ports::embed::{Sweep, TableStatus};
+use crate::ingest::ports::embed::{ServiceTrouble, Sweep, TableStatus};
 use crate::postgres::error::Error;
 use crate::postgres::queries;
 
@@ -30,7 +30,10 @@ impl PgEmbedStore {
         };
         match prepared {
             Ok(true) => {}
-            Ok(false) => status.problem = Some(format!("{} does not exist yet", spec.source)),
+            Ok(false) => {
+                status.problem = Some(format!("{} does not exist yet", spec.source));
+                status.counted = true;
+            }
             Err(error) => status.problem = Some(error.to_string()),
         }
         let Some(ready) = self.cached(table) else {
@@ -61,7 +64,37 @@ impl PgEmbedStore {
         let dead: BTreeMap<String, i64> = serde_json::from_str(row.get(7)).unwrap_or_default();
         status.dead = dead;
         status.rows_per_second = row.get(8);
+        let trouble: Option<&str> = row.get(9);
+        status.service = trouble.and_then(|trouble| serde_json::from_str(trouble).ok());
+        status.counted = true;
         Ok(())
+    }
+
+    /// Nothing is noted for a table that was not made ready: it has no number yet.
+    pub(super) async fn note_service(&self, table: usize, trouble: Option<&ServiceTrouble>) -> Result<(), Error> {
+        let Some(ready) = self.cached(table) else {
+            return Ok(());
+        };
+        let doing = |error| Error::statement("noting how the embeddings service is", error);
+        let connection = self.connection().await?;
+        let client = connection.client();
+        let Some(trouble) = trouble else {
+            let forgotten = client
+                .query_typed(&self.sql(queries::EMBED_NO_TROUBLE), &[(&ready.id, Type::INT4)])
+                .await;
+            return forgotten.map(drop).map_err(doing);
+        };
+        let parameters: [(&(dyn ToSql + Sync), Type); 7] = [
+            (&ready.id, Type::INT4),
+            (&trouble.code, Type::TEXT),
+            (&trouble.message, Type::TEXT),
+            (&trouble.left_alone, Type::BOOL),
+            (&trouble.since_seconds, Type::FLOAT8),
+            (&trouble.seen_seconds, Type::FLOAT8),
+            (&trouble.again_seconds, Type::FLOAT8),
+        ];
+        let noted = client.query_typed(&self.sql(queries::EMBED_TROUBLE), &parameters).await;
+        noted.map(drop).map_err(doing)
     }
 
     pub(super) async fn note_sweep(&self, table: usize, sweep: Sweep) -> Result<(), Error> {

@@ -31,9 +31,9 @@ async fn prepared() -> (Bench, Value) {
     (bench, settings)
 }
 
-/// The rows are pending in the ledger: a worker came this far and found a service that takes no key.
+/// The rows are pending in the ledger: a worker came this far and found a service that takes no key, not even for a text of ours.
 async fn known_to_the_ledger(bench: &Bench, settings: &Value) {
-    bench.stub.fail_next([Fault::Status(401, "")]);
+    bench.stub.fail_next([Fault::Status(401, ""), Fault::Status(401, "")]);
     let mut patient = settings.clone();
     patient["embeddings"]["retry_after"] = json!("10m");
     let (code, text) = run(&bench.database, &patient, &["work", "--drain"]).await;

@@ -17,7 +17,7 @@ const MARK: &str = "marmalade";
 
 /// Every kind of answer; those of 4xx and 5xx repeat the texts and the key.
 fn misbehave(stub: &Stub) {
-    stub.fail_next([400, 401, 402, 404, 413, 422, 429, 500, 503].map(Fault::Echo));
+    stub.fail_next([200, 400, 401, 402, 404, 413, 422, 429, 500, 503].map(Fault::Echo));
     stub.fail_next([
         Fault::ShortData,
         Fault::WrongWidth,

@@ -1,5 +1,6 @@
 //! Embeddings through the Flight door, a stub service and a real Postgres: chunks follow the rows, whatever goes wrong.
 
+mod blame;
 mod cloudquery;
 mod concurrency;
 mod cost;
@@ -13,12 +14,15 @@ mod migrate;
 mod operate;
 mod page;
 mod process;
+mod provider;
 mod race;
 mod statements;
+mod status;
 
 use std::collections::BTreeMap;
 
 use arrow::array::RecordBatch;
+use pgflight::embed::hash_test;
 use pgflight::embed::split::split;
 use pgflight::model::embed::{ChunkSize, Splitter};
 use serde_json::{Value, json};
@@ -107,4 +111,19 @@ async fn wanted(database: &Database) -> BTreeMap<i64, Vec<String>> {
     });
     rows.filter(|(_, chunks): &(i64, Vec<String>)| !chunks.is_empty())
         .collect()
+}
+
+/// A good answer to a request's body, with vectors in base64 where that is asked for.
+fn good_answer(body: &Value, dimensions: usize) -> String {
+    use base64::Engine;
+    let texts: Vec<String> = serde_json::from_value(body["input"].clone()).expect("a list of texts");
+    let vectors = texts.iter().map(|text| hash_test::vector(text, dimensions));
+    let data = vectors.map(|vector| match body["encoding_format"].as_str() {
+        Some("base64") => {
+            let bytes: Vec<u8> = vector.iter().flat_map(|number| number.to_le_bytes()).collect();
+            json!({"embedding": base64::engine::general_purpose::STANDARD.encode(bytes)})
+        }
+        _ => json!({"embedding": vector}),
+    });
+    json!({"data": data.collect::<Vec<_>>()}).to_string()
 }

@@ -54,7 +54,10 @@ pub(crate) struct Asked {
     pub(crate) at: Instant,
 }
 
-#[derive(Debug, Default)]
+/// Answers instead of the stub where it returns something: status and body for a request's body.
+type Judge = Box<dyn Fn(&Value) -> Option<(u16, String)> + Send>;
+
+#[derive(Default)]
 struct Script {
     asked: Vec<Asked>,
     /// Texts that got their vectors.
@@ -67,6 +70,28 @@ struct Script {
     requests: usize,
     down: bool,
     delay: Duration,
+    judge: Option<Judge>,
+    /// Requests that were given up by who sent them before they were answered.
+    abandoned: usize,
+}
+
+impl std::fmt::Debug for Script {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Script")
+            .field("asked", &self.asked)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Counts a request as abandoned unless it is told otherwise.
+struct Answering(Option<Arc<Mutex<Script>>>);
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        if let Some(script) = &self.0 {
+            script.lock().unwrap_or_else(PoisonError::into_inner).abandoned += 1;
+        }
+    }
 }
 
 /// The stub; it ends when it is dropped.
@@ -114,6 +139,20 @@ impl Stub {
     /// Whether requests get no answer for the time being.
     pub(crate) fn hold(&self, held: bool) {
         self.held.send_replace(held);
+    }
+
+    /// Requests that this says something about are answered so, before everything else.
+    pub(crate) fn judge(&self, judge: impl Fn(&Value) -> Option<(u16, String)> + Send + 'static) {
+        self.script(|script| script.judge = Some(Box::new(judge)));
+    }
+
+    /// How many requests were given up before they were answered.
+    pub(crate) fn abandoned(&self) -> usize {
+        self.script(|script| script.abandoned)
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     pub(crate) fn poison(&self, word: Option<&'static str>) {
@@ -174,8 +213,10 @@ async fn answer(
 ) -> Response {
     let body: Value = serde_json::from_slice(&body).expect("requests are JSON");
     let texts: Vec<String> = serde_json::from_value(body["input"].clone()).expect("a list of texts");
-    let (fault, poison, delay) = {
+    let mut answering = Answering(Some(Arc::clone(&script)));
+    let (fault, poison, delay, judged) = {
         let mut script = script.lock().unwrap_or_else(PoisonError::into_inner);
+        let judged = script.judge.as_ref().and_then(|judge| judge(&body));
         script.asked.push(Asked {
             texts: texts.clone(),
             authorization: headers
@@ -193,10 +234,14 @@ async fn answer(
         } else {
             script.faults.pop_front()
         };
-        (fault, script.poison, script.delay)
+        (fault, script.poison, script.delay, judged)
     };
     tokio::time::sleep(delay).await;
     drop(holds.wait_for(|held| !held).await);
+    answering.0 = None;
+    if let Some((status, body)) = judged {
+        return (StatusCode::from_u16(status).expect("a status"), body).into_response();
+    }
     let poisoned = poison.filter(|(word, _)| texts.iter().any(|text| text.contains(word)));
     if let (None, Some((_, status))) = (&fault, poisoned) {
         let words = r#"{"error":{"message":"cannot embed this","code":400,"type":"BadRequestError"}}"#;

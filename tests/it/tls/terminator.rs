@@ -17,6 +17,17 @@ use crate::support::database::Database;
 /// Length 8 and the code 80877103, as the frontend sends them (protocol "SSLRequest").
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 
+/// TLS of a server that presents this certificate.
+pub(super) fn server_config(issued: &Issued) -> ServerConfig {
+    let chain = vec![CertificateDer::from_pem_slice(issued.cert.as_bytes()).expect("PEM")];
+    let key = PrivateKeyDer::from_pem_slice(issued.key.as_bytes()).expect("PEM");
+    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+    ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
+        .expect("a certificate with its key")
+}
+
 #[derive(Default)]
 struct Counts {
     encrypted: AtomicUsize,
@@ -31,14 +42,7 @@ pub(super) struct Terminator {
 
 impl Terminator {
     pub(super) async fn start(database: &Database, issued: &Issued) -> Self {
-        let chain = vec![CertificateDer::from_pem_slice(issued.cert.as_bytes()).expect("PEM")];
-        let key = PrivateKeyDer::from_pem_slice(issued.key.as_bytes()).expect("PEM");
-        let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
-            .expect("a certificate with its key");
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let acceptor = TlsAcceptor::from(Arc::new(server_config(issued)));
         let postgres: u16 = database.value("show port").await.parse().expect("a port");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("bound").port();

@@ -20,6 +20,7 @@ mod shared;
 mod structured;
 mod temporal;
 mod variants;
+mod vectors;
 
 use std::collections::HashMap;
 use std::sync::Arc;
