@@ -8,6 +8,7 @@ mod deletes;
 mod faults;
 mod follow;
 mod killed;
+mod kills;
 mod logs;
 mod metrics;
 mod migrate;

@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tonic::Code;
 
-use super::postmaster::is_alive;
 use super::{MODES, Mode, Scene, endless, oracle_for, put};
 use crate::support::cluster::{Cluster, Options};
 use crate::support::database::Database;
 use crate::support::feed::{Tap, feed};
 use crate::support::flight::Flight;
+use crate::support::process::is_alive;
 use crate::support::seed::Points;
 
 /// A small file system; unmounted when dropped, after the cluster that uses it.

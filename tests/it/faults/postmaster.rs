@@ -9,7 +9,7 @@ use super::{MODES, Scene, endless, oracle_for, put};
 use crate::support::cluster::{Cluster, Options};
 use crate::support::database::Database;
 use crate::support::feed::{Tap, feed};
-use crate::support::process::{Signal, send, try_send};
+use crate::support::process::{Signal, is_alive, try_send};
 use crate::support::seed::Dice;
 
 #[derive(Clone, Copy, Debug)]
@@ -78,12 +78,7 @@ async fn die(death: Death, cluster: &mut Cluster, database: &Database) -> usize 
             cluster.start();
         }
         Death::Postmaster => {
-            let postmaster = cluster.address().pid;
-            let children = children_of(postmaster);
-            send(Signal::Kill, postmaster);
-            while children.iter().any(|pid| is_alive(*pid)) {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
+            cluster.kill().await;
             cluster.start();
         }
         Death::Backend => {
@@ -97,14 +92,4 @@ async fn die(death: Death, cluster: &mut Cluster, database: &Database) -> usize 
         }
     }
     ours.len()
-}
-
-fn children_of(pid: u32) -> Vec<u32> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("Linux, and it runs");
-    text.split_whitespace().filter_map(|word| word.parse().ok()).collect()
-}
-
-/// Whether a process is there and not only waits for its parent.
-pub(super) fn is_alive(pid: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }

@@ -9,8 +9,11 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use serde::Deserialize;
+
+use super::process::{Signal, is_alive, send};
 
 /// Where a cluster is, as `scripts/postgres` prints it.
 #[derive(Debug, Clone, Deserialize)]
@@ -121,6 +124,21 @@ impl Cluster {
     /// Immediate shutdown: what a crash of the server leaves, to be recovered by the next `start`.
     pub(crate) fn crash(&mut self) {
         self.order("crash");
+    }
+
+    /// `kill -9` of the postmaster; back when its children have noticed and left.
+    pub(crate) async fn kill(&self) {
+        let postmaster = self.address.pid;
+        let children = std::fs::read_to_string(format!("/proc/{postmaster}/task/{postmaster}/children"));
+        let children = children.expect("Linux, and it runs");
+        let children: Vec<u32> = children
+            .split_whitespace()
+            .filter_map(|word| word.parse().ok())
+            .collect();
+        send(Signal::Kill, postmaster);
+        while children.iter().any(|pid| is_alive(*pid)) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Starts a stopped or crashed server again, on the same port.

@@ -223,3 +223,8 @@ pub(crate) fn try_send(signal: Signal, pid: u32) -> bool {
     let sent = Command::new("kill").args(["-s", name, &pid.to_string()]).status();
     sent.expect("kill(1)").success()
 }
+
+/// Whether a process is there and not only waits for its parent.
+pub(crate) fn is_alive(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
