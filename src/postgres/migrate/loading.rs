@@ -174,7 +174,8 @@ fn version(wanted: &TableShape, table: Option<&FoundTable>, loading: &Loading) -
     let name = loading.version_column.as_ref()?;
     let Some(column) = wanted.columns.iter().find(|column| column.name.as_str() == name) else {
         let problem = format!("version_column is {name:?}, and the stream has no such column");
-        return Some(Reason::bad_request(problem, "name a column of the stream"));
+        let remedy = "name a column of the stream";
+        return Some(about(name, problem, remedy));
     };
     let there = table.and_then(|table| table.column(&column.name));
     let ty = there.map_or(&column.ty, |there| &there.ty);
@@ -213,10 +214,7 @@ fn stale(wanted: &TableShape, found: &Found) -> Option<Reason> {
     let [source, time] = STALE_COLUMNS;
     let problem = format!("overwrite-delete-stale knows stale rows by the columns {source} and {time}, and {what}");
     let remedy = "send it with the rows, or use write_mode overwrite";
-    Some(match Ident::new(column) {
-        Ok(column) => Reason::column(&column, problem, remedy),
-        Err(_) => Reason::table(problem, remedy),
-    })
+    Some(about(column, problem, remedy))
 }
 
 /// The column by which stale rows of a table are known that is not there or cannot be compared, and what is wrong with it.
@@ -248,6 +246,14 @@ fn below_domains(ty: &PgType) -> &PgType {
     match ty {
         PgType::Domain(domain) => below_domains(&domain.base),
         ty => ty,
+    }
+}
+
+/// A reason about a column that need not be there.
+fn about(column: &str, problem: String, remedy: &str) -> Reason {
+    match Ident::new(column) {
+        Ok(column) => Reason::column(&column, problem, remedy),
+        Err(_) => Reason::table(problem, remedy),
     }
 }
 
