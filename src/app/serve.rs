@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::commands::fail;
@@ -23,6 +22,7 @@ use crate::config::{Config, ProcessSource};
 use crate::embed::provider::ProviderError;
 use crate::ingest::budget::ByteBudget;
 use crate::ingest::ports::{Destination, Destinations};
+use crate::ingest::shares::Places;
 use crate::postgres::error::Error as PgError;
 use crate::postgres::load::{Login, PgDestination, PgDestinations};
 use crate::server::admin::{self, Admin, RenderMetrics};
@@ -212,13 +212,13 @@ pub async fn start_with(
     let limits = &config.raw().limits;
     let (listener, grpc, socket_file) = bind(config.listen()).await?;
     let budget = budget_of(limits.max_inflight_bytes / RECEIVED_SHARE);
-    let streams = Arc::new(Semaphore::new(limits.max_streams as usize));
+    let streams = Places::new(limits.max_streams as usize);
     let put = PutContext {
         destination: Arc::clone(&destination),
         config: Arc::clone(&config),
         budget: budget.clone(),
         dictionaries: budget_of(limits.max_inflight_bytes / DICTIONARY_SHARE),
-        streams: Arc::clone(&streams),
+        streams: streams.clone(),
         idle_timeout: limits.stream_idle_timeout.get(),
         life: life.clone(),
     };

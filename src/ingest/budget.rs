@@ -7,6 +7,9 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use super::shares::Shares;
+use crate::model::caller::Caller;
+
 /// Permits are counted in KiB because a semaphore of bytes would not hold large budgets on 32-bit targets.
 const UNIT: usize = 1024;
 
@@ -22,6 +25,9 @@ pub struct ByteBudget {
     beyond: [Arc<Semaphore>; 2],
     /// How many wait for bytes.
     waiting: watch::Sender<usize>,
+    shares: Arc<Shares>,
+    /// What one caller may have of it; `None` where nobody is counted.
+    share: Option<Arc<Semaphore>>,
 }
 
 /// Why a message goes beyond the budget. Of each kind there is one large message at a time for all streams, or small ones that
@@ -51,6 +57,7 @@ impl Drop for Waiting<'_> {
 pub struct BytePermit {
     permit: OwnedSemaphorePermit,
     beyond: Vec<OwnedSemaphorePermit>,
+    share: Option<OwnedSemaphorePermit>,
     bytes: usize,
 }
 
@@ -65,10 +72,15 @@ impl BytePermit {
         !self.beyond.is_empty()
     }
 
-    /// One permit for what two were held for, as when small batches become one. Both must be of one budget.
+    /// One permit for what two were held for, as when small batches become one. Both must be of one budget and
+    /// one caller.
     pub fn merge(&mut self, other: Self) {
         self.permit.merge(other.permit);
         self.beyond.extend(other.beyond);
+        match (&mut self.share, other.share) {
+            (Some(share), Some(other)) => share.merge(other),
+            (share, other) => *share = share.take().or(other),
+        }
         self.bytes += other.bytes;
     }
 }
@@ -82,14 +94,30 @@ impl ByteBudget {
             beyond: std::array::from_fn(|_| Arc::new(Semaphore::new(beyond_units(total_units) as usize))),
             total_units,
             waiting: watch::Sender::new(0),
+            shares: Arc::new(Shares::of(total_units as usize)),
+            share: None,
+        }
+    }
+
+    /// The same budget for this caller, whose streams never have all of it.
+    #[must_use]
+    pub fn lent_to(&self, caller: &Caller) -> Self {
+        Self {
+            share: Some(self.shares.share(caller)),
+            ..self.clone()
         }
     }
 
     /// A permit where the bytes fit at once.
     pub fn try_acquire(&self, bytes: usize) -> Option<BytePermit> {
+        let share = match &self.share {
+            Some(share) => Some(share.clone().try_acquire_many_owned(self.share_units(bytes)).ok()?),
+            None => None,
+        };
         let permit = self.permits.clone().try_acquire_many_owned(self.units(bytes)).ok()?;
         Some(BytePermit {
             permit,
+            share,
             beyond: Vec::new(),
             bytes,
         })
@@ -107,14 +135,25 @@ impl ByteBudget {
             .clamp(1, self.total_units)
     }
 
+    fn share_units(&self, bytes: usize) -> u32 {
+        let each = u32::try_from(self.shares.each()).unwrap_or(u32::MAX);
+        self.units(bytes).min(each)
+    }
+
     /// Waits until `bytes` fit. A message larger than the whole budget gets all of it, and so runs alone.
     pub async fn acquire(&self, bytes: usize) -> BytePermit {
         if let Some(permit) = self.try_acquire(bytes) {
             return permit;
         }
+        // First, so that those of one caller do not stand in the way of others.
+        let share = match &self.share {
+            Some(share) => Some(self.wait(share, self.share_units(bytes)).await),
+            None => None,
+        };
         let permit = self.wait(&self.permits, self.units(bytes)).await;
         BytePermit {
             permit,
+            share,
             beyond: Vec::new(),
             bytes,
         }
@@ -147,6 +186,7 @@ impl ByteBudget {
         let nothing = self.permits.clone().try_acquire_many_owned(0);
         BytePermit {
             permit: nothing.unwrap_or_else(|_| never_closed()),
+            share: None,
             beyond: vec![beyond],
             bytes,
         }
@@ -181,6 +221,7 @@ fn never_closed() -> ! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::caller::Principal;
 
     #[tokio::test]
     async fn bytes_beyond_the_budget_wait_until_a_permit_is_dropped() {
@@ -217,6 +258,35 @@ mod tests {
         drop(held);
         assert_eq!(waiter.await.unwrap(), 4 * UNIT);
         assert!(tokio::time::timeout(short, budget.pressed()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn one_caller_leaves_an_eighth_to_others_and_does_not_stand_before_them() {
+        let budget = ByteBudget::new(16 * UNIT);
+        let caller = |name: &str| Caller {
+            principal: Principal::Named(name.into()),
+            ..Caller::anonymous()
+        };
+        let greedy = budget.lent_to(&caller("greedy"));
+        let held = greedy.acquire(14 * UNIT).await;
+        let waiter = tokio::spawn({
+            let greedy = budget.lent_to(&caller("greedy"));
+            async move { greedy.acquire(UNIT).await.bytes() }
+        });
+        budget.pressed().await;
+        let modest = budget.lent_to(&caller("modest")).try_acquire(2 * UNIT);
+        assert_eq!(modest.map(|permit| permit.bytes()), Some(2 * UNIT));
+        drop(held);
+        assert_eq!(waiter.await.unwrap(), UNIT);
+        let mut all = greedy.acquire(1 << 30).await;
+        assert_eq!(
+            budget.in_flight(),
+            16 * UNIT,
+            "a message larger than its share gets all"
+        );
+        all.merge(greedy.acquire_beyond(Beyond::Starved, UNIT).await);
+        drop(all);
+        assert_eq!(budget.in_flight(), 0);
     }
 
     #[tokio::test]

@@ -26,6 +26,14 @@ pub enum Error {
     /// All places for streams are taken.
     #[error("the server loads as many streams as it may (limits.max_streams); try again later")]
     Busy,
+    /// One caller has all the places that it may have.
+    #[error(
+        "this caller loads as many streams as one may ({each} of limits.max_streams); end some, or try again later"
+    )]
+    Crowded {
+        /// How many that is.
+        each: usize,
+    },
     /// A task of ours ended without an answer.
     #[error("internal error: {0}")]
     Internal(String),
@@ -268,7 +276,7 @@ impl Error {
             Error::Stream(StreamError::Broken { .. }) => Class::Cancelled,
             Error::Destination(error) => error.class,
             Error::Draining => Class::Unavailable,
-            Error::Busy => Class::Exhausted,
+            Error::Busy | Error::Crowded { .. } => Class::Exhausted,
             Error::Internal(_) => Class::Internal,
         }
     }

@@ -13,3 +13,4 @@ pub mod ports;
 mod progress;
 pub mod request;
 pub mod session;
+pub mod shares;

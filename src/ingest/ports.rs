@@ -174,6 +174,20 @@ pub trait Load: Debug + Send + Sync {
 
     /// How many chunks may be written at once.
     fn lanes(&self) -> usize;
+
+    /// The client has sent everything: from now on the load waits for nobody but its destination.
+    fn complete(&self) {}
+
+    /// Whether it holds what others may be waiting for, as an open transaction.
+    fn holds(&self) -> bool {
+        false
+    }
+
+    /// Runs while nothing is to be written: lets go of what the load holds when others wait for it, and is ready then. Dropped
+    /// when there is something to write.
+    async fn idle(&self) {
+        std::future::pending().await
+    }
 }
 
 /// A bounded piece of a stream, written as a unit.

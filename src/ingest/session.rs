@@ -1,7 +1,7 @@
 //! Drives one stream: cuts batches into chunks, writes them through a [`Load`] with bounded read-ahead, and ends the load
 //! only when the stream really ended. Dropping a session aborts its load. Knows no protocol and no database.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use tokio::sync::{mpsc, watch};
@@ -31,6 +31,9 @@ pub struct Summary {
 /// Longest time that an open transaction hears nothing while rows come slowly.
 const QUIET_AT_MOST: std::time::Duration = std::time::Duration::from_secs(10);
 
+/// After which a load is asked again whether it holds something; it may have been busy with letting go.
+const HOLDS_AGAIN: std::time::Duration = std::time::Duration::from_millis(100);
+
 /// How the client said the stream ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StreamEnd {
@@ -45,6 +48,8 @@ pub struct Session {
     options: LoadOptions,
     batcher: Batcher,
     chunks: Option<mpsc::Sender<Step>>,
+    /// The loader has it; with the loader it goes.
+    load: Weak<dyn Load>,
     loader: JoinHandle<Result<Finished, Error>>,
     report: watch::Sender<Progress>,
     cursor: Option<Cursor>,
@@ -74,6 +79,7 @@ impl Session {
             stream: stream.as_ref().map(StreamProgress::at),
             ..Progress::default()
         });
+        let weak = Arc::downgrade(&load);
         let loader = tokio::spawn(drive(load, steps, report.clone()));
         let stored = stream.as_ref().and_then(|stream| stream.finished.clone());
         let labelled = options.commit == CommitMode::Batch || stored.is_some();
@@ -93,6 +99,7 @@ impl Session {
             options,
             batcher: Batcher::new(limits),
             chunks: Some(chunks),
+            load: weak,
             loader,
             report,
             cursor,
@@ -162,19 +169,15 @@ impl Session {
     /// # Errors
     /// As [`Session::push`].
     pub async fn starved(&mut self) -> Result<(), Error> {
-        let received = self.batcher.rows();
-        // Between two chunks of a batch load no connection is held, and before its first chunk none is.
-        let holds_connection = self.options.commit == CommitMode::Atomic && received > 0;
+        let (received, load) = (self.batcher.rows(), &self.load);
         let mut report = self.report.subscribe();
         let written = async {
-            match holds_connection {
-                // The sender lives as long as this session.
-                true => drop(
-                    report
-                        .wait_for(|progress| progress.rows + progress.rejected + progress.suppressed >= received)
-                        .await,
-                ),
-                false => std::future::pending().await,
+            // The sender lives as long as this session.
+            let all = report.wait_for(|progress| progress.rows + progress.rejected + progress.suppressed >= received);
+            drop(all.await);
+            // With nothing to write it may let go of what it holds, and takes nothing up: who holds nothing waits like others.
+            while !load.upgrade().is_some_and(|load| load.holds()) {
+                tokio::time::sleep(HOLDS_AGAIN).await;
             }
         };
         tokio::select! {
@@ -192,6 +195,9 @@ impl Session {
             return Ok(self.stored_summary(stored));
         }
         self.check_end(end)?;
+        if let Some(load) = self.load.upgrade() {
+            load.complete();
+        }
         self.flush().await?;
         let complete = end.committed_rows.is_some() || self.options.expected_rows.is_some();
         self.send(Step::Finish(complete)).await?;
@@ -350,6 +356,7 @@ async fn drive(
                 let written = written.map_err(|error| Error::Internal(format!("a write ended unexpectedly: {error}")))??;
                 report.send_modify(|progress| progress.add(written));
             },
+            () = load.idle(), if running.is_empty() && end.is_none() => {}
             else => break,
         }
     }

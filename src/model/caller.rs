@@ -1,7 +1,7 @@
 //! Who a request is from: travels from the door through the core, so that stream ids, limits and access rules
 //! have one place to look. Anonymous until authentication is configured.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// Identity and origin of one request.
@@ -30,6 +30,24 @@ impl Principal {
         match self {
             Self::Anonymous => "",
             Self::Named(name) => name,
+        }
+    }
+}
+
+/// Between whom what is scarce is shared out.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Party {
+    /// A principal, whatever it connects from.
+    Principal(Arc<str>),
+    /// Nobody said who it is: the machine then, since one client may open any number of connections.
+    Address(Option<IpAddr>),
+}
+
+impl From<&Caller> for Party {
+    fn from(caller: &Caller) -> Self {
+        match &caller.principal {
+            Principal::Named(name) => Self::Principal(Arc::clone(name)),
+            Principal::Anonymous => Self::Address(caller.peer.map(|peer| peer.ip())),
         }
     }
 }

@@ -1,28 +1,31 @@
 //! Connections: a bounded pool, and a guard that never lets a session with an open transaction or a broken COPY back in.
 //!
-//! Sessions are `deadpool-postgres`'; `sessions` opens and judges them, `session` is what one is.
+//! Sessions are `deadpool-postgres`'; `sessions` opens and judges them, `session` is what one is, `turns` says who is next.
 
 mod session;
 mod sessions;
+mod turns;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use deadpool::Runtime;
-use deadpool::managed::{Object, Pool, PoolError, TimeoutType};
+use deadpool::managed::{Object, Pool, PoolError};
 
-use super::connect::Connector;
+use super::connect::{ConnectError, Connector};
 use super::error::Error;
 use crate::config::Pooler;
+use crate::model::caller::Caller;
 use crate::model::ident::Ident;
 use sessions::{OpenError, SETUP_PATIENCE, Sessions};
+use turns::{Borrower, Promise, Span, Turn, Turns};
 
 pub use session::{Ask, Begin, Session};
 
 /// Staging tables that a session may keep; with more it is closed instead of going back.
 const STAGES_KEPT: usize = 16;
-/// Shortest and longest pause while a server has no free connection or is starting.
+/// Shortest and longest pause while a server cannot be reached, has no free connection or is starting.
 const CONNECT_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
 /// How many connections, and how long one may be waited for.
@@ -32,6 +35,8 @@ pub struct PoolSettings {
     pub max_size: usize,
     /// Longest wait for a free one.
     pub wait: Duration,
+    /// Longest wait for a server that cannot be reached.
+    pub away: Duration,
     /// Age after which a connection is not used again.
     pub max_lifetime: Duration,
     /// Idle time after which a connection is not used again.
@@ -61,12 +66,17 @@ impl From<Pooler> for KeepStatements {
     }
 }
 
-/// The pool of one server.
+/// The pool of one server, as one borrower sees it.
 #[derive(Clone, Debug)]
 pub struct Connections {
     pool: Pool<Sessions>,
+    turns: Turns,
+    borrower: Borrower,
     wait: Duration,
+    away: Duration,
     generation: Arc<AtomicU64>,
+    /// Why the last attempt to connect failed, where none went well since.
+    failing: Arc<Mutex<Option<(Instant, ConnectError)>>>,
 }
 
 impl Connections {
@@ -79,15 +89,27 @@ impl Connections {
         let sessions = Sessions::new(connector, setup, settings, Arc::clone(&generation));
         let pool = Pool::builder(sessions)
             .max_size(settings.max_size)
-            .wait_timeout(Some(settings.wait))
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| Error::Internal(error.to_string()))?;
         Ok(Self {
             pool,
+            turns: Turns::new(settings.max_size),
+            borrower: Borrower::ourselves(),
             wait: settings.wait,
+            away: settings.away,
             generation,
+            failing: Arc::default(),
         })
+    }
+
+    /// The same pool, lent from to this caller.
+    #[must_use]
+    pub fn lent_to(&self, caller: &Caller) -> Self {
+        Self {
+            borrower: Borrower::from(caller),
+            ..self.clone()
+        }
     }
 
     /// Most connections at once.
@@ -102,16 +124,36 @@ impl Connections {
         self.pool.retain(|_, _| false);
     }
 
-    /// A connection for one transaction.
+    /// A connection for work that waits for nobody but Postgres. A server that cannot be reached or starts is waited for, too.
     ///
     /// # Errors
     /// Postgres cannot be reached or refuses us, or all connections stay in use.
     pub async fn get(&self) -> Result<Connection, Error> {
+        self.lend(Span::Short).await
+    }
+
+    /// A connection for work that waits for its client in between, of which there is only so much at once.
+    ///
+    /// # Errors
+    /// As [`Connections::get`].
+    pub async fn get_long(&self) -> Result<Connection, Error> {
+        self.lend(Span::Long).await
+    }
+
+    /// A connection now, to tell how the server does: only for a free one it waits.
+    ///
+    /// # Errors
+    /// As [`Connections::get`].
+    pub async fn get_now(&self) -> Result<Connection, Error> {
+        self.get_once(Span::Short, Instant::now()).await
+    }
+
+    async fn lend(&self, span: Span) -> Result<Connection, Error> {
         let since = Instant::now();
         let mut pause = CONNECT_PAUSE.0;
         loop {
-            let error = match self.get_once().await {
-                Err(error) if error.is_crowded() && since.elapsed() + pause < self.wait => error,
+            let error = match self.get_once(span, since).await {
+                Err(error) if error.may_pass() && since.elapsed() + pause < self.away => error,
                 done => return done,
             };
             tracing::debug!(error = %error, "waiting for a connection");
@@ -120,23 +162,54 @@ impl Connections {
         }
     }
 
-    async fn get_once(&self) -> Result<Connection, Error> {
+    async fn get_once(&self, span: Span, since: Instant) -> Result<Connection, Error> {
+        let left = self.wait.saturating_sub(since.elapsed());
+        let taking = self.turns.take(self.borrower.clone(), span);
+        let Ok(turn) = tokio::time::timeout(left, taking).await else {
+            return Err(self.why_none(since));
+        };
         match self.pool.get().await {
-            Ok(object) => Ok(Connection {
-                object: Some(object),
-                siblings: self.clone(),
-                clean: true,
-            }),
-            Err(PoolError::Timeout(TimeoutType::Wait)) => Err(Error::PoolExhausted {
-                seconds: self.wait.as_secs_f64(),
-            }),
-            Err(PoolError::Backend(OpenError::Connect(error))) => Err(error.into()),
+            Ok(object) => {
+                self.note(None);
+                Ok(Connection {
+                    object: Some(object),
+                    siblings: self.clone(),
+                    clean: true,
+                    turn,
+                })
+            }
+            Err(PoolError::Backend(OpenError::Connect(error))) => {
+                self.note(Some(&error));
+                Err(error.into())
+            }
             Err(PoolError::Backend(OpenError::TakesNoWrites(error))) => Err(*error),
             Err(PoolError::Backend(OpenError::Silent)) => Err(Error::Silent {
                 seconds: SETUP_PATIENCE.as_secs_f64(),
             }),
             Err(PoolError::Backend(OpenError::Setup(error))) => Err(Error::statement("setting up a session", error)),
             Err(other) => Err(Error::Internal(other.to_string())),
+        }
+    }
+
+    fn note(&self, failure: Option<&ConnectError>) {
+        let failing = failure.map(|error| (Instant::now(), error.clone()));
+        let mut last = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        match failure {
+            Some(error) if last.is_none() => tracing::warn!(error = %error, "no connection to Postgres could be made"),
+            None if last.is_some() => tracing::info!("connections to Postgres can be made again"),
+            _ => {}
+        }
+        *last = failing;
+    }
+
+    /// Why a wait was in vain: those who had a turn could not connect while it lasted, or turns were too few.
+    fn why_none(&self, since: Instant) -> Error {
+        let failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match failing.filter(|(when, _)| *when >= since) {
+            Some((_, error)) => error.into(),
+            None => Error::PoolExhausted {
+                seconds: self.wait.as_secs_f64(),
+            },
         }
     }
 }
@@ -147,6 +220,8 @@ pub struct Connection {
     object: Option<Object<Sessions>>,
     siblings: Connections,
     clean: bool,
+    /// After the object, so that whoever comes next finds it.
+    turn: Turn,
 }
 
 impl Connection {
@@ -169,6 +244,16 @@ impl Connection {
     /// The pool that this connection is from.
     pub(crate) fn siblings(&self) -> Connections {
         self.siblings.clone()
+    }
+
+    /// Ready when somebody waits who would have this connection if it were given back; give it back then, and drop the promise.
+    pub(crate) fn wanted(&self) -> impl Future<Output = Promise> + Send + 'static {
+        self.turn.wanted()
+    }
+
+    /// Keeps the connection for work that waits for its client, where there may be more of that.
+    pub(crate) fn lengthen(&mut self) -> bool {
+        self.turn.lengthen()
     }
 
     /// From here on the session has state that no one else may meet, until [`Connection::mark_clean`].
@@ -207,5 +292,7 @@ impl Drop for Connection {
             // Taken out of the pool and dropped: the socket closes, and Postgres rolls back what was open.
             drop(Object::take(object));
         }
+        // A clean one goes back here, before its turn ends.
+        drop(self.object.take());
     }
 }

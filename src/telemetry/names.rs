@@ -61,7 +61,9 @@ metrics_table! {
     INFLIGHT_BYTES = "pgflight_inflight_bytes", Gauge, Bytes, "Bytes of Arrow data held in memory.";
     BACKPRESSURE_SECONDS = "pgflight_backpressure_seconds_total", Counter, Seconds, "Time in which no client was read because memory was full.";
     RETRIES = "pgflight_retries_total", Counter, Count, "Transactions written again; label `sqlstate`.";
-    POOL_CONNECTIONS = "pgflight_pool_connections", Gauge, Count, "Connections to Postgres; label `state`.";
+    POOL_CONNECTIONS = "pgflight_pool_connections", Gauge, Count, "Connections to Postgres; label `state`: lent.";
+    POOL_WAITING = "pgflight_pool_waiting", Gauge, Count, "Requests and chunks that wait for a connection.";
+    POOL_GIVEN_BACK = "pgflight_pool_given_back_total", Counter, Count, "Transactions of silent clients that were rolled back for others, to be run again.";
     CONNECTS = "pgflight_connects_total", Counter, Count, "Attempts to connect to Postgres; label `outcome`.";
     MIGRATION_STEPS = "pgflight_migration_steps_total", Counter, Count, "Steps of migrations that were applied; label `step`.";
     COMMIT_UNKNOWN = "pgflight_commit_unknown_total", Counter, Count, "Commits whose answer was lost and had to be looked up.";

@@ -294,7 +294,8 @@ async fn a_database_that_cannot_be_used_is_named_with_the_reason() {
         ),
     ];
     for (uri, code, word) in cases {
-        let server = Server::start_with(&uri, json!({})).await;
+        // A server that cannot be reached is waited for that long; the others are told at once.
+        let server = Server::start_with(&uri, json!({"retry_timeout": "1s"})).await;
         let result = Flight::connect(&server).await.put(path(&["t"]), &[rows()]).await;
         refused(result, code, &[word, "Postgres"]);
     }

@@ -9,6 +9,7 @@ mod crowds;
 mod demo;
 mod doors;
 mod embed;
+mod fair;
 mod faults;
 mod flight_access;
 mod flight_put;

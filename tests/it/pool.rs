@@ -24,6 +24,7 @@ use crate::support::server::Server;
 const SETTINGS: PoolSettings = PoolSettings {
     max_size: 8,
     wait: Duration::from_millis(300),
+    away: Duration::from_millis(300),
     max_lifetime: Duration::from_secs(3600),
     idle_timeout: Duration::from_secs(3600),
     keep_statements: KeepStatements::WithoutPooler,

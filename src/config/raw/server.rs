@@ -53,7 +53,7 @@ pub struct Limits {
     /// unpacks to. Beside this each open stream has its HTTP/2 window.
     #[schemars(range(min = 1048576))]
     pub max_inflight_bytes: u64,
-    /// Streams at once, of all clients.
+    /// Streams at once, of all clients; of eight or more, one caller never has the last eighth.
     #[schemars(range(min = 1))]
     pub max_streams: u32,
     /// How long a client may send nothing before its stream is ended and rolled back.
@@ -106,12 +106,12 @@ impl Default for Limits {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Pool {
-    /// Connections at most; `pool_max_conns` in the connection string does the same.
+    /// Connections at most; `pool_max_conns` in the connection string does the same. They are shared out between callers (docs/delivery.md).
     #[schemars(range(min = 1, max = 10000))]
     pub max_size: u32,
     /// How long one attempt to connect to one address may take; `connect_timeout` in the connection string wins.
     pub connect_timeout: GoDuration,
-    /// How long a stream may wait for a free connection.
+    /// How long a request may wait for a connection: for a free one, or for a Postgres that cannot be reached.
     pub acquire_timeout: GoDuration,
     /// Age after which a connection is closed instead of used again.
     pub max_lifetime: GoDuration,

@@ -41,6 +41,8 @@ use crate::model::ident::Ident;
 
 /// Connections of the workers. More would not write vectors faster, and loads need theirs.
 const CONNECTIONS: usize = 4;
+/// Workers try again by themselves, and in between hear that they are to stop.
+const AWAY: Duration = Duration::from_secs(2);
 
 /// The embedded tables of one database.
 #[derive(Debug)]
@@ -70,6 +72,7 @@ impl PgEmbedStore {
         let settings = PoolSettings {
             max_size: CONNECTIONS,
             wait: raw.pool.acquire_timeout.get(),
+            away: AWAY,
             max_lifetime: raw.pool.max_lifetime.get(),
             idle_timeout: raw.pool.idle_timeout.get(),
             keep_statements: raw.pool.pooler.into(),

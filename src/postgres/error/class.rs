@@ -4,7 +4,6 @@
 use super::{Error, driver};
 use crate::ingest::error::StreamError;
 use crate::model::class::Class;
-use crate::postgres::connect::ConnectError;
 use crate::postgres::sqlstate::{Remedy, poisons_pool};
 
 impl Error {
@@ -87,13 +86,10 @@ impl Error {
         self.sqlstate().is_some_and(poisons_pool)
     }
 
-    /// Whether the server has no free connection or is starting: a little later it may have one.
-    pub(in crate::postgres) fn is_crowded(&self) -> bool {
-        let Error::Connect(error) = self else { return false };
-        matches!(
-            error.decisive(),
-            ConnectError::TooManyConnections { .. } | ConnectError::NotReady { .. }
-        )
+    /// Whether Postgres cannot be had only for now: it does not answer, starts, has no free connection, or is not what
+    /// `target_session_attrs` asks for.
+    pub(in crate::postgres) fn may_pass(&self) -> bool {
+        matches!(self, Error::Connect(error) if error.is_transient())
     }
 }
 

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
-use super::destination::Opened;
+use super::opened::Opened;
 use super::outcome::{Outcome, outcome};
 use super::retain::Retained;
 use super::retry::{Next, Tries};
@@ -26,19 +26,21 @@ use crate::telemetry::names;
 /// A load that commits once.
 #[derive(Debug)]
 pub(super) struct AtomicLoad {
-    shared: Shared,
+    pub(super) shared: Shared,
     stream: Option<Writer>,
     migration: Vec<String>,
-    state: Mutex<State>,
+    pub(super) state: Mutex<State>,
+    /// Whether the client has sent everything.
+    pub(super) complete: watch::Sender<bool>,
 }
 
 /// How far it is.
 #[derive(Debug)]
-struct State {
+pub(super) struct State {
     /// The table as it was opened, before the first transaction.
-    opened: Option<Opened>,
-    running: Option<Running>,
-    retained: Retained,
+    pub(super) opened: Option<Opened>,
+    pub(super) running: Option<Running>,
+    pub(super) retained: Retained,
     /// Whether nothing goes straight in any more, because keys of it were met.
     ordered: bool,
     rows: u64,
@@ -47,8 +49,8 @@ struct State {
 
 /// The transaction.
 #[derive(Debug)]
-struct Running {
-    tx: Transaction,
+pub(super) struct Running {
+    pub(super) tx: Transaction,
     /// Whether rows go straight into the table.
     direct: bool,
     /// Whether it created the table, which then nobody else writes to.
@@ -72,9 +74,9 @@ impl Running {
 }
 
 impl AtomicLoad {
-    pub(super) fn new(shared: Shared, stream: Option<Writer>, migration: Vec<String>, opened: Opened) -> Self {
+    pub(super) fn new(shared: Shared, stream: Option<Writer>, migration: Vec<String>, opened: Option<Opened>) -> Self {
         let state = State {
-            opened: Some(opened),
+            opened,
             running: None,
             retained: Retained::new(shared.destination.retain.clone()),
             ordered: false,
@@ -86,6 +88,7 @@ impl AtomicLoad {
             stream,
             migration,
             state: Mutex::new(state),
+            complete: watch::Sender::new(false),
         }
     }
 
@@ -94,7 +97,10 @@ impl AtomicLoad {
         if state.running.is_none() {
             let opened = match state.opened.take() {
                 Some(opened) => opened,
-                None => self.shared.destination.open_table(&self.shared.request).await?,
+                None => {
+                    let (shared, lending) = (&self.shared, self.connection());
+                    shared.destination.open_table(&shared.request, lending).await?
+                }
             };
             let mut running = self.begin(opened, state.ordered).await?;
             let all = state
@@ -119,11 +125,8 @@ impl AtomicLoad {
         let (plan, alone) = (opened.plan, opened.begun.is_some());
         let direct = plan.stage.is_none() || (plan.starts_empty && !ordered);
         let tx = match opened.begun {
-            Some((connection, mark)) => Transaction::begun(connection, mark, plan),
-            None => {
-                let connection = self.shared.destination.connections.get().await?;
-                Transaction::open(connection, plan).await?
-            }
+            Some(begun) => Transaction::begun(begun.connection, begun.mark, plan),
+            None => Transaction::open(self.connection().await?, plan).await?,
         };
         Ok(Running {
             tx,
@@ -371,6 +374,18 @@ impl Load for AtomicLoad {
 
     fn table(&self) -> String {
         self.shared.plan().table.to_string()
+    }
+
+    fn complete(&self) {
+        self.complete.send_replace(true);
+    }
+
+    fn holds(&self) -> bool {
+        self.holds_connection()
+    }
+
+    async fn idle(&self) {
+        self.spare().await;
     }
 
     fn stream(&self) -> Option<StreamState> {

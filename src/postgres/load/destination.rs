@@ -9,6 +9,7 @@ use super::atomic::AtomicLoad;
 use super::batch::BatchLoad;
 use super::finished::FinishedLoad;
 use super::lost::end_lost;
+use super::opened::{Begun, Opened, sql_of};
 use super::patience::Patience;
 use super::plan::{LockLimits, Plan, Target, plan};
 use super::reject::RejectPlan;
@@ -26,14 +27,13 @@ use crate::ingest::request::{LoadOptions, LoadRequest};
 use crate::model::caller::Caller;
 use crate::model::ident::{Ident, TableName};
 use crate::model::installed::Installed;
-use crate::model::migration::MigrationReport;
 use crate::model::options::{BadRowPolicy, CommitMode, TypeProfile, WriteMode};
 use crate::postgres::catalog::{read_installed, read_table};
 use crate::postgres::connect::{ConnectPlan, Connector};
 use crate::postgres::copy::CopyPlan;
 use crate::postgres::embed::PgEmbedStore;
 use crate::postgres::embed::note::NotePlan;
-use crate::postgres::error::{Error, Mark};
+use crate::postgres::error::Error;
 use crate::postgres::migrate::apply::{self, MigrateRequest};
 use crate::postgres::migrate::diff::Accepts;
 use crate::postgres::migrate::policy::Policy as MigratePolicy;
@@ -78,6 +78,7 @@ impl PgDestination {
         let settings = PoolSettings {
             max_size: plan.pool.max_size.unwrap_or(raw.pool.max_size) as usize,
             wait: raw.pool.acquire_timeout.get(),
+            away: raw.pool.acquire_timeout.get().min(raw.retry_timeout.get()),
             max_lifetime: plan.pool.max_lifetime.unwrap_or(raw.pool.max_lifetime.get()),
             idle_timeout: plan.pool.idle_timeout.unwrap_or(raw.pool.idle_timeout.get()),
             keep_statements: raw.pool.pooler.into(),
@@ -140,7 +141,11 @@ impl PgDestination {
             let connection = self.connections.get().await?;
             state::ensure(connection.client(), &self.state_schema).await?;
         }
-        let opened = self.open_table(&request).await?;
+        let mut opened = self.open_table(&request, self.connections.get()).await?;
+        if name.is_some() {
+            // Whoever holds a connection waits for no other one.
+            opened.give_back().await;
+        }
         let writer = match name {
             None => None,
             Some(name) => {
@@ -155,25 +160,33 @@ impl PgDestination {
         let (commit, lanes) = (request.options.commit, usize::from(request.options.lanes.get()));
         let shared = Shared::new(self.clone(), request, Arc::clone(&opened.plan));
         Ok(match commit {
-            CommitMode::Atomic => Arc::new(AtomicLoad::new(shared, writer, migration, opened)),
+            CommitMode::Atomic => Arc::new(AtomicLoad::new(shared, writer, migration, opened.waiting().await)),
             CommitMode::Batch => Arc::new(BatchLoad::new(shared, writer, lanes, migration)),
         })
     }
 
     /// Makes the table fit and plans the load. A table that an atomic load creates is created in the load's own
     /// transaction, so that an aborted load leaves nothing.
-    pub(super) async fn open_table(&self, request: &LoadRequest) -> Result<Opened, Error> {
+    pub(super) async fn open_table(
+        &self,
+        request: &LoadRequest,
+        lending: impl Future<Output = Result<Connection, Error>> + Send,
+    ) -> Result<Opened, Error> {
         // On the heap, as the migrations are: together they would take half a megabyte of stack in a debug build.
-        let opening = Box::pin(self.open_table_at_last(request));
+        let opening = Box::pin(self.open_table_at_last(request, lending));
         self.patience(request).migration().wait(opening).await
     }
 
-    async fn open_table_at_last(&self, request: &LoadRequest) -> Result<Opened, Error> {
+    async fn open_table_at_last(
+        &self,
+        request: &LoadRequest,
+        lending: impl Future<Output = Result<Connection, Error>> + Send,
+    ) -> Result<Opened, Error> {
         let has = self.installed(&request.schema, request.options.type_profile).await?;
         let wish = Wish::of(request, self.policy(&request.options), &has)?;
         let accepts = wish.accepts();
         let migrate = self.migrate_request(request, &wish, &accepts);
-        let mut connection = self.connections.get().await?;
+        let mut connection = lending.await?;
         let there = match request.options.commit {
             CommitMode::Batch => Some(Box::pin(apply::ensure(connection.client_mut(), &migrate)).await?),
             CommitMode::Atomic => Box::pin(apply::prepare(connection.client_mut(), &migrate)).await?,
@@ -184,6 +197,7 @@ impl PgDestination {
             return Ok(Opened {
                 plan,
                 begun: None,
+                created: false,
                 migration,
             });
         }
@@ -201,7 +215,8 @@ impl PgDestination {
         let (plan, migration) = created?;
         Ok(Opened {
             plan,
-            begun: Some((connection, mark)),
+            begun: Some(Begun { connection, mark }),
+            created: true,
             migration,
         })
     }
@@ -345,20 +360,6 @@ impl PgDestination {
         });
         session + &changed.collect::<String>()
     }
-}
-
-/// A table that is ready, and how rows reach it.
-#[derive(Debug)]
-pub(super) struct Opened {
-    pub(super) plan: Arc<Plan>,
-    /// The transaction that created the table.
-    pub(super) begun: Option<(Connection, Mark)>,
-    /// DDL that was needed.
-    pub(super) migration: Vec<String>,
-}
-
-fn sql_of(report: MigrationReport) -> Vec<String> {
-    report.steps.into_iter().map(|step| step.sql).collect()
 }
 
 pub(super) fn stream_name(caller: &Caller, stream_id: String) -> StreamName {

@@ -8,7 +8,8 @@
 //! driver shows a server error only at the end of a COPY. A connection whose COPY failed is closed: the driver and the
 //! server may disagree about what comes next on it. With `on_bad_row: reject` cells are checked first, and a COPY that the
 //! server refused is undone to a savepoint (`sifted`, `sieve`). `retry` decides what is run again, `outcome` and `stream`
-//! find out what became of a COMMIT that was not answered, `lost` ends what a broken connection left behind.
+//! find out what became of a COMMIT that was not answered, `lost` ends what a broken connection left behind, `spare` gives the
+//! connections of silent clients to others.
 
 mod atomic;
 mod batch;
@@ -21,6 +22,7 @@ mod finished;
 mod halve;
 mod lost;
 pub mod merge;
+mod opened;
 mod outcome;
 pub mod parts;
 mod patience;
@@ -37,6 +39,7 @@ mod session;
 mod shared;
 mod sieve;
 mod sifted;
+mod spare;
 mod stale;
 mod stream;
 mod suppressed;

@@ -1,6 +1,7 @@
 //! [`PgDestination`] as the core sees it: each method of the port in terms of the parts beside this file.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
@@ -19,15 +20,35 @@ use crate::postgres::error::Error;
 use crate::postgres::read;
 use crate::postgres::sqlstate::Remedy;
 
+impl PgDestination {
+    /// The same destination, with connections lent to this caller.
+    fn lent_to(&self, caller: &Caller) -> Self {
+        let mut lent = self.clone();
+        lent.connections = self.connections.lent_to(caller);
+        lent
+    }
+}
+
+/// Pause between two attempts to begin, each of which waits for a connection itself.
+const OPEN_PAUSE: Duration = Duration::from_millis(100);
+
 #[async_trait]
 impl Destination for PgDestination {
     async fn open(&self, caller: &Caller, request: LoadRequest) -> Result<Arc<dyn Load>, IngestError> {
-        // A connection from the pool may have died since it was used, and somebody may change the table between two looks at
-        // it; that is nobody's business.
-        for _ in 0..2 {
-            match self.open_load(caller, request.clone()).await {
-                Err(error) if error.lost_connection() || error.remedy() == Remedy::Replan => {
+        let (here, since) = (self.lent_to(caller), Instant::now());
+        let mut again = 0;
+        loop {
+            match here.open_load(caller, request.clone()).await {
+                // As a load that runs already would wait.
+                Err(error) if error.may_pass() && since.elapsed() < self.retry_timeout => {
+                    tracing::debug!(error = %error, "a load waits to begin");
+                    tokio::time::sleep(OPEN_PAUSE).await;
+                }
+                // A connection from the pool may have died since it was used, and somebody may change the table between two
+                // looks at it; that is nobody's business.
+                Err(error) if again < 2 && (error.lost_connection() || error.remedy() == Remedy::Replan) => {
                     tracing::debug!(error = %error, "opening a load again");
+                    again += 1;
                     if error.poisons_pool() {
                         self.connections.condemn();
                     }
@@ -35,8 +56,6 @@ impl Destination for PgDestination {
                 done => return self.told(&request.table, done).await,
             }
         }
-        let opened = self.open_load(caller, request.clone()).await;
-        self.told(&request.table, opened).await
     }
 
     async fn open_stream(
@@ -46,13 +65,13 @@ impl Destination for PgDestination {
         table: &TableName,
     ) -> Result<StreamState, IngestError> {
         let name = stream_name(caller, stream_id.to_owned());
-        let opened = self.open_named_stream(&name, table).await;
+        let opened = self.lent_to(caller).open_named_stream(&name, table).await;
         self.told(table, opened).await
     }
 
     async fn stream_status(&self, caller: &Caller, stream_id: &str) -> Result<Option<StreamState>, IngestError> {
         let name = stream_name(caller, stream_id.to_owned());
-        let connection = self.connections.get().await?;
+        let connection = self.connections.lent_to(caller).get().await?;
         Ok(stream::status(connection.client(), &self.state_schema, &name).await?)
     }
 
@@ -64,18 +83,18 @@ impl Destination for PgDestination {
         self.probe().await
     }
 
-    async fn migrate(&self, _: &Caller, command: MigrateCommand) -> Result<MigrationReport, IngestError> {
-        let report = self.migrate_table(&command).await;
+    async fn migrate(&self, caller: &Caller, command: MigrateCommand) -> Result<MigrationReport, IngestError> {
+        let report = self.lent_to(caller).migrate_table(&command).await;
         self.told(&command.table, report).await
     }
 
-    async fn delete_stale(&self, _: &Caller, command: DeleteStale) -> Result<u64, IngestError> {
-        let deleted = self.delete_stale_rows(&command).await;
+    async fn delete_stale(&self, caller: &Caller, command: DeleteStale) -> Result<u64, IngestError> {
+        let deleted = self.lent_to(caller).delete_stale_rows(&command).await;
         self.told(&command.table, deleted).await
     }
 
-    async fn delete_records(&self, _: &Caller, command: DeleteRecords) -> Result<u64, IngestError> {
-        let deleted = self.delete_record_rows(&command).await;
+    async fn delete_records(&self, caller: &Caller, command: DeleteRecords) -> Result<u64, IngestError> {
+        let deleted = self.lent_to(caller).delete_record_rows(&command).await;
         self.told(&command.table, deleted).await
     }
 
@@ -83,18 +102,18 @@ impl Destination for PgDestination {
         self.connections.max_size()
     }
 
-    async fn read(&self, _: &Caller, request: ReadRequest) -> Result<TableReader, IngestError> {
-        let reader = read::read(&self.connections, self.schemas(), &request).await;
+    async fn read(&self, caller: &Caller, request: ReadRequest) -> Result<TableReader, IngestError> {
+        let reader = read::read(&self.connections.lent_to(caller), self.schemas(), &request).await;
         self.told(&request.table, reader).await
     }
 
-    async fn describe(&self, _: &Caller, request: ReadRequest) -> Result<TableDescription, IngestError> {
-        let described = read::describe(&self.connections, self.schemas(), &request).await;
+    async fn describe(&self, caller: &Caller, request: ReadRequest) -> Result<TableDescription, IngestError> {
+        let described = read::describe(&self.connections.lent_to(caller), self.schemas(), &request).await;
         self.told(&request.table, described).await
     }
 
-    async fn list(&self, _: &Caller, request: ListRequest) -> Result<Vec<TableName>, IngestError> {
-        Ok(read::list(&self.connections, self.schemas(), &request).await?)
+    async fn list(&self, caller: &Caller, request: ListRequest) -> Result<Vec<TableName>, IngestError> {
+        Ok(read::list(&self.connections.lent_to(caller), self.schemas(), &request).await?)
     }
 }
 
@@ -108,7 +127,7 @@ impl PgDestination {
         };
         if error.poisons_pool() {
             self.connections.condemn();
-            error = self.connections.get().await.err().unwrap_or(error);
+            error = self.connections.get_now().await.err().unwrap_or(error);
         }
         let error = IngestError::from(error);
         Err(match table.schema.as_ref().or(self.default_schema.as_ref()) {

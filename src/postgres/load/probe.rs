@@ -8,7 +8,7 @@ use crate::postgres::error::Error;
 impl PgDestination {
     /// Connects, and asks for the schema that tables without one would go to.
     pub(super) async fn probe(&self) -> Result<(), ConnectionFailure> {
-        let connection = self.connections.get().await.map_err(|error| failure(&error))?;
+        let connection = self.connections.get_now().await.map_err(|error| failure(&error))?;
         let row = connection
             .client()
             .query_one("select pg_catalog.current_schema()::text", &[])

@@ -13,7 +13,7 @@ const LENT_SOON: Duration = Duration::from_millis(300);
 
 impl PgDestination {
     pub(super) async fn takes_loads(&self) -> Result<(), Error> {
-        match tokio::time::timeout(LENT_SOON, self.connections.get()).await {
+        match tokio::time::timeout(LENT_SOON, self.connections.get_now()).await {
             // Without a name for the statement, which poolers would have to know.
             Ok(connection) => writable::check(connection?.client().driver()).await?,
             Err(_) => {

@@ -110,6 +110,17 @@ impl Transaction {
         self.connection.client()
     }
 
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Rolls back and gives the connection back. One that does not answer is closed, and then Postgres rolls back.
+    pub(super) async fn give_up(mut self) {
+        if self.execute("rollback", "giving up rows of").await.is_ok() {
+            self.connection.mark_clean();
+        }
+    }
+
     /// How the table is embedded.
     pub(super) fn notes(&self) -> Option<&NotePlan> {
         self.plan.notes.as_ref()

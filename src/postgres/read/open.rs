@@ -94,7 +94,8 @@ pub(crate) async fn read(
     schemas: Schemas<'_>,
     request: &ReadRequest,
 ) -> Result<TableReader, Error> {
-    let mut connection = connections.get().await?;
+    // While its client reads.
+    let mut connection = connections.get_long().await?;
     let seen = find(&connection, &request.table, schemas).await?;
     connection.mark_dirty();
     let failed = |source| Error::statement(format!("reading {}", seen.name), source).of(&seen.name);

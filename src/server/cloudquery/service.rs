@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::BoxStream;
-use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::clients::{Client, Clients};
@@ -19,6 +18,7 @@ use crate::ingest::budget::ByteBudget;
 use crate::ingest::connection::{ConnectionFailure, ConnectionFault, Destinations};
 use crate::ingest::error::Error;
 use crate::ingest::ports::Destination;
+use crate::ingest::shares::Places;
 use crate::model::caller::Caller;
 use crate::server::auth::Authenticator;
 use crate::server::connection::ConnectionInfo;
@@ -45,7 +45,7 @@ pub struct Shared {
     /// Memory for batches in flight.
     pub budget: ByteBudget,
     /// Places for streams: `limits.max_streams` of all clients together. A Write call takes one.
-    pub streams: Arc<Semaphore>,
+    pub streams: Places,
     /// Longest pause in the middle of a message.
     pub idle_timeout: Duration,
     /// Where the server is in its life.
@@ -227,14 +227,14 @@ impl Plugin for CloudQueryFront {
             client,
             destination,
         } = self.client(&request, "Write")?;
-        let place = self.shared.streams.clone().try_acquire_owned();
-        let _place = place.map_err(|_| status(&Error::Busy))?;
+        let place = self.shared.streams.take(&caller);
+        let _place = place.map_err(|error| status(&error))?;
         let gate = Gate::of(&request);
         let writer = Writer::new(WriteContext {
             client,
             destination,
+            budget: self.shared.budget.lent_to(&caller),
             caller,
-            budget: self.shared.budget.clone(),
             idle_timeout: self.shared.idle_timeout,
         });
         let outcome = tokio::select! {

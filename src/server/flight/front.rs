@@ -45,9 +45,10 @@ impl FlightFront {
         if self.put.life.draining.is_cancelled() {
             return Err(Error::Draining);
         }
-        let (gate, place) = (Gate::of(&request), self.put.place()?);
+        let (gate, place) = (Gate::of(&request), self.put.streams.take(&caller)?);
+        let put = self.put.lent_to(&caller);
         let (headers, _, mut rest) = request.into_parts();
-        let first = self.first_message(&mut rest, &gate).await?;
+        let first = Self::first_message(&put, &mut rest, &gate).await?;
         let Some(wanted) = &first.flight_descriptor else {
             return Err(RequestError::Malformed(
                 "the first message carries no Flight descriptor; send a PATH [table] or a CMD {\"table\": \"t\"} with the schema"
@@ -57,36 +58,38 @@ impl FlightFront {
         };
         match descriptor::read(wanted)? {
             Command::Plain(target) => {
-                self.put
-                    .clone()
-                    .put(PutCall {
-                        caller,
-                        headers,
-                        target,
-                        first,
-                        rest,
-                        gate,
-                        place,
-                    })
-                    .await
+                put.put(PutCall {
+                    caller,
+                    headers,
+                    target,
+                    first,
+                    rest,
+                    gate,
+                    place,
+                })
+                .await
             }
             Command::FlightSql(message) => Err(sql::refusal(&message).into()),
         }
     }
 
     /// The message with the descriptor and the schema; a large one waits for memory like all others.
-    async fn first_message(&self, rest: &mut Streaming<FlightData>, gate: &Gate) -> Result<FlightData, Error> {
-        let (idle, kept) = (self.put.idle_timeout, Default::default());
+    async fn first_message(
+        put: &PutContext,
+        rest: &mut Streaming<FlightData>,
+        gate: &Gate,
+    ) -> Result<FlightData, Error> {
+        let (idle, kept) = (put.idle_timeout, Default::default());
         let (mut waiting, mut _room) = (Instant::now(), None);
         gate.close();
         let first = loop {
             tokio::select! {
                 biased;
-                () = self.put.life.stopping.cancelled() => return Err(Error::Draining),
+                () = put.life.stopping.cancelled() => return Err(Error::Draining),
                 first = rest.next() => break first,
                 bytes = gate.asked() => {
                     if bytes > SCHEMA_BYTES {
-                        _room = Some(self.put.budget.acquire(bytes).await);
+                        _room = Some(put.budget.acquire(bytes).await);
                     }
                     gate.grant();
                     waiting = Instant::now();

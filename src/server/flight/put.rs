@@ -8,7 +8,7 @@ use arrow_flight::{FlightData, PutResult};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use sha2::{Digest, Sha256};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
@@ -25,6 +25,7 @@ use crate::ingest::error::{Error, RequestError, StreamError};
 use crate::ingest::ports::{Destination, Label};
 use crate::ingest::request::{LoadOptions, LoadRequest};
 use crate::ingest::session::{Session, StreamEnd};
+use crate::ingest::shares::{Place, Places};
 use crate::model::caller::Caller;
 use crate::model::options::Acks;
 use crate::server::arrow_ipc::Dictionary;
@@ -43,7 +44,7 @@ pub struct PutContext {
     /// Memory for dictionaries, each as long as its stream has it.
     pub dictionaries: ByteBudget,
     /// Places for streams: `limits.max_streams` of all clients together.
-    pub streams: Arc<Semaphore>,
+    pub streams: Places,
     /// Longest pause between two messages.
     pub idle_timeout: Duration,
     /// Where the server is in its life.
@@ -80,7 +81,7 @@ pub struct PutCall<S> {
     /// Where its messages ask for memory.
     pub gate: Gate,
     /// One of `limits.max_streams`, for as long as the stream lives.
-    pub place: OwnedSemaphorePermit,
+    pub place: Place,
 }
 
 impl PutContext {
@@ -101,7 +102,11 @@ impl PutContext {
         let options = self.resolve(&call, &decoder)?;
         let (name, schema) = (call.target.table.clone(), Arc::clone(decoder.schema()));
         let request = LoadRequest::new(&call.caller, name, schema, options.clone());
-        let session = Session::open(&*self.destination, &call.caller, request).await?;
+        let session = tokio::select! {
+            session = Session::open(&*self.destination, &call.caller, request) => session?,
+            // While Postgres is away this may last.
+            () = self.life.stopping.cancelled() => return Err(Error::Draining),
+        };
         let (table, failed_in) = (session.table().to_owned(), session.table().to_owned());
         let progress = (options.acks == Acks::Progress).then(|| session.watch());
         let (answer, outcome) = oneshot::channel();
@@ -141,9 +146,12 @@ impl PutContext {
         })
     }
 
-    /// A place among the streams of the server.
-    pub(super) fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
-        self.streams.clone().try_acquire_owned().map_err(|_| Error::Busy)
+    /// The same, with memory lent to this caller.
+    pub(super) fn lent_to(&self, caller: &Caller) -> Self {
+        Self {
+            budget: self.budget.lent_to(caller),
+            ..self.clone()
+        }
     }
 
     fn resolve<S>(&self, call: &PutCall<S>, decoder: &Decoder) -> Result<LoadOptions, RequestError> {
@@ -216,7 +224,7 @@ struct Pump<S> {
     room: Room,
     message: u64,
     has_stream: bool,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl<S> Pump<S>
