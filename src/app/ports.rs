@@ -40,6 +40,7 @@ pub(super) fn grpc_settings(config: &Config) -> GrpcSettings {
         max_streams: Some(limits.max_streams),
         keepalive: limits.http2_keepalive_interval.get(),
         keepalive_timeout: limits.http2_keepalive_timeout.get(),
+        idle_timeout: limits.stream_idle_timeout.get(),
         crowd: CrowdLimits {
             total: places.total,
             per_address: places.per_address,

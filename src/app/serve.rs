@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
@@ -247,15 +248,7 @@ pub async fn start_with(
     if let Some(address) = config.admin_listen() {
         let listener = bind_tcp("admin_listen", address).await?;
         admin_address = listener.local_addr().ok();
-        let admin = Admin {
-            readiness,
-            metrics,
-            connections: open_files::ADMIN_CONNECTIONS,
-        };
-        let stop = life.stopping.clone();
-        tasks.push(tokio::spawn(async move {
-            admin::serve(listener, admin, stop).await.map_err(ServeError::Admin)
-        }));
+        tasks.push(start_admin(listener, readiness, metrics, &life));
     }
     let shutdown = &config.raw().shutdown;
     let (delay, drain_timeout) = (shutdown.delay.get(), shutdown.drain_timeout.get());
@@ -269,6 +262,21 @@ pub async fn start_with(
         tasks,
         followers: Followers::default(),
     })
+}
+
+fn start_admin(
+    listener: TcpListener,
+    readiness: Readiness,
+    metrics: RenderMetrics,
+    life: &Life,
+) -> JoinHandle<Result<(), ServeError>> {
+    let admin = Admin {
+        readiness,
+        metrics,
+        connections: open_files::ADMIN_CONNECTIONS,
+    };
+    let stop = life.stopping.clone();
+    tokio::spawn(async move { admin::serve(listener, admin, stop).await.map_err(ServeError::Admin) })
 }
 
 impl Running {

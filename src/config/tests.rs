@@ -270,6 +270,46 @@ fn table_options_lie_over_the_servers_defaults() {
 }
 
 #[test]
+fn every_option_of_a_stream_can_come_from_the_configuration_and_from_a_table() {
+    let other = json!({
+        "write_mode": "overwrite", "migrate_mode": "off", "migrate_rewrite": "allow", "forced_strategy": "drop",
+        "nullability": "declared", "create_table": {"fillfactor": 50}, "column_types": {"a": "text"}, "primary_key": ["a"],
+        "commit": "batch", "source_name": "s", "version_column": "v", "on_bad_row": "reject", "max_rejects": 7,
+        "reject_values": true, "nul_bytes": "strip", "type_profile": "cloudquery", "acks": "progress", "strict": true,
+        "lanes": 2, "skip_unchanged": false, "batch_size": 10, "batch_size_bytes": 10, "lock_timeout": "1s",
+        "statement_timeout": "1s",
+    });
+    let of_one_stream = ["column_types", "primary_key", "source_name", "version_column", "strict"];
+    let table = TableName {
+        schema: None,
+        name: Ident::new("t").unwrap(),
+    };
+    let shown = |config: &Config| serde_json::to_value(config.stream_options(&table)).unwrap();
+    let default = shown(&Config::default());
+    for name in StreamOptions::NAMES
+        .iter()
+        .filter(|name| !StreamOptions::OF_ONE_STREAM.contains(name))
+    {
+        let value = &other[name];
+        assert!(!value.is_null(), "{name}: say here what else it may be");
+        let mut brought = vec![json!({"tables": {"t": {*name: value}}})];
+        if !of_one_stream.contains(name) {
+            brought.push(json!({*name: value}));
+        }
+        for spec in brought {
+            let options = shown(&Config::from_json(&spec).unwrap());
+            let changed = options
+                .as_object()
+                .unwrap()
+                .iter()
+                .filter(|(key, value)| default.get(*key) != Some(value));
+            let changed: Vec<&str> = changed.map(|(key, _)| key.as_str()).collect();
+            assert_eq!(changed, [*name], "{spec}");
+        }
+    }
+}
+
+#[test]
 fn a_clients_spec_lies_over_the_servers_configuration_and_reads_no_environment() {
     let server = load("commit: batch\nlimits: {max_streams: 5}\n").unwrap().config;
     let spec =

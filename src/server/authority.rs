@@ -1,10 +1,11 @@
-//! Makes grpc-go's calls over a unix socket readable: it sends the socket's path as `:authority`, percent-encoded
-//! (`%2Ftmp%2Fcq.sock`), which is no host name, so that the HTTP/2 library resets the stream before any door sees it. The
-//! CloudQuery CLI calls local plugins this way.
+//! Makes calls over a unix socket readable: gRPC libraries send the socket's path as `:authority`, percent-encoded
+//! (`%2Ftmp%2Fcq.sock`), which is no host name, so that the HTTP/2 library resets the stream before any door sees it. Go's
+//! names the header by its number and writes the value in Huffman's code, as the CloudQuery CLI does for local plugins; the
+//! C core's (Python, C++) spells the name out and writes the value as it is; Java's may send the path itself.
 //!
-//! Every `%` or `/` in an `:authority` value becomes a `-` on its way in. All three have the same length in HPACK's Huffman
-//! code (RFC 7541, appendix B: six bits), so that no frame changes its size and both ends' tables stay alike. Only unix
-//! sockets pass through here.
+//! What no host name holds becomes something that one does on its way in, symbol by symbol of the same length in HPACK's
+//! Huffman code (RFC 7541, appendix B), so that no frame changes its size and both ends' tables stay alike. Only unix sockets
+//! pass through here.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -22,6 +23,8 @@ const PADDED: u8 = 0x8;
 const PRIORITY: u8 = 0x20;
 /// Index of `:authority` in HPACK's static table.
 const AUTHORITY: usize = 1;
+/// The name where it is spelled out, as it is and in Huffman's code.
+const NAME: (&[u8], &[u8]) = (b":authority", &[0xb8, 0x3b, 0x53, 0x39, 0xec, 0x32, 0x7d, 0x7f]);
 
 /// A transport whose `:authority` values are host names.
 #[derive(Debug)]
@@ -95,27 +98,36 @@ fn rename(payload: &mut [u8], flags: u8) {
         if !literal {
             continue;
         }
+        let mut is_authority = index == AUTHORITY;
         if index == 0 {
-            let Some((length, start)) = integer(payload, at, 7) else {
-                return;
-            };
-            at = start + length;
+            let Some(name) = text(payload, at) else { return };
+            at = name.range.end;
+            is_authority = payload.get(name.range) == Some(if name.coded { NAME.1 } else { NAME.0 });
         }
-        let coded = payload.get(at).is_some_and(|byte| byte & 0x80 != 0);
-        let Some((length, start)) = integer(payload, at, 7) else {
-            return;
-        };
-        at = start + length;
-        if index == AUTHORITY
-            && let Some(value) = payload.get_mut(start..at)
-        {
-            if coded {
-                rename_coded(value)
-            } else {
-                rename_plain(value)
+        let Some(value) = text(payload, at) else { return };
+        at = value.range.end;
+        if let Some(bytes) = payload.get_mut(value.range).filter(|_| is_authority) {
+            match value.coded {
+                true => rename_coded(bytes),
+                false => rename_plain(bytes),
             }
         }
     }
+}
+
+/// A string literal of a header block: where its bytes are, and whether they are in Huffman's code.
+struct Text {
+    coded: bool,
+    range: std::ops::Range<usize>,
+}
+
+fn text(payload: &[u8], at: usize) -> Option<Text> {
+    let coded = payload.get(at)? & 0x80 != 0;
+    let (length, start) = integer(payload, at, 7)?;
+    Some(Text {
+        coded,
+        range: start..start + length,
+    })
 }
 
 /// An HPACK integer with a prefix of `bits`, and where it ends.
@@ -141,40 +153,49 @@ fn integer(bytes: &[u8], at: usize, bits: u32) -> Option<(usize, usize)> {
 }
 
 fn rename_plain(value: &mut [u8]) {
-    for byte in value.iter_mut().filter(|byte| matches!(byte, b'%' | b'/')) {
+    for byte in value
+        .iter_mut()
+        .filter(|byte| !matches!(byte, b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'.'))
+    {
         *byte = b'-';
     }
 }
 
-/// Walks the code symbol by symbol; symbols of more than eight bits are in no path that a plugin is called at.
+/// Walks the code symbol by symbol. A symbol of six bits that is neither a letter nor a digit becomes `-`, one of seven (`:`)
+/// becomes `j`, one of eight (`&`, `*`, `,`, `;`) becomes `X`; longer ones are rare in paths and end the walk where they could
+/// be anything.
 fn rename_coded(value: &mut [u8]) {
-    const PERCENT: u32 = 0b010_101;
-    const SLASH: u32 = 0b011_000;
-    const HYPHEN: u32 = 0b010_110;
     let mut at = 0;
     while at + 5 <= value.len() * 8 {
         let window = bits(value, at);
-        let length = match window {
-            0..=0b0100_1111 => 5,
-            0b0101_0000..=0b1011_0111 => 6,
-            0b1011_1000..=0b1111_0111 => 7,
-            0b1111_1000..=0b1111_1101 => 8,
+        let (length, symbol): (usize, Option<u32>) = match window >> 5 {
+            0..0x50 => (5, None),
+            0x50..0xb8 => {
+                let odd = matches!(window >> 7, 0x14 | 0x15 | 0x18 | 0x20 | 0x22);
+                (6, odd.then_some(0x16))
+            }
+            0xb8..0xf8 => (7, (window >> 6 == 0x5c).then_some(0x74)),
+            code @ 0xf8..0xfe => (8, (!matches!(code, 0xfc | 0xfd)).then_some(0xfc)),
+            _ if window >> 3 < 0x3fd => (10, None),
+            _ if window >> 2 < 0x7fd => (11, None),
+            _ if window >> 1 < 0xffc => (12, None),
+            _ if window < 0x1ffe => (13, None),
             _ => return,
         };
-        if length == 6 && matches!(window >> 2, PERCENT | SLASH) && at + 6 <= value.len() * 8 {
-            for bit in 0..6 {
-                set(value, at + bit, HYPHEN >> (5 - bit) & 1 == 1);
+        if let Some(symbol) = symbol.filter(|_| at + length <= value.len() * 8) {
+            for bit in 0..length {
+                set(value, at + bit, symbol >> (length - 1 - bit) & 1 == 1);
             }
         }
         at += length;
     }
 }
 
-/// Eight bits from `at` on; what lies behind the end counts as ones, as HPACK's padding does.
+/// Thirteen bits from `at` on; what lies behind the end counts as ones, as HPACK's padding does.
 fn bits(value: &[u8], at: usize) -> u32 {
     let byte = |index: usize| u32::from(value.get(index).copied().unwrap_or(0xff));
-    let both = byte(at / 8) << 8 | byte(at / 8 + 1);
-    both >> (8 - at % 8) & 0xff
+    let three = byte(at / 8) << 16 | byte(at / 8 + 1) << 8 | byte(at / 8 + 2);
+    three >> (11 - at % 8) & 0x1fff
 }
 
 fn set(value: &mut [u8], at: usize, one: bool) {
@@ -230,6 +251,76 @@ mod tests {
         let mut value = vec![0b0101_0100, 0b0101_1000, 0b0111_1111];
         rename_coded(&mut value);
         assert_eq!(value, [0b0101_1000, 0b0101_1000, 0b0111_1111]);
+    }
+
+    /// What the HTTP/2 library's own decoder makes of it.
+    #[test]
+    fn whatever_a_path_holds_its_symbols_keep_their_lengths() {
+        // Codes of RFC 7541, appendix B: symbol, code, bits.
+        let codes: [(u8, u32, usize); 18] = [
+            (b'a', 0x3, 5),
+            (b't', 0x9, 5),
+            (b'%', 0x15, 6),
+            (b'-', 0x16, 6),
+            (b'/', 0x18, 6),
+            (b' ', 0x14, 6),
+            (b'=', 0x20, 6),
+            (b'_', 0x22, 6),
+            (b'b', 0x23, 6),
+            (b':', 0x5c, 7),
+            (b'F', 0x61, 7),
+            (b'j', 0x74, 7),
+            (b'&', 0xf8, 8),
+            (b';', 0xfb, 8),
+            (b'X', 0xfc, 8),
+            (b'Z', 0xfd, 8),
+            (b'(', 0x3fa, 10),
+            (b'~', 0x1ffd, 13),
+        ];
+        let code_of = |symbol: u8| codes.iter().find(|code| code.0 == symbol).copied().unwrap();
+        let coded = |text: &[u8]| {
+            let mut bits: Vec<bool> = Vec::new();
+            for symbol in text {
+                let (_, code, length) = code_of(*symbol);
+                bits.extend((0..length).rev().map(|bit| code >> bit & 1 == 1));
+            }
+            let mut bytes = vec![0xff; bits.len().div_ceil(8)];
+            bits.iter().enumerate().for_each(|(at, one)| set(&mut bytes, at, *one));
+            bytes
+        };
+        fastrand::seed(7);
+        for _ in 0..500 {
+            let text: Vec<u8> = (0..fastrand::usize(1..40))
+                .map(|_| codes[fastrand::usize(..codes.len())].0)
+                .collect();
+            let expected = text.iter().map(|symbol| match symbol {
+                b'%' | b'/' | b' ' | b'=' | b'_' => b'-',
+                b':' => b'j',
+                b'&' | b';' => b'X',
+                other => *other,
+            });
+            let mut value = coded(&text);
+            rename_coded(&mut value);
+            assert_eq!(
+                value,
+                coded(&expected.collect::<Vec<u8>>()),
+                "{}",
+                String::from_utf8_lossy(&text)
+            );
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_spelled_out_is_known_as_it_is_and_coded() {
+        let mut plain = vec![0x82, 0x40, 10];
+        plain.extend_from_slice(b":authority\x07%2Fx.so\x00\x04path\x01/");
+        rename(&mut plain, 0);
+        assert!(plain.ends_with(b":authority\x07-2Fx.so\x00\x04path\x01/"), "{plain:?}");
+        let mut coded = vec![0x00, 0x88];
+        coded.extend_from_slice(NAME.1);
+        coded.extend_from_slice(b"\x04%2Fx");
+        rename(&mut coded, 0);
+        assert!(coded.ends_with(b"\x04-2Fx"), "{coded:?}");
     }
 
     #[test]

@@ -53,6 +53,8 @@ pub struct GrpcSettings {
     pub keepalive: Duration,
     /// How long the answer to a ping may take before the connection is given up.
     pub keepalive_timeout: Duration,
+    /// How long a call may wait for its only message.
+    pub idle_timeout: Duration,
     /// What connections may use.
     pub crowd: CrowdLimits,
 }
@@ -155,7 +157,7 @@ pub async fn serve(
         .http2_keepalive_timeout(Some(settings.keepalive_timeout))
         .layer(Doorman::new(doors.authenticator))
         .layer(MapRequestLayer::new(move |request| {
-            Upload::guard(request, settings.max_message_bytes)
+            Upload::guard(request, settings.max_message_bytes, settings.idle_timeout)
         }))
         .add_service(HealthServer::new(HealthFront::new(doors.readiness)))
         .add_service(flight)

@@ -10,6 +10,9 @@
 //! of it. What is passed on ends where the message ends: the gRPC library's buffer would otherwise grow to twice its size
 //! for the first bytes of the next one, and rows are read in place from that buffer.
 //!
+//! A call with one message has to send it: nobody else waits for that, and a client that falls silent would keep its place for
+//! good. Where messages come one after another, the door knows how long to wait.
+//!
 //! Knows nothing of what messages hold.
 
 use std::pin::Pin;
@@ -19,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
 use hyper::body::{Body, Frame, SizeHint};
+use tokio::time::Sleep;
 use tonic::{Code, Status};
 
 /// Bytes before a message: the flag that says whether it is compressed, and its length.
@@ -50,6 +54,9 @@ enum Turn {
     /// The message that asked may come in.
     Granted,
 }
+
+/// Calls whose messages come one after another.
+const STREAMS: [&str; 5] = ["/DoPut", "/DoExchange", "/Handshake", "/Write", "/Transform"];
 
 /// Bytes per second at which a message has to come that memory is held for: a client that announces much and sends little
 /// would keep it from all others.
@@ -140,6 +147,8 @@ pub(crate) struct Upload<B> {
     gate: Gate,
     /// Longer messages are refused behind this body, whoever has memory for them.
     max_message_bytes: usize,
+    /// Of a call with one message: how long a pause may be, and the one that began last.
+    patience: Option<(Duration, Pin<Box<Sleep>>)>,
 }
 
 impl Upload<tonic::body::Body> {
@@ -147,10 +156,16 @@ impl Upload<tonic::body::Body> {
     pub(crate) fn guard(
         mut request: http::Request<tonic::body::Body>,
         max_message_bytes: usize,
+        idle: Duration,
     ) -> http::Request<tonic::body::Body> {
         let gate = Gate::default();
         request.extensions_mut().insert(gate.clone());
-        request.map(|body| tonic::body::Body::new(Upload::new(body, gate, max_message_bytes)))
+        let is_stream = STREAMS.iter().any(|call| request.uri().path().ends_with(call));
+        request.map(|body| {
+            let mut upload = Upload::new(body, gate, max_message_bytes);
+            upload.patience = (!is_stream).then(|| (idle, Box::pin(tokio::time::sleep(idle))));
+            tonic::body::Body::new(upload)
+        })
     }
 }
 
@@ -177,7 +192,21 @@ impl<B> Upload<B> {
             left: 0,
             gate,
             max_message_bytes,
+            patience: None,
         }
+    }
+
+    /// Nothing comes: an error when that lasts too long.
+    fn poll_silence<T>(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, Status>>> {
+        let Some((idle, pause)) = &mut self.patience else {
+            return Poll::Pending;
+        };
+        ready!(pause.as_mut().poll(cx));
+        self.over = true;
+        Poll::Ready(Some(Err(Status::deadline_exceeded(format!(
+            "the call's message did not come within {} s (limits.stream_idle_timeout)",
+            idle.as_secs_f64()
+        )))))
     }
 
     /// The next bytes to pass on, of what came; `Pending` where a message has to wait for memory, `None` where more has to
@@ -221,7 +250,12 @@ where
             if let Some(part) = ready!(this.passed()) {
                 return Poll::Ready(Some(Ok(Frame::data(part))));
             }
-            let frame = ready!(Pin::new(&mut this.body).poll_frame(cx));
+            let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) else {
+                return this.poll_silence(cx);
+            };
+            if let (Some(Ok(_)), Some((idle, pause))) = (&frame, &mut this.patience) {
+                pause.as_mut().reset(tokio::time::Instant::now() + *idle);
+            }
             this.over = !matches!(frame, Some(Ok(_)));
             match frame.map(|frame| frame.map(Frame::into_data)) {
                 Some(Ok(Ok(data))) => {

@@ -2,12 +2,14 @@
 //! the metrics say what is going on.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
-use tonic::transport::{Certificate, Channel, ClientTlsConfig};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 
 use crate::support::database::Database;
 use crate::support::flight::{Flight, batch, longs, path};
@@ -58,7 +60,7 @@ impl Drop for Silence {
 }
 
 /// Puts over connections of their own and asks for readiness, each within a second.
-async fn assert_served(endpoint: &tonic::transport::Endpoint, admin: SocketAddr) {
+async fn assert_served(endpoint: &Endpoint, admin: SocketAddr) {
     for round in 0..10 {
         let begun = Instant::now();
         let channel = endpoint.connect().await.expect("others are let in");
@@ -135,54 +137,100 @@ async fn a_thousand_stalled_tls_handshakes_keep_nobody_out() {
 }
 
 /// How long the server leaves a connection open that says only this.
-async fn left_open(address: SocketAddr, says: &[u8]) -> Duration {
+async fn left_open(address: SocketAddr, says: Vec<u8>) -> Duration {
     let mut stream = TcpStream::connect(address).await.expect("the port listens");
     let begun = Instant::now();
-    stream.write_all(says).await.expect("it is taken");
+    stream.write_all(&says).await.expect("it is taken");
     let mut scrap = [0; 256];
-    while !matches!(stream.read(&mut scrap).await, Ok(0) | Err(_)) {}
+    let closed = async { while !matches!(stream.read(&mut scrap).await, Ok(0) | Err(_)) {} };
+    let closed = tokio::time::timeout(Duration::from_secs(20), closed).await;
+    closed.unwrap_or_else(|_| panic!("never closed: {says:?}"));
     begun.elapsed()
+}
+
+/// A channel that counts how often it connects.
+async fn counting(endpoint: Endpoint, address: SocketAddr) -> (Flight, Arc<AtomicUsize>) {
+    let connects = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connects);
+    let connector = tower::service_fn(move |_: http::Uri| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        async move { TcpStream::connect(address).await.map(hyper_util::rt::TokioIo::new) }
+    });
+    let channel = endpoint.connect_with_connector(connector).await.expect("it listens");
+    (Flight::over(channel), connects)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_makes_no_call_is_closed_in_time_and_one_that_made_a_call_stays() {
     let database = Database::create().await;
-    let limits = json!({"limits": {"handshake_timeout": "1s"}});
-    let server = Server::start_with(database.uri(), limits.clone()).await;
-    let mut flight = Flight::connect(&server).await;
-    flight
-        .act("pgflight.stream.status", json!({"stream_id": "x"}))
-        .await
-        .expect_err("no such stream");
-    let before = [&b""[..], b"PRI", PREFACE, &[PREFACE, HALF_A_CALL].concat()];
-    let all = before.map(|says| {
-        let says = says.to_vec();
-        let address = server.address();
-        tokio::spawn(async move { left_open(address, &says).await })
-    });
-    for (says, open) in before.iter().zip(all) {
-        let open = tokio::time::timeout(Duration::from_secs(20), open).await;
-        let open = open
-            .unwrap_or_else(|_| panic!("never closed: {says:?}"))
-            .expect("no panic");
-        assert!(open > Duration::from_millis(900), "{says:?} was closed after {open:?}");
-    }
-    // The channel would connect again by itself; its own connection is still there.
-    assert_eq!(
-        flight
-            .put(path(&["t"]), &[batch(vec![("id", longs(0..3))])])
-            .await
-            .expect("it stays")["rows"],
-        3
-    );
     let authority = Authority::new("ours");
     let issued = authority.issue("localhost");
-    let mut secure = limits;
+    let trusting = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority.pem()));
+    let plain = json!({"limits": {"handshake_timeout": "1s"}});
+    let mut secure = plain.clone();
     secure["tls"] = json!({"cert": issued.cert_file, "key": issued.key_file});
-    let secure = Server::start_with(database.uri(), secure).await;
-    for says in [&b""[..], HALF_A_HELLO] {
-        let open = tokio::time::timeout(Duration::from_secs(20), left_open(secure.address(), says)).await;
-        assert!(open.expect("it is closed") > Duration::from_millis(900), "{says:?}");
+    let half_a_call = [PREFACE, HALF_A_CALL].concat();
+    for (settings, silent) in [
+        (plain, vec![vec![], b"PRI".to_vec(), PREFACE.to_vec(), half_a_call]),
+        (secure, vec![vec![], HALF_A_HELLO.to_vec()]),
+    ] {
+        let server = Server::start_with(database.uri(), settings.clone()).await;
+        let endpoint = match settings["tls"].is_null() {
+            true => Endpoint::from_shared(server.http()).expect("a URI"),
+            false => Endpoint::from_static("https://localhost")
+                .tls_config(trusting.clone())
+                .expect("usable certificates"),
+        };
+        let (mut flight, connects) = counting(endpoint, server.address()).await;
+        let mut put = async || {
+            let rows = [batch(vec![("id", longs(0..3))])];
+            flight.put(path(&["t"]), &rows).await.expect("it is taken")
+        };
+        put().await;
+        let all = silent.into_iter().map(|says| left_open(server.address(), says));
+        for open in futures::future::join_all(all).await {
+            assert!(open > Duration::from_millis(900), "closed after {open:?}");
+        }
+        put().await;
+        assert_eq!(
+            connects.load(Ordering::SeqCst),
+            1,
+            "{settings}: the connection with a call stayed"
+        );
+    }
+}
+
+/// Each call has its place among the streams of a connection, and its connection one among all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_whose_message_never_comes_is_ended() {
+    let database = Database::create().await;
+    let server = Server::start_with(database.uri(), json!({"limits": {"stream_idle_timeout": "500ms"}})).await;
+    let stream = TcpStream::connect(server.address()).await.expect("the port listens");
+    let (mut requests, connection) = h2::client::handshake(stream).await.expect("HTTP/2");
+    tokio::spawn(connection);
+    for (call, says) in [
+        ("arrow.flight.protocol.FlightService/GetFlightInfo", &b""[..]),
+        ("arrow.flight.protocol.FlightService/DoAction", &[0, 0, 0, 1, 0, b'x']),
+        ("arrow.flight.protocol.FlightService/DoPut", b""),
+        ("cloudquery.plugin.v3.Plugin/Init", b""),
+        ("grpc.health.v1.Health/Check", b""),
+    ] {
+        let request = http::Request::post(format!("http://localhost/{call}"))
+            .header("content-type", "application/grpc")
+            .body(())
+            .expect("a request");
+        let (answer, mut body) = requests.send_request(request, false).expect("a stream");
+        body.send_data(bytes::Bytes::from_static(says), false)
+            .expect("it is taken");
+        let answer = tokio::time::timeout(Duration::from_secs(20), answer).await;
+        let answer = answer
+            .unwrap_or_else(|_| panic!("{call} waits for good"))
+            .expect("an answer");
+        assert_eq!(
+            answer.headers().get("grpc-status").expect("a status"),
+            "4",
+            "{call}: {answer:?}"
+        );
     }
 }
 

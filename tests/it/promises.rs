@@ -22,11 +22,15 @@ fn every_promise_names_a_test_that_exists() {
     assert!(proofs >= 60, "only {proofs} promises have a proof");
 }
 
-/// The test of that name is there, and is one.
-fn check(root: &Path, named: &str) {
+/// The test of that name is there, and is one; names that begin with `src/` are of the library.
+pub(crate) fn check(root: &Path, named: &str) {
     let parts: Vec<&str> = named.split("::").collect();
     let (name, modules) = parts.split_last().expect("a path");
-    let file = root.join("tests/it").join(modules.join("/")).with_extension("rs");
+    let below = if named.starts_with("src/") { "" } else { "tests/it" };
+    let mut file = root.join(below).join(modules.join("/")).with_extension("rs");
+    if !file.exists() {
+        file = file.with_extension("").join("mod.rs");
+    }
     let source = text(&file);
     let at = source.find(&format!("fn {name}("));
     let at = at.unwrap_or_else(|| panic!("{named}: no such test in {}", file.display()));

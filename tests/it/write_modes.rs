@@ -290,6 +290,13 @@ async fn actions_migrate_and_delete_as_their_bodies_say() {
         flight.act("pgflight.delete_stale", stale).await.unwrap(),
         json!({"deleted": 2})
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_of_every_row_is_asked_for_in_so_many_words() {
+    let (database, _server, mut flight) = start().await;
+    let to = command(json!({"table": "t"}));
+    flight.put(to, &[people(&[2, 3], "a")]).await.unwrap();
     for (body, says) in [
         (json!({"table": "t"}), "no condition"),
         (json!({"table": "t", "where": []}), "no condition"),

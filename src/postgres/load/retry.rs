@@ -144,6 +144,17 @@ mod tests {
     }
 
     #[test]
+    fn retries_on_deadlock_beyond_ten_go_on_after_twenty_seconds() {
+        let start = Instant::now();
+        let later = start + Duration::from_secs(21);
+        for configured in [0, 10, 25] {
+            let mut tries = Tries::new(Policy::new(configured, Duration::from_secs(300)), start);
+            let again = (0..100).take_while(|_| matches!(tries.after(Remedy::Again, later, 0.5), Next::Retry(_)));
+            assert_eq!(again.count(), configured.max(10) as usize);
+        }
+    }
+
+    #[test]
     fn a_lock_that_is_held_for_good_ends_the_tries_after_twice_that() {
         let (mut tries, start) = tries();
         assert!(matches!(

@@ -7,6 +7,7 @@ mod cost;
 mod deletes;
 mod faults;
 mod follow;
+mod keys;
 mod killed;
 mod kills;
 mod logs;
