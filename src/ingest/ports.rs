@@ -20,7 +20,7 @@ use crate::model::command::{DeleteRecords, DeleteStale, MigrateCommand};
 use crate::model::ident::{Ident, TableName};
 use crate::model::migration::MigrationReport;
 
-pub use super::budget::BytePermit;
+pub use super::budget::{ByteBudget, BytePermit};
 pub use super::connection::{ConnectionFailure, ConnectionFault, Destinations};
 
 /// A place that takes loads.

@@ -96,7 +96,7 @@ impl Retained {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ingest::budget::ByteBudget;
+    use crate::ingest::ports::ByteBudget;
 
     fn chunk(bytes: u64) -> Chunk {
         Chunk {
