@@ -24,6 +24,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "model",
             "config",
+            "ingest::aside",
             "ingest::ports",
             "ingest::error",
             "ingest::request",

@@ -10,6 +10,8 @@ use arrow::array::{Array, ArrayRef};
 use arrow::buffer::NullBuffer;
 
 use super::error::{CellReason, Refused, WrongArray};
+use super::rendered::Meter;
+pub(crate) use super::rendered::{rendered, rendered_text};
 
 /// Largest payload of one field: Postgres' 1 GiB allocation limit less the header of a `text` value.
 pub(crate) const MAX_FIELD: usize = 0x3FFF_FFFB;
@@ -26,6 +28,14 @@ pub(crate) trait ColumnEncoder: Send + Sync {
     /// Writes the fields of `rows` at `cursors` and moves the cursors behind them. `rows` starts where the measured
     /// range started and is no longer than it; no measured cell was at fault.
     fn write(&self, rows: Range<usize>, cursors: &mut [usize], scratch: &mut Scratch, out: &mut [u8]);
+
+    /// The field of one row that was measured alone and takes `length` bytes, in two parts that may be empty: a large payload that
+    /// is there already is given away and not copied.
+    fn field(&self, row: usize, length: usize, scratch: &mut Scratch) -> (Vec<u8>, Vec<u8>) {
+        let mut field = vec![0; length];
+        self.write(row..row + 1, &mut [0], scratch, &mut field);
+        (field, Vec::new())
+    }
 }
 
 /// An encoder bound to an array.
@@ -46,6 +56,18 @@ pub(crate) struct Scratch {
     pub(crate) marks: Vec<usize>,
     /// Working memory of child columns.
     pub(crate) children: Vec<Scratch>,
+    /// What may be made in this turn.
+    pub(crate) meter: Meter,
+}
+
+impl Scratch {
+    /// Working memory for the same turn.
+    pub(crate) fn of(meter: &Meter) -> Self {
+        Self {
+            meter: meter.clone(),
+            ..Self::default()
+        }
+    }
 }
 
 /// Cells that cannot be stored, one per row at most, in row order.
@@ -231,68 +253,6 @@ impl<C: Measured> ColumnEncoder for MeasuredColumn<C> {
     }
 }
 
-/// Payloads that a column keeps from pass 1 to pass 2. Rows may share a value (a dictionary of one long text under structs), so a
-/// small batch can stand for more than memory holds; what is over this is made again.
-const KEPT_BYTES: usize = 16 << 20;
-
-struct Rendered<F> {
-    nulls: Option<NullBuffer>,
-    render: F,
-}
-
-/// An encoder for cells whose payload is costly to make: made in pass 1, and copied in pass 2 as far as it was kept.
-pub(crate) fn rendered<F>(nulls: Option<&NullBuffer>, render: F) -> Encoder
-where
-    F: Fn(usize, &mut Vec<u8>) -> Result<(), CellReason> + Send + Sync + 'static,
-{
-    Box::new(Rendered {
-        nulls: some_nulls(nulls),
-        render,
-    })
-}
-
-impl<F> ColumnEncoder for Rendered<F>
-where
-    F: Fn(usize, &mut Vec<u8>) -> Result<(), CellReason> + Send + Sync,
-{
-    fn measure(&self, rows: Range<usize>, lengths: &mut [usize], scratch: &mut Scratch, faults: &mut Faults) {
-        scratch.bytes.clear();
-        scratch.marks.clear();
-        for (length, row) in lengths.iter_mut().zip(rows) {
-            let start = scratch.bytes.len();
-            if self.nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)) {
-                let outcome = (self.render)(row, &mut scratch.bytes);
-                if let Err(reason) = outcome.and_then(|()| fits(scratch.bytes.len() - start)) {
-                    scratch.bytes.truncate(start);
-                    faults.push(row, reason);
-                }
-            }
-            *length += 4 + scratch.bytes.len() - start;
-            if start > 0 && scratch.bytes.len() > KEPT_BYTES {
-                scratch.bytes.truncate(start);
-            }
-            scratch.marks.push(scratch.bytes.len());
-        }
-    }
-
-    fn write(&self, rows: Range<usize>, cursors: &mut [usize], scratch: &mut Scratch, out: &mut [u8]) {
-        let (mut start, mut again) = (0, Vec::new());
-        for ((cursor, row), end) in cursors.iter_mut().zip(rows).zip(&scratch.marks) {
-            if self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
-                put_null(cursor, out);
-            } else if start < *end {
-                put_field(&scratch.bytes[start..*end], cursor, out);
-            } else {
-                // Not kept, or empty. Pass 1 refused every cell that is an error here.
-                again.clear();
-                drop((self.render)(row, &mut again));
-                put_field(&again, cursor, out);
-            }
-            start = *end;
-        }
-    }
-}
-
 /// Whether a payload fits in one field.
 pub(crate) fn fits(size: usize) -> Result<(), CellReason> {
     if size > MAX_FIELD {
@@ -319,41 +279,4 @@ pub(crate) fn put_field(payload: &[u8], cursor: &mut usize, out: &mut [u8]) {
     field[..4].copy_from_slice(&length_word(payload.len()));
     field[4..].copy_from_slice(payload);
     *cursor += 4 + payload.len();
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Rows 0, 3, 6, .. are empty, the others have a megabyte of their number.
-    #[test]
-    fn what_is_not_kept_between_the_passes_is_made_again() {
-        let size = |row: usize| if row.is_multiple_of(3) { 0 } else { 1 << 20 };
-        let encoder = rendered(None, move |row, out: &mut Vec<u8>| {
-            out.resize(out.len() + size(row), row as u8);
-            Ok(())
-        });
-        let (mut lengths, mut scratch, mut faults) = ([0; 60], Scratch::default(), Faults::new(1));
-        encoder.measure(0..60, &mut lengths, &mut scratch, &mut faults);
-        assert!(faults.found().is_empty());
-        assert!(
-            scratch.bytes.len() <= KEPT_BYTES,
-            "{} bytes are kept",
-            scratch.bytes.len()
-        );
-        let starts = lengths
-            .iter()
-            .scan(0, |next, length| Some(std::mem::replace(next, *next + length)));
-        let (mut cursors, mut out) = (starts.collect::<Vec<_>>(), vec![0xff; lengths.iter().sum()]);
-        encoder.write(0..60, &mut cursors, &mut scratch, &mut out);
-        let mut rest = out.as_slice();
-        for row in 0..60 {
-            let (length, payload) = rest.split_at(4);
-            assert_eq!(length, length_word(size(row)), "row {row}");
-            let (payload, behind) = payload.split_at(size(row));
-            assert!(payload.iter().all(|byte| *byte == row as u8), "row {row}");
-            rest = behind;
-        }
-        assert!(rest.is_empty());
-    }
 }

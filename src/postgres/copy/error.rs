@@ -22,9 +22,12 @@ pub struct CellError {
 }
 
 impl CellError {
-    /// Always the data's fault.
+    /// The data's fault, but for memory that is not there.
     pub fn class(&self) -> Class {
-        Class::BadData
+        match self.reason {
+            CellReason::NotNow | CellReason::NoMemory(_) => Class::Exhausted,
+            _ => Class::BadData,
+        }
     }
 }
 
@@ -74,6 +77,20 @@ pub enum CellReason {
     /// A single field over Postgres' limit.
     #[error("the value needs {0} bytes, Postgres takes less than 1 GiB in one field")]
     FieldTooLarge(usize),
+    /// All strings of a document over Postgres' limit.
+    #[error(
+        "the strings of the document take more than 255 MiB together, which is what jsonb takes; use a column of the type json"
+    )]
+    JsonbTooLarge,
+    /// A row over Postgres' limit.
+    #[error("the row takes {0} bytes up to this column, Postgres takes less than 1 GiB in one row")]
+    RowTooLarge(usize),
+    /// There is no room for it in this turn; it is made in one of its own.
+    #[error("the value is too large to be made beside others")]
+    NotNow,
+    /// The system gives no memory.
+    #[error("the value takes {0} bytes, for which there is no memory; give the server more, or send smaller values")]
+    NoMemory(usize),
     /// Text that is not a value of the type.
     #[error("the text is not {0}")]
     NotA(&'static str),
@@ -139,7 +156,8 @@ impl CellReason {
             Self::Geometry(_) => "22023",
             Self::NullInside(_) => "22004",
             Self::Ragged => "2202E",
-            Self::FieldTooLarge(_) | Self::SharedElements => "54000",
+            Self::FieldTooLarge(_) | Self::SharedElements | Self::JsonbTooLarge | Self::RowTooLarge(_) => "54000",
+            Self::NotNow | Self::NoMemory(_) => "53200",
             Self::BadVariant(_) => "22P03",
             Self::Inexact(_) | Self::WrongLength { .. } => "22000",
             Self::WrongArray(_) | Self::WrongColumnCount { .. } => "42804",

@@ -22,6 +22,7 @@ mod parse;
 mod plan;
 mod registry;
 mod render;
+mod rendered;
 mod source;
 mod types;
 mod variant;

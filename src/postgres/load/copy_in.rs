@@ -1,19 +1,27 @@
 //! Pumps the bytes of rows into one COPY statement. Encoding happens between two sends, while the driver's task
 //! writes the piece before to the socket.
 
+use std::pin::Pin;
+
 use arrow::array::RecordBatch;
 use bytes::{Bytes, BytesMut};
 use futures::SinkExt;
-use tokio_postgres::Client;
+use tokio::sync::Semaphore;
+use tokio_postgres::{Client, CopyInSink};
 
 use super::rows::Rows;
-use crate::postgres::copy::{CellError, CopyPlan, HEADER, TRAILER};
+use crate::ingest::aside::{aside, aside_if_large};
+use crate::postgres::copy::{BoundBatch, CellError, CopyPlan, HEADER, TRAILER};
 
 /// Bytes per CopyData message. The driver passes anything above 4 KiB through as its own message; 256 KiB keeps the
 /// piece in the cache and the number of messages low.
 const PIECE_BYTES: usize = 256 << 10;
 /// Room for the row that crosses the limit.
 const SLACK_BYTES: usize = 16 << 10;
+
+/// The turn to make a row that is larger than what is made beside others (up to the gigabyte that Postgres takes): one at a time in
+/// this process, whoever loads it. Whoever has it waits for nothing but Postgres.
+static LARGE_ROW: Semaphore = Semaphore::const_new(1);
 
 /// Why rows could not be copied.
 #[derive(Debug)]
@@ -52,11 +60,25 @@ pub(super) async fn copy_rows(client: &Client, sql: &str, plan: &CopyPlan, rows:
             row: piece.place + cell.row as u64,
             cell,
         };
-        let bound = plan.bind(&piece.batch).map_err(at)?;
+        let bytes = piece.batch.get_array_memory_size();
+        let bound = aside_if_large(bytes, || plan.bind(&piece.batch)).map_err(at)?;
         let base = i64::try_from(piece.place).unwrap_or(i64::MAX);
         let mut row = 0;
         while row < bound.rows() {
-            row = match bound.encode(row, PIECE_BYTES.saturating_sub(out.len()), base, &mut out) {
+            let encoded = match bound.encode_small(row, PIECE_BYTES.saturating_sub(out.len()), base, &mut out) {
+                Ok(next) if next == row => {
+                    let _turn = LARGE_ROW.acquire().await;
+                    match aside(|| bound.check_row(row)) {
+                        Ok(()) => {
+                            copy_large(&mut sink, &bound, row, base, piece.place + row as u64, &mut out).await?;
+                            Ok(row + 1)
+                        }
+                        Err(cell) => Err(cell),
+                    }
+                }
+                encoded => encoded,
+            };
+            row = match encoded {
                 Ok(next) => next,
                 Err(cell) => {
                     // The server may refuse a row before it, and has not seen all of them yet.
@@ -77,4 +99,33 @@ pub(super) async fn copy_rows(client: &Client, sql: &str, plan: &CopyPlan, rows:
     out.extend_from_slice(&TRAILER);
     sink.send(out.freeze()).await?;
     Ok(sink.finish().await?)
+}
+
+/// Sends a large row field by field, so that only one of them is in memory.
+async fn copy_large(
+    sink: &mut Pin<&mut CopyInSink<Bytes>>,
+    bound: &BoundBatch<'_>,
+    row: usize,
+    base: i64,
+    place: u64,
+    out: &mut BytesMut,
+) -> Result<(), CopyFailure> {
+    out.extend_from_slice(&(bound.fields() as u16).to_be_bytes());
+    for field in 0..bound.fields() {
+        let (head, rest) =
+            aside(|| bound.field(row, field, base)).map_err(|cell| CopyFailure::Cell { row: place, cell })?;
+        for part in [head, rest] {
+            if out.len() + part.len() <= PIECE_BYTES {
+                out.extend_from_slice(&part);
+                continue;
+            }
+            let mut part = Bytes::from(part);
+            sink.send(out.split().freeze()).await?;
+            while !part.is_empty() {
+                let piece = part.split_to(part.len().min(PIECE_BYTES));
+                sink.send(piece).await?;
+            }
+        }
+    }
+    Ok(())
 }

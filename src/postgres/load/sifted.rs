@@ -13,6 +13,7 @@ use super::reject::{Reject, RejectPlan};
 use super::rows::Rows;
 use super::sieve::Sieve;
 use super::transaction::Transaction;
+use crate::ingest::aside::aside_if_large;
 use crate::ingest::ports::Chunk;
 use crate::postgres::error::Error;
 
@@ -74,14 +75,17 @@ impl Transaction {
         let room = usize::try_from(room).unwrap_or(usize::MAX);
         let mut found = Vec::new();
         for piece in rows.pieces() {
+            let limit = room.saturating_sub(found.len());
+            let bytes = piece.batch.get_array_memory_size();
             // A staging table takes nothing that the table's own encoders refuse.
-            let bound = self.plan().direct.plan.bind(&piece.batch).map_err(|cell| Error::Cell {
+            let plan = &self.plan().direct.plan;
+            let bad = aside_if_large(bytes, || plan.bind(&piece.batch).map(|bound| bound.bad_rows(limit)));
+            let bad = bad.map_err(|cell| Error::Cell {
                 table: self.plan().table.to_string(),
                 row: piece.place,
                 more: 0,
                 cell: Box::new(cell),
             })?;
-            let bad = bound.bad_rows(room.saturating_sub(found.len()));
             found.extend(
                 bad.iter()
                     .map(|cell| Reject::of_cell(piece.place + cell.row as u64, cell)),

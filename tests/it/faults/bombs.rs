@@ -121,8 +121,14 @@ async fn siege(count: usize, size: Size) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn small_messages_that_stand_for_much_are_answered_within_two_gibibytes_and_siblings_go_on() {
-    let full = Size { unpacked: 240 << 20 };
-    let small = Size { unpacked: 120 << 20 };
+    let full = Size {
+        control_characters: 100 << 20,
+        unpacked: 240 << 20,
+    };
+    let small = Size {
+        control_characters: 4 << 20,
+        unpacked: 120 << 20,
+    };
     match std::env::var("PGFLIGHT_BOMBS") {
         Ok(counts) => {
             for count in counts.split(',') {

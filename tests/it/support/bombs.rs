@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BinaryArray, DictionaryArray, Int32Array, Int64Array, RecordBatch, StringArray};
-use arrow::datatypes::Int32Type;
+use arrow::array::{
+    ArrayRef, BinaryArray, DictionaryArray, Int32Array, Int64Array, ListArray, RecordBatch, StringArray,
+    StringViewArray,
+};
+use arrow::buffer::{OffsetBuffer, ScalarBuffer};
+use arrow::datatypes::{Field, Int32Type};
 use arrow::ipc::CompressionType;
 use arrow::ipc::writer::{DictionaryHandling, DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
 use arrow_flight::{FlightData, FlightDescriptor};
@@ -20,6 +24,10 @@ pub(crate) enum Bomb {
     Deltas,
     /// Columns that all name one buffer, where it is not aligned.
     SharedBuffer,
+    /// A list of views of one text, into a document.
+    SharedText,
+    /// A text that is six times as long in a document.
+    ControlCharacters,
     /// A compressed batch, of the largest size that is taken.
     Unpacked,
 }
@@ -27,18 +35,27 @@ pub(crate) enum Bomb {
 /// How large they are.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Size {
+    /// Bytes of the text of control characters.
+    pub(crate) control_characters: usize,
     /// Bytes that a batch unpacks to.
     pub(crate) unpacked: usize,
 }
 
 impl Bomb {
-    pub(crate) const ALL: [Self; 4] = [Self::Dictionaries, Self::Deltas, Self::SharedBuffer, Self::Unpacked];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Dictionaries,
+        Self::Deltas,
+        Self::SharedBuffer,
+        Self::SharedText,
+        Self::ControlCharacters,
+        Self::Unpacked,
+    ];
 
     /// What answers it; nothing where it is valid and lands.
     pub(crate) fn refusal(self) -> Option<Code> {
         match self {
-            Self::Dictionaries | Self::Deltas | Self::SharedBuffer => Some(Code::InvalidArgument),
-            Self::Unpacked => None,
+            Self::Dictionaries | Self::Deltas | Self::SharedBuffer | Self::SharedText => Some(Code::InvalidArgument),
+            Self::ControlCharacters | Self::Unpacked => None,
         }
     }
 
@@ -48,6 +65,19 @@ impl Bomb {
             Self::Dictionaries => dictionaries(),
             Self::Deltas => deltas(),
             Self::SharedBuffer => shared_buffer(),
+            Self::SharedText => {
+                let text = "x".repeat(16 << 20);
+                let mut views = StringViewArray::from(vec![text.as_str()]);
+                let one = views.views()[0];
+                let buffers = views.data_buffers().to_vec();
+                views = StringViewArray::new(ScalarBuffer::from(vec![one; 200]), buffers, None);
+                encoded(&[batch(vec![("doc", documents(Arc::new(views)))])], &plain())
+            }
+            Self::ControlCharacters => {
+                let text = "\u{1}".repeat(size.control_characters);
+                let texts = StringArray::from(vec![text.as_str()]);
+                encoded(&[batch(vec![("doc", documents(Arc::new(texts)))])], &plain())
+            }
             Self::Unpacked => {
                 let (rows, zeros) = (240, vec![0; size.unpacked / 240]);
                 let cells: ArrayRef = Arc::new(BinaryArray::from_iter_values((0..rows).map(|_| &zeros)));
@@ -71,6 +101,24 @@ fn zstd() -> IpcWriteOptions {
     plain()
         .try_with_compression(Some(CompressionType::ZSTD))
         .expect("built with compression")
+}
+
+/// The values of an array as one list: a column of `jsonb`.
+fn documents(values: ArrayRef) -> ArrayRef {
+    let list_of = |values: ArrayRef| -> ArrayRef {
+        let item = Arc::new(Field::new("item", values.data_type().clone(), true));
+        let offsets = OffsetBuffer::from_lengths([values.len()]);
+        Arc::new(ListArray::new(item, offsets, values, None))
+    };
+    let fields = vec![(
+        Arc::new(Field::new(
+            "texts",
+            list_of(Arc::clone(&values)).data_type().clone(),
+            true,
+        )),
+        list_of(values),
+    )];
+    Arc::new(arrow::array::StructArray::from(fields))
 }
 
 fn encoded(batches: &[RecordBatch], options: &IpcWriteOptions) -> Vec<FlightData> {

@@ -14,6 +14,7 @@ use super::{Quoting, Style, Write, or_null, stay_distinct};
 use crate::model::extension::{Extension, meant};
 use crate::postgres::copy::error::{CellReason, WrongArray};
 use crate::postgres::copy::lists::{Lists, element_field};
+use crate::postgres::copy::rendered::Text;
 use crate::postgres::copy::types::indexed::Unfolded;
 
 /// Writes the values of `array` as JSON, NULL as `null`.
@@ -35,9 +36,10 @@ pub(crate) fn json(field: &Field, array: &ArrayRef, style: Style) -> Result<Writ
                 out.push(b'"');
                 let start = out.len();
                 write(row, out)?;
+                out.string(out.len() - start)?;
                 if out[start..].iter().any(|byte| is_special(*byte, escape)) {
                     let text = out.split_off(start);
-                    put_escaped(out, &String::from_utf8_lossy(&text), escape);
+                    put_escaped(out, &text, escape)?;
                 }
                 out.push(b'"');
                 Ok(())
@@ -103,8 +105,12 @@ fn object(fields: &arrow::datatypes::Fields, array: &ArrayRef, style: Style) -> 
     let mut members = Vec::with_capacity(fields.len());
     for (field, column) in fields.iter().zip(columns) {
         let mut key = Vec::new();
-        put_string(&mut key, field.name(), style == Style::Cloudquery);
-        key.push(b':');
+        key.push(b'"');
+        escaped::<WrongArray>(field.name().as_bytes(), style == Style::Cloudquery, |part| {
+            key.extend_from_slice(part);
+            Ok(())
+        })?;
+        key.extend_from_slice(b"\":");
         members.push((field.name().clone(), key, json(field, column, style)?));
     }
     if style == Style::Cloudquery {
@@ -116,7 +122,7 @@ fn object(fields: &arrow::datatypes::Fields, array: &ArrayRef, style: Style) -> 
             if at > 0 {
                 out.push(b',');
             }
-            out.extend_from_slice(key);
+            out.put(key)?;
             write(row, out)?;
         }
         out.push(b'}');
@@ -145,7 +151,7 @@ fn list(element: &FieldRef, array: &ArrayRef, style: Style, lines: Vec<usize>) -
         out.push(b'[');
         for (at, element) in (lists.starts[row]..lists.starts[row + 1]).enumerate() {
             if at > 0 {
-                out.push(b',');
+                out.put(b",")?;
             }
             write(element, out)?;
         }
@@ -162,7 +168,7 @@ fn tensor(lists: Lists, lines: Vec<usize>, write: Write) -> Write {
         out.push(b'[');
         for (at, element) in (lists.starts[row]..lists.starts[row + 1]).enumerate() {
             if at > 0 {
-                out.push(b',');
+                out.put(b",")?;
             }
             out.extend(std::iter::repeat_n(b'[', at_seam(at)));
             write(element, out)?;
@@ -196,7 +202,7 @@ fn map(entries: &FieldRef, array: &ArrayRef, style: Style) -> Result<Write, Wron
         return Ok(Box::new(move |row, out| {
             out.push(b'[');
             for (at, entry) in range(row).enumerate() {
-                out.extend_from_slice(if at > 0 { b",{\"key\":" } else { b"{\"key\":" });
+                out.put(if at > 0 { b",{\"key\":" } else { b"{\"key\":" })?;
                 key(keys.get(entry).ok_or(CellReason::NULL_KEY)?, out)?;
                 out.extend_from_slice(b",\"value\":");
                 value(entry, out)?;
@@ -213,10 +219,11 @@ fn map(entries: &FieldRef, array: &ArrayRef, style: Style) -> Result<Write, Wron
             if at > 0 {
                 out.push(b',');
             }
-            let mut text = Vec::new();
-            key_text(keys.get(entry).ok_or(CellReason::NULL_KEY)?, &mut text)?;
-            let text = String::from_utf8_lossy(&text).into_owned();
-            put_string(out, &text, false);
+            let start = out.len();
+            key_text(keys.get(entry).ok_or(CellReason::NULL_KEY)?, out)?;
+            let text = String::from_utf8_lossy(&out[start..]).into_owned();
+            out.truncate(start);
+            put_string(out, &text, false)?;
             out.push(b':');
             value(entry, out)?;
             if !seen.insert(text) {
@@ -277,10 +284,15 @@ fn unfolded(field: &Field, array: &ArrayRef, style: Style) -> Result<Write, Wron
 }
 
 /// Writes a JSON string; `html` escapes what Go's encoder escapes besides.
-pub(super) fn put_string(out: &mut Vec<u8>, text: &str, html: bool) {
-    out.push(b'"');
-    put_escaped(out, text, html);
-    out.push(b'"');
+pub(super) fn put_string(out: &mut Text, text: &str, html: bool) -> Result<(), CellReason> {
+    out.string(text.len())?;
+    out.put(b"\"")?;
+    put_escaped(out, text.as_bytes(), html)?;
+    out.put(b"\"")
+}
+
+fn put_escaped(out: &mut Text, text: &[u8], html: bool) -> Result<(), CellReason> {
+    escaped(text, html, |part| out.put(part))
 }
 
 /// Whether a byte of UTF-8 may need to be escaped; U+2028 and U+2029 begin with 0xE2.
@@ -288,21 +300,33 @@ fn is_special(byte: u8, html: bool) -> bool {
     byte < b' ' || matches!(byte, b'"' | b'\\') || (html && matches!(byte, b'<' | b'>' | b'&' | 0xE2))
 }
 
-fn put_escaped(out: &mut Vec<u8>, text: &str, html: bool) {
-    for c in text.chars() {
-        match c {
-            '"' => out.extend_from_slice(b"\\\""),
-            '\\' => out.extend_from_slice(b"\\\\"),
-            '\n' => out.extend_from_slice(b"\\n"),
-            '\r' => out.extend_from_slice(b"\\r"),
-            '\t' => out.extend_from_slice(b"\\t"),
-            '\u{8}' => out.extend_from_slice(b"\\b"),
-            '\u{c}' => out.extend_from_slice(b"\\f"),
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' if html => {
-                crate::postgres::copy::calendar::put(out, format_args!("\\u{:04x}", u32::from(c)));
+/// Puts a text part by part, escaped.
+fn escaped<E>(mut text: &[u8], html: bool, mut put: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    while let Some(clean) = text.iter().position(|byte| is_special(*byte, html)) {
+        let (before, rest) = text.split_at(clean);
+        put(before)?;
+        let mut numbered = *b"\\u0000";
+        let (escape, taken): (&[u8], usize) = match rest {
+            [b'"', ..] => (b"\\\"", 1),
+            [b'\\', ..] => (b"\\\\", 1),
+            [b'\n', ..] => (b"\\n", 1),
+            [b'\r', ..] => (b"\\r", 1),
+            [b'\t', ..] => (b"\\t", 1),
+            [8, ..] => (b"\\b", 1),
+            [12, ..] => (b"\\f", 1),
+            [0xE2, 0x80, 0xA8, ..] => (b"\\u2028", 3),
+            [0xE2, 0x80, 0xA9, ..] => (b"\\u2029", 3),
+            [0xE2, ..] => (&rest[..1], 1),
+            [byte, ..] => {
+                numbered[4] = HEX[usize::from(byte >> 4)];
+                numbered[5] = HEX[usize::from(byte & 15)];
+                (&numbered, 1)
             }
-            c if c < ' ' => crate::postgres::copy::calendar::put(out, format_args!("\\u{:04x}", u32::from(c))),
-            c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
-        }
+            [] => return Ok(()),
+        };
+        put(escape)?;
+        text = &rest[taken..];
     }
+    put(text)
 }

@@ -20,6 +20,7 @@ use arrow::datatypes::Field;
 
 use super::error::{CellReason, WrongArray};
 use crate::model::options::TypeProfile;
+use crate::postgres::copy::rendered::Text;
 
 /// Which texts are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +39,7 @@ impl From<TypeProfile> for Style {
 }
 
 /// Writes the value of one row behind what is there.
-pub(crate) type Write = Box<dyn Fn(usize, &mut Vec<u8>) -> Result<(), CellReason> + Send + Sync>;
+pub(crate) type Write = Box<dyn Fn(usize, &mut Text) -> Result<(), CellReason> + Send + Sync>;
 
 /// How a scalar's text appears inside JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,6 +12,7 @@ use crate::model::extension::Extension;
 use crate::postgres::copy::cells::{Binaries, Strings};
 use crate::postgres::copy::digits::{put_hex, put_whole};
 use crate::postgres::copy::error::{CellReason, WrongArray};
+use crate::postgres::copy::rendered::Text;
 use crate::postgres::copy::types::indexed::is_encoded;
 
 /// Where a text appears; a few of the Go plugin's forms differ.
@@ -59,10 +60,7 @@ pub(super) fn scalar(field: &Field, array: &ArrayRef, style: Style, place: Place
         DataType::Decimal256(_, scale) => decimal::<Decimal256Type>(array, *scale, style)?,
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
             let texts = Strings::of(array)?;
-            of(Quoting::Escaped, move |row, out| {
-                out.extend_from_slice(texts.get(row).as_bytes());
-                Ok(())
-            })
+            of(Quoting::Escaped, move |row, out| out.put(texts.get(row).as_bytes()))
         }
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
             binary(array, style)?
@@ -83,7 +81,7 @@ pub(super) fn scalar(field: &Field, array: &ArrayRef, style: Style, place: Place
 
 pub(super) fn of<F>(quoting: Quoting, write: F) -> (Quoting, Write)
 where
-    F: Fn(usize, &mut Vec<u8>) -> Result<(), CellReason> + Send + Sync + 'static,
+    F: Fn(usize, &mut Text) -> Result<(), CellReason> + Send + Sync + 'static,
 {
     (quoting, Box::new(write))
 }
@@ -125,10 +123,7 @@ fn extension(field: &Field, array: &ArrayRef) -> Scalar {
 fn json_text(array: &ArrayRef) -> Result<(Quoting, Write), WrongArray> {
     let write = if Strings::of(array).is_ok() {
         let texts = Strings::of(array)?;
-        Box::new(move |row, out: &mut Vec<u8>| {
-            out.extend_from_slice(texts.get(row).as_bytes());
-            Ok(())
-        }) as Write
+        Box::new(move |row, out: &mut Text| out.put(texts.get(row).as_bytes())) as Write
     } else {
         Box::new(utf8(array)?)
     };
@@ -140,12 +135,11 @@ fn json_text(array: &ArrayRef) -> Result<(Quoting, Write), WrongArray> {
     }))
 }
 
-fn utf8(array: &ArrayRef) -> Result<impl Fn(usize, &mut Vec<u8>) -> Result<(), CellReason> + use<>, WrongArray> {
+fn utf8(array: &ArrayRef) -> Result<impl Fn(usize, &mut Text) -> Result<(), CellReason> + use<>, WrongArray> {
     let cells = Binaries::of(array)?;
-    Ok(move |row, out: &mut Vec<u8>| {
+    Ok(move |row, out: &mut Text| {
         let text = std::str::from_utf8(cells.get(row)).map_err(|_| CellReason::NotA("UTF-8"))?;
-        out.extend_from_slice(text.as_bytes());
-        Ok(())
+        out.put(text.as_bytes())
     })
 }
 
@@ -156,12 +150,12 @@ pub(super) fn primitive<T: ArrowPrimitiveType>(array: &ArrayRef) -> Result<Primi
         .ok_or_else(|| WrongArray::Type(array.data_type().clone()))
 }
 
-fn boolean(array: &ArrayRef) -> Result<impl Fn(usize, &mut Vec<u8>) -> Result<(), CellReason> + use<>, WrongArray> {
+fn boolean(array: &ArrayRef) -> Result<impl Fn(usize, &mut Text) -> Result<(), CellReason> + use<>, WrongArray> {
     let array: BooleanArray = array
         .as_boolean_opt()
         .cloned()
         .ok_or_else(|| WrongArray::Type(array.data_type().clone()))?;
-    Ok(move |row, out: &mut Vec<u8>| {
+    Ok(move |row, out: &mut Text| {
         put_boolean(out, array.value(row));
         Ok(())
     })
@@ -246,12 +240,14 @@ fn binary(array: &ArrayRef, style: Style) -> Result<(Quoting, Write), WrongArray
     let cells = Binaries::of(array)?;
     Ok(match style {
         Style::Native => of(Quoting::Escaped, move |row, out| {
+            out.room(2 + 2 * cells.get(row).len())?;
             put_bytes(out, cells.get(row));
             Ok(())
         }),
         Style::Cloudquery => of(Quoting::Plain, move |row, out| {
             let (bytes, start) = (cells.get(row), out.len());
             let length = base64::encoded_len(bytes.len(), true).ok_or(CellReason::FieldTooLarge(bytes.len()))?;
+            out.room(length)?;
             out.resize(start + length, 0);
             match STANDARD.encode_slice(bytes, &mut out[start..]) {
                 Ok(_) => Ok(()),

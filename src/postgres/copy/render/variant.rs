@@ -17,10 +17,10 @@ use super::temporal::{put_day, put_time_of_day, put_timestamp};
 use super::{Style, Write, stay_distinct};
 use crate::model::extension;
 use crate::postgres::copy::cells::Binaries;
-use crate::postgres::copy::column::MAX_FIELD;
 use crate::postgres::copy::digits::put_whole;
 use crate::postgres::copy::error::{CellReason, WrongArray};
 use crate::postgres::copy::lists::{Lists, element_field};
+use crate::postgres::copy::rendered::Text;
 use crate::postgres::copy::types::indexed::Unfolded;
 use crate::postgres::copy::variant::{Malformed, Names, Value};
 
@@ -93,10 +93,9 @@ pub(super) fn variant(array: &ArrayRef) -> Result<Write, WrongArray> {
     let metadata = Bytes::of(parts.column_by_name("metadata").ok_or_else(wrong)?)?;
     let group = Group::of(array)?;
     Ok(Box::new(move |row, out| {
-        let start = out.len();
         let metadata = metadata.get(row).ok_or(CellReason::BadVariant("it has no metadata"))?;
         let names = Names::read(metadata).map_err(CellReason::BadVariant)?;
-        group.write(row, &names, &mut Document { out, start })
+        group.write(row, &names, &mut Document { out })
     }))
 }
 
@@ -267,18 +266,13 @@ fn distinct<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Result<(), Cell
 
 /// The text of one row's value.
 struct Document<'a> {
-    out: &'a mut Vec<u8>,
-    start: usize,
+    out: &'a mut Text,
 }
 
 impl Document<'_> {
     fn put(&mut self, bytes: &[u8]) -> Result<(), CellReason> {
-        self.out.extend_from_slice(bytes);
         // Names are short in the value and long in the metadata: the text can be far longer than both.
-        match self.out.len() - self.start {
-            found if found > MAX_FIELD => Err(CellReason::FieldTooLarge(found)),
-            _ => Ok(()),
-        }
+        self.out.put(bytes)
     }
 
     fn comma(&mut self, needed: bool) -> Result<(), CellReason> {
@@ -287,7 +281,7 @@ impl Document<'_> {
 
     fn member(&mut self, follows: bool, name: &str) -> Result<(), CellReason> {
         self.comma(follows)?;
-        put_string(self.out, name, false);
+        put_string(self.out, name, false)?;
         self.put(b":")
     }
 
@@ -317,15 +311,17 @@ impl Document<'_> {
                 }
                 self.put(b"]")
             }
-            scalar => {
-                put_scalar(self.out, &scalar);
-                self.put(b"")
-            }
+            scalar => put_scalar(self.out, &scalar),
         }
     }
 }
 
-fn put_scalar(out: &mut Vec<u8>, scalar: &Value<'_>) {
+fn put_scalar(out: &mut Text, scalar: &Value<'_>) -> Result<(), CellReason> {
+    match scalar {
+        Value::Text(text) => return put_string(out, text, false),
+        Value::Binary(bytes) => out.room(3 + 2 * bytes.len())?,
+        _ => out.room(64)?,
+    }
     let mut quoted = |write: &dyn Fn(&mut Vec<u8>)| {
         out.push(b'"');
         write(out);
@@ -337,7 +333,6 @@ fn put_scalar(out: &mut Vec<u8>, scalar: &Value<'_>) {
         Value::Float(value) => Float::from(*value).put_json(out, |float, out| float.put(out, 6)),
         Value::Double(value) => Float::from(*value).put_json(out, |float, out| float.put(out, 15)),
         Value::Decimal { unscaled, scale } => put_decimal(out, &unscaled.to_string(), (*scale).into()),
-        Value::Text(text) => put_string(out, text, false),
         Value::Date(days) => quoted(&|out| put_day(out, (*days).into())),
         Value::Time(micros) => quoted(&|out| put_time_of_day(out, *micros, TimeUnit::Microsecond)),
         Value::Timestamp { count, unit, zoned } => {
@@ -350,6 +345,7 @@ fn put_scalar(out: &mut Vec<u8>, scalar: &Value<'_>) {
             put_bytes(out, bytes);
         }),
         Value::Uuid(bytes) => quoted(&|out| put_uuid(out, bytes)),
-        Value::Null | Value::Object(_) | Value::Array(_) => out.extend_from_slice(b"null"),
+        Value::Null | Value::Text(_) | Value::Object(_) | Value::Array(_) => out.extend_from_slice(b"null"),
     }
+    Ok(())
 }

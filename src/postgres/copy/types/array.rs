@@ -108,7 +108,8 @@ impl ColumnEncoder for Arrays {
         let elements = self.elements(&rows);
         scratch.marks.clear();
         scratch.marks.resize(elements.len(), 0);
-        scratch.children.resize_with(1, Scratch::default);
+        scratch.children.clear();
+        scratch.children.push(Scratch::of(&scratch.meter));
         let mut element_faults = Faults::new(usize::MAX);
         self.encoder.measure(
             elements.clone(),

@@ -111,7 +111,7 @@ impl ColumnEncoder for Rows {
             own.iter_mut().for_each(|length| *length += 4);
             for (_, encoder) in &self.attributes {
                 own.iter_mut().for_each(|length| *length += 4);
-                let mut child = Scratch::default();
+                let mut child = Scratch::of(&scratch.meter);
                 let mut child_faults = Faults::new(usize::MAX);
                 match encoder {
                     Some(encoder) => encoder.measure(range.clone(), own, &mut child, &mut child_faults),

@@ -13,7 +13,7 @@ use crate::model::options::{NulBytes, TypeProfile};
 use crate::model::pg_type::PgType;
 use crate::postgres::copy::EncodeOptions;
 use crate::postgres::copy::cells::{Binaries, ByteCheck, NoNul, NoNulAnd, Strings};
-use crate::postgres::copy::column::{Planned, rendered};
+use crate::postgres::copy::column::{Planned, rendered, rendered_text};
 use crate::postgres::copy::error::{CellReason, Refused};
 use crate::postgres::copy::render::{Style, json, refuse_unclear};
 use crate::postgres::copy::source::Source;
@@ -98,8 +98,11 @@ fn values(source: &Source<'_>, prefix: Option<u8>, nul_bytes: NulBytes, profile:
     let style = Style::from(profile);
     Ok(Box::new(move |array| {
         let write = json(&field, array, style)?;
-        Ok(rendered(array.logical_nulls().as_ref(), move |row, out| {
+        Ok(rendered_text(array.logical_nulls().as_ref(), move |row, out| {
             out.extend(prefix);
+            if prefix.is_some() {
+                out.count_strings();
+            }
             let start = out.len();
             write(row, out)?;
             if prefix.is_some() {

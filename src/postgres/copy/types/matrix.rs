@@ -143,7 +143,8 @@ impl ColumnEncoder for Matrices {
         let leaves = self.leaves(rows.clone());
         scratch.marks.clear();
         scratch.marks.resize(leaves.len(), 0);
-        scratch.children.resize_with(1, Scratch::default);
+        scratch.children.clear();
+        scratch.children.push(Scratch::of(&scratch.meter));
         let mut leaf_faults = Faults::new(usize::MAX);
         self.encoder.measure(
             leaves.clone(),

@@ -18,7 +18,8 @@ use crate::model::pg_type::PgType;
 use crate::postgres::copy::EncodeOptions;
 use crate::postgres::copy::cells::{ByteCells, ByteCheck, NoNul, NoNulAnd, Strings, from_text};
 use crate::postgres::copy::column::{
-    ColumnEncoder, Encoder, Faults, Planned, Scratch, bind_as, fits, length_word, put_null, rendered, some_nulls,
+    ColumnEncoder, Encoder, Faults, Planned, Scratch, bind_as, fits, length_word, put_null, rendered, rendered_text,
+    some_nulls,
 };
 use crate::postgres::copy::error::{CellReason, Refused};
 use crate::postgres::copy::render::{Style, refuse_unclear, text};
@@ -76,11 +77,11 @@ fn text_or_rendered<C: ByteCheck>(source: &Source<'_>, check: C, options: &Encod
     if is_binary(source.data_type) && source.extension.is_none() && style == Style::Native {
         return Err(Refused::NoRule);
     }
-    rendered_text(source, style, move |text| check.cell(text))
+    text_of_any(source, style, move |text| check.cell(text))
 }
 
 /// A plan that writes the text of any value and checks it.
-fn rendered_text<C>(source: &Source<'_>, style: Style, check: C) -> Planned
+fn text_of_any<C>(source: &Source<'_>, style: Style, check: C) -> Planned
 where
     C: Fn(&[u8]) -> Result<(), CellReason> + Send + Sync + Clone + 'static,
 {
@@ -89,7 +90,7 @@ where
     Ok(Box::new(move |array| {
         let write = text(&field, array, style)?;
         let check = check.clone();
-        Ok(rendered(array.logical_nulls().as_ref(), move |row, out| {
+        Ok(rendered_text(array.logical_nulls().as_ref(), move |row, out| {
             let start = out.len();
             write(row, out)?;
             check(&out[start..])
