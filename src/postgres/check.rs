@@ -178,12 +178,12 @@ fn judge_schemas(row: &Row, config: &Config, report: &mut CheckReport) -> Result
     let may_use_state: bool = row.try_get("may_use_state")?;
     if state_exists && !may_use_state {
         report.notes.push(format!(
-            "role {role} may not use schema {state:?}: resumable streams and rejects will fail; as its owner run: grant usage, create on schema {} to {role}",
+            "role {role} may not use schema {state:?}: resumable streams and rejects will fail, and a load whose COMMIT is not answered may end with COMMIT_UNKNOWN; as its owner run: grant usage, create on schema {} to {role}",
             quoted(state)
         ));
     } else if !state_exists && !report.may_create_schema {
         report.notes.push(format!(
-            "schema {state:?} does not exist and role {role} may not create it: resumable streams and rejects will fail; as the database's owner run: grant create on database {database} to {role}"
+            "schema {state:?} does not exist and role {role} may not create it: resumable streams and rejects will fail, and a load whose COMMIT is not answered may end with COMMIT_UNKNOWN; as the database's owner run: grant create on database {database} to {role}"
         ));
     }
     Ok(())

@@ -15,6 +15,7 @@ pub use place::{CopyPlace, place};
 use super::catalog::CatalogError;
 use super::connect::ConnectError;
 use super::copy::{CellError, PlanError};
+use super::load::Mark;
 use super::load::delete::DeletePlanError;
 use super::migrate::{MigrateError, READ_WRITE};
 use super::read::error::ReadError;
@@ -207,6 +208,12 @@ pub enum Error {
         /// What tells how the transaction ended.
         mark: Option<Mark>,
     },
+    /// The row that would tell about a COMMIT cannot be written any more.
+    #[error("noting a commit failed: {}", words(.source, None))]
+    NoteRefused {
+        /// The driver's error.
+        source: tokio_postgres::Error,
+    },
     /// A resumable stream broke its rules.
     #[error(transparent)]
     Stream(#[from] StreamError),
@@ -314,15 +321,6 @@ impl From<ReadError> for Error {
     fn from(error: ReadError) -> Self {
         Self::Read(Box::new(error))
     }
-}
-
-/// What tells how a transaction ended when the answer to its COMMIT was lost.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mark {
-    /// Its number (`xid8`), as text.
-    pub xid: String,
-    /// When the server that ran it was started, as text.
-    pub server_started: String,
 }
 
 impl From<Error> for IngestError {

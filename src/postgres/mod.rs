@@ -16,6 +16,7 @@ pub mod pool;
 pub mod queries;
 pub mod read;
 mod reserved;
+pub(crate) mod serial;
 pub mod sql;
 pub mod sqlstate;
 mod state;

@@ -15,6 +15,7 @@ use deadpool::managed::{Object, Pool, PoolError};
 
 use super::connect::{ConnectError, Connector};
 use super::error::Error;
+use super::serial::Serial;
 use crate::config::Pooler;
 use crate::model::caller::Caller;
 use crate::model::ident::Ident;
@@ -259,6 +260,11 @@ impl Connection {
     /// From here on the session has state that no one else may meet, until [`Connection::mark_clean`].
     pub fn mark_dirty(&mut self) {
         self.clean = false;
+    }
+
+    /// A name for the session's next transaction.
+    pub(crate) fn next_serial(&mut self) -> Serial {
+        self.client_mut().serials.next()
     }
 
     /// Whether this session has a staging table of that name.

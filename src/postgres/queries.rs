@@ -57,6 +57,7 @@ pub const STATE_STEPS: &[&str] = &[
     include_str!("../../sql/state/0003_embedding_migrations.sql"),
     include_str!("../../sql/state/0004_rejects.sql"),
     include_str!("../../sql/state/0005_embedding_trouble.sql"),
+    include_str!("../../sql/state/0006_last_commits.sql"),
 ];
 
 /// Rejected rows of a stream.
@@ -80,11 +81,29 @@ pub const STREAM_ADVANCE: &str = include_str!("../../sql/stream/advance.sql");
 /// Ends a stream.
 pub const STREAM_FINALIZE: &str = include_str!("../../sql/stream/finalize.sql");
 
-/// Ends the session that a lost connection left behind.
-pub const TRANSACTION_END_LOST: &str = include_str!("../../sql/stream/end_lost.sql");
+/// Notes a transaction's number before its COMMIT.
+pub const COMMIT_NOTE: &str = include_str!("../../sql/commit/note.sql");
 
-/// How a transaction ended.
-pub const TRANSACTION_OUTCOME: &str = include_str!("../../sql/stream/outcome.sql");
+/// Forgets the numbers of a session.
+pub const COMMIT_RETIRE: &str = include_str!("../../sql/commit/retire.sql");
+
+/// Whether a transaction was committed, by its number.
+pub const COMMIT_ASK: &str = include_str!("../../sql/commit/ask.sql");
+
+/// The table of last commits.
+pub const COMMIT_TABLE: &str = include_str!("../../sql/commit/table.sql");
+
+/// Removes old numbers.
+pub const COMMIT_TIDY: &str = include_str!("../../sql/commit/tidy.sql");
+
+/// How a transaction ended, as the server's own bookkeeping tells.
+pub const COMMIT_STATUS: &str = include_str!("../../sql/commit/status.sql");
+
+/// A session that proves later that the server did not crash.
+pub const COMMIT_WITNESS: &str = include_str!("../../sql/commit/witness.sql");
+
+/// Ends the session that a lost connection left behind.
+pub const COMMIT_END_LOST: &str = include_str!("../../sql/commit/end_lost.sql");
 
 /// Embeddings: pgvector in this database.
 pub const EMBED_EXTENSION: &str = include_str!("../../sql/embed/extension.sql");

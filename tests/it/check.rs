@@ -95,6 +95,10 @@ async fn what_makes_loads_impossible_is_said_with_its_remedy() {
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(said.contains(part), "{said}");
     }
+    let people = String::from_utf8(check(&as_role, &[]).stdout).expect("UTF-8");
+    let lost =
+        "resumable streams and rejects will fail, and a load whose COMMIT is not answered may end with COMMIT_UNKNOWN";
+    assert!(people.contains(lost), "{people}");
     database.execute(&format!("drop role {role}")).await;
 }
 

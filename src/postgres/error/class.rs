@@ -28,7 +28,7 @@ impl Error {
             Error::Embed(_) | Error::Unfit { .. } | Error::ReadOnly { .. } | Error::Suppressed { .. } => Class::Refused,
             Error::NoPgvector { source, .. } => class_of_extension(source),
             Error::EmbedLate(_) => Class::Timeout,
-            Error::CommitUnknown { .. } => Class::Unavailable,
+            Error::CommitUnknown { .. } | Error::NoteRefused { .. } => Class::Unavailable,
             Error::Stream(error) => class_of_stream(error),
             Error::NotReplayable { source } => source.class(),
             Error::Dropped { .. } => Class::NotFound,
@@ -45,6 +45,7 @@ impl Error {
             },
             Error::Standby | Error::PoolExhausted { .. } | Error::Silent { .. } => Remedy::Reconnect,
             Error::CommitUnknown { .. } => Remedy::Unknown,
+            Error::NoteRefused { .. } => Remedy::Again,
             Error::Changed { .. } => Remedy::Replan,
             _ => self.postgres().map_or(Remedy::None, driver::remedy),
         }
@@ -53,9 +54,10 @@ impl Error {
     /// The driver's error, where there is one.
     pub(in crate::postgres) fn postgres(&self) -> Option<&tokio_postgres::Error> {
         match self {
-            Error::Statement { source, .. } | Error::State { source, .. } | Error::NoPgvector { source, .. } => {
-                Some(source)
-            }
+            Error::Statement { source, .. }
+            | Error::State { source, .. }
+            | Error::NoPgvector { source, .. }
+            | Error::NoteRefused { source } => Some(source),
             Error::Catalog(error) => error.postgres(),
             Error::Migrate(error) => error.postgres(),
             _ => None,

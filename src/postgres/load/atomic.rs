@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use tokio::sync::{Mutex, watch};
 
 use super::opened::Opened;
-use super::outcome::{Outcome, outcome};
+use super::outcome::Outcome;
 use super::retain::Retained;
 use super::retry::{Next, Tries};
 use super::shared::Shared;
@@ -240,7 +240,7 @@ impl AtomicLoad {
             if let (Error::CommitUnknown { mark, table }, Some(finished)) = (&error, finished) {
                 match (&self.stream, mark) {
                     (Some(_), _) => in_doubt = Some((finished, table.clone())),
-                    (None, Some(mark)) => match outcome(&self.shared.destination.connections, mark).await {
+                    (None, Some(mark)) => match self.shared.destination.outcome(mark).await {
                         Outcome::Committed => return Ok(self.ended(finished)),
                         Outcome::Aborted => {}
                         Outcome::Unknown => return Err(error),
@@ -272,10 +272,15 @@ impl AtomicLoad {
             let asked = async {
                 let connection = self.shared.destination.connections.get().await?;
                 let tx = Transaction::open(connection, self.shared.plan()).await?;
-                tx.answered(stream.lock(tx.client(), None)).await
+                let locked = tx.answered(stream.lock(tx.client(), None)).await?;
+                if locked.done {
+                    // What is visible to us has reached the disk and the standbys once a later transaction has.
+                    tx.commit().await?;
+                }
+                Ok(locked.done)
             };
             let error = match asked.await {
-                Ok(locked) => return Ok(locked.done),
+                Ok(done) => return Ok(done),
                 Err(error) => error,
             };
             match self.shared.after(&mut tries, &error, started) {

@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use tokio::sync::Mutex;
 
 use super::halve::halves;
-use super::outcome::{Outcome, outcome};
+use super::outcome::Outcome;
 use super::plan::Plan;
 use super::reject::RejectCount;
 use super::retry::Next;
@@ -40,6 +40,13 @@ pub(super) struct BatchLoad {
     sources: Mutex<Sources>,
 }
 
+/// What a try did before its COMMIT was sent, for when it turns out that it was carried out.
+#[derive(Clone, Copy, Debug)]
+struct Tried {
+    affected: u64,
+    left_out: LeftOut,
+}
+
 impl BatchLoad {
     pub(super) fn new(shared: Shared, stream: Option<Writer>, lanes: usize, migration: Vec<String>) -> Self {
         let plan = shared.plan();
@@ -62,11 +69,10 @@ impl BatchLoad {
         Box::pin(async move {
             let mut tries = self.shared.tries();
             let mut in_doubt = None;
-            // What the last try left out, for when it turns out that it was committed.
-            let mut left_out = LeftOut::default();
+            let mut tried = None;
             loop {
                 let started = Instant::now();
-                let error = match self.attempt(&chunk, &mut left_out).await {
+                let error = match self.attempt(&chunk, &mut tried).await {
                     Ok(written) => {
                         self.shared.went_through(&tries);
                         return Ok(written);
@@ -80,11 +86,8 @@ impl BatchLoad {
                     match (&self.stream, mark) {
                         // The next try locks the stream's row, and that tells.
                         (Some(_), _) => in_doubt = Some(table.clone()),
-                        (None, Some(mark)) => match outcome(&self.shared.destination.connections, mark).await {
-                            Outcome::Committed => {
-                                let affected = chunk.rows - left_out.rows();
-                                return Ok(self.written(&chunk, affected, left_out, true));
-                            }
+                        (None, Some(mark)) => match self.shared.destination.outcome(mark).await {
+                            Outcome::Committed => return Ok(self.was_written(&chunk, tried, true)),
                             Outcome::Aborted => {}
                             // An overwrite of the same rows changes nothing the second time.
                             Outcome::Unknown if self.shared.plan().is_repeatable() => {}
@@ -127,7 +130,7 @@ impl BatchLoad {
     }
 
     /// One try: its rows and the stream's progress in one transaction.
-    async fn attempt(&self, chunk: &Chunk, left_out: &mut LeftOut) -> Result<Written, Error> {
+    async fn attempt(&self, chunk: &Chunk, tried: &mut Option<Tried>) -> Result<Written, Error> {
         let plan = self.shared.plan();
         let connection = self.shared.destination.connections.get().await?;
         let tx = Transaction::open(connection, plan.clone()).await?;
@@ -137,7 +140,9 @@ impl BatchLoad {
             let locked = tx.answered(stream.lock(tx.client(), Some(chunk))).await?;
             durable = locked.durable;
             if locked.done {
-                return Ok(self.written(chunk, chunk.rows - left_out.rows(), *left_out, durable));
+                // What is visible to us has reached the disk and the standbys once a later transaction has.
+                tx.commit().await?;
+                return Ok(self.was_written(chunk, *tried, durable));
             }
         }
         let affected = self.copy(&mut tx, &plan, chunk).await?;
@@ -145,12 +150,13 @@ impl BatchLoad {
             Some(stream) => Some(tx.answered(stream.advance(tx.client(), chunk)).await?),
             None => None,
         };
-        *left_out = tx.left_out();
+        let left_out = tx.left_out();
+        *tried = Some(Tried { affected, left_out });
         tx.commit().await?;
         if let (Some(stream), Some(next)) = (&self.stream, next) {
             stream.committed(next);
         }
-        Ok(self.written(chunk, affected, *left_out, durable))
+        Ok(self.written(chunk, affected, left_out, durable))
     }
 
     async fn copy(&self, tx: &mut Transaction, plan: &Plan, chunk: &Chunk) -> Result<u64, Error> {
@@ -166,6 +172,16 @@ impl BatchLoad {
         tx.copy_staged(chunk).await?;
         tx.unstage(chunk.first_row..chunk.first_row + chunk.rows, Some(chunk))
             .await
+    }
+
+    /// A chunk that an earlier try wrote, of this load or of one before.
+    fn was_written(&self, chunk: &Chunk, tried: Option<Tried>, durable: bool) -> Written {
+        let tried = tried.unwrap_or(Tried {
+            affected: chunk.rows,
+            left_out: LeftOut::default(),
+        });
+        self.rejects.count_after_all(tried.left_out.rejected);
+        self.written(chunk, tried.affected, tried.left_out, durable)
     }
 
     fn written(&self, chunk: &Chunk, affected: u64, left_out: LeftOut, durable: bool) -> Written {

@@ -9,8 +9,8 @@ use postgres_types::{IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::Row;
 
 use super::delete;
-use super::destination::{PgDestination, lock_waits};
-use super::plan::{SOURCE_COLUMN, TIME_COLUMN};
+use super::destination::PgDestination;
+use super::plan::{SOURCE_COLUMN, TIME_COLUMN, lock_waits};
 use super::retry::Next;
 use super::wish::Wish;
 use crate::model::command::{DeleteRecords, DeleteStale, MigrateCommand, Predicate};

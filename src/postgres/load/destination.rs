@@ -7,11 +7,13 @@ use arrow::datatypes::Schema;
 
 use super::atomic::AtomicLoad;
 use super::batch::BatchLoad;
+use super::commits::Commits;
 use super::finished::FinishedLoad;
 use super::lost::end_lost;
+use super::mark::begin;
 use super::opened::{Begun, Opened, sql_of};
 use super::patience::Patience;
-use super::plan::{LockLimits, Plan, Target, plan};
+use super::plan::{LockLimits, Plan, Target, lock_waits, plan};
 use super::reject::RejectPlan;
 use super::retain::RetainBudget;
 use super::retry::{Policy, Tries};
@@ -19,7 +21,6 @@ use super::room::Room;
 use super::session::{SessionLimits, session_setup};
 use super::shared::Shared;
 use super::stream::{self, Writer};
-use super::transaction::begin;
 use super::wish::{Wish, depends_on_installed};
 use crate::config::{Config, Pooler, Source};
 use crate::ingest::ports::{Load, StreamName, StreamState};
@@ -34,10 +35,10 @@ use crate::postgres::copy::CopyPlan;
 use crate::postgres::embed::PgEmbedStore;
 use crate::postgres::embed::note::NotePlan;
 use crate::postgres::error::Error;
+use crate::postgres::migrate::VerifiedTable;
 use crate::postgres::migrate::apply::{self, MigrateRequest};
 use crate::postgres::migrate::diff::Accepts;
 use crate::postgres::migrate::policy::Policy as MigratePolicy;
-use crate::postgres::migrate::{LockWaits, VerifiedTable};
 use crate::postgres::pool::{Begin, Connection, Connections, PoolSettings};
 use crate::postgres::read::Schemas;
 use crate::postgres::reserved::{self, Use};
@@ -59,6 +60,7 @@ pub struct PgDestination {
     pub(super) retry_on_deadlock: u32,
     pub(super) retry_timeout: Duration,
     pub(super) performance_indexes: bool,
+    pub(super) commits: Commits,
     session: SessionLimits,
     pooler: Pooler,
     pub(super) retain: RetainBudget,
@@ -93,6 +95,7 @@ impl PgDestination {
             retry_on_deadlock: raw.retry_on_deadlock,
             retry_timeout: raw.retry_timeout.get(),
             performance_indexes: raw.create_performance_indexes,
+            commits: Commits::new(config.state_schema()),
             session,
             pooler: raw.pool.pooler,
             room: Room::default(),
@@ -202,7 +205,8 @@ impl PgDestination {
             });
         }
         let settings = self.settings(&request.options);
-        let mark = begin(&mut connection, &settings, self.patience(request)).await?;
+        let commits = self.commits_of(request);
+        let mark = begin(&mut connection, &settings, self.patience(request), commits).await?;
         let creating = Box::pin(async {
             let (table, report) = apply::ensure_in(connection.client().driver(), &migrate).await?;
             let plan = self.plan(&connection, request, &wish, &table).await?;
@@ -277,6 +281,7 @@ impl PgDestination {
         let target = Target {
             is_empty: table.created() || is_empty(connection, request, table).await?,
             settings: self.settings(&request.options),
+            commits: self.commits_of(request).cloned(),
             lock_waits: LockLimits::new(request.options.lock_timeout.unwrap_or(self.session.lock_timeout)),
             patience: self.patience(request),
             transaction_pooler: self.pooler == Pooler::Transaction,
@@ -310,6 +315,11 @@ impl PgDestination {
     /// The tries of one transaction.
     pub(super) fn tries(&self) -> Tries {
         Tries::new(Policy::new(self.retry_on_deadlock, self.retry_timeout), Instant::now())
+    }
+
+    /// What tells how a transaction of this load ended; `None` where the stream's row does.
+    fn commits_of(&self, request: &LoadRequest) -> Option<&Commits> {
+        request.options.stream_id.is_none().then_some(&self.commits)
     }
 
     /// Longest wait for the answer to a statement of this load.
@@ -386,14 +396,4 @@ async fn is_empty(connection: &Connection, request: &LoadRequest, table: &Verifi
 /// Whether rows of that mode are matched by a key.
 pub(super) fn matches_by_key(mode: WriteMode) -> bool {
     matches!(mode, WriteMode::Overwrite | WriteMode::OverwriteDeleteStale)
-}
-
-/// A single wait for a lock is the option's; several of them make the ladder. A migration never waits without limit.
-pub(super) fn lock_waits(option: Option<Duration>) -> LockWaits {
-    let default = LockWaits::default();
-    let limit = option.filter(|limit| !limit.is_zero());
-    LockWaits {
-        hold: limit.map_or(default.hold, |limit| limit.min(default.hold)),
-        ..default
-    }
 }

@@ -3,13 +3,15 @@
 //! As a rule Postgres notices the loss itself. A proxy or a pooler in between may keep its side open, though, and then the session
 //! goes on to hold the stream's row, keys and tables: in a transaction until `idle_in_transaction_session_timeout`, and in a COPY
 //! without limit, because a session that reads COPY data obeys neither `statement_timeout` nor a cancel request.
-//! A transaction whose COMMIT was sent must not come here: its session may be waiting for a standby.
+//! A transaction whose COMMIT was sent must not come here before it is certain that it fails: its session may be waiting for a
+//! standby.
 
 use std::time::{Duration, Instant};
 
 use tokio_postgres::types::Type;
 
-use crate::postgres::error::{Error, Mark};
+use super::mark::Mark;
+use crate::postgres::error::Error;
 use crate::postgres::pool::Connections;
 use crate::postgres::queries;
 
@@ -32,9 +34,9 @@ pub(super) fn end_lost(connections: Connections, mark: Mark) {
             };
             match looked {
                 Ok(Session::Gone) => return,
-                Ok(Session::Ended(pid)) => {
+                Ok(Session::Ended) => {
                     tracing::warn!(
-                        pid,
+                        pid = mark.pid,
                         "ended a Postgres session that was open although its connection was lost"
                     );
                 }
@@ -50,7 +52,7 @@ enum Session {
     /// Its transaction has ended.
     Gone,
     /// It waited for us and was told to end.
-    Ended(i32),
+    Ended,
     /// It works, and will notice when it is done, or wait for us.
     Busy,
 }
@@ -61,15 +63,19 @@ async fn end(connections: &Connections, mark: &Mark) -> Result<Session, Error> {
     let rows = connection
         .client()
         .query_typed(
-            queries::TRANSACTION_END_LOST,
-            &[(&mark.xid, Type::TEXT), (&mark.server_started, Type::TEXT)],
+            queries::COMMIT_END_LOST,
+            &[
+                (&mark.pid, Type::INT4),
+                (&mark.began, Type::TEXT),
+                (&mark.xid, Type::TEXT),
+            ],
         )
         .await
         .map_err(|error| Error::statement("ending the session of a lost connection", error))?;
     connection.mark_clean();
-    Ok(match rows.first().map(|row| (row.get("pid"), row.get("ended"))) {
+    Ok(match rows.first().map(|row| row.get("ended")) {
         None => Session::Gone,
-        Some((pid, true)) => Session::Ended(pid),
-        Some((_, false)) => Session::Busy,
+        Some(true) => Session::Ended,
+        Some(false) => Session::Busy,
     })
 }

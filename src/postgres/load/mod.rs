@@ -8,12 +8,13 @@
 //! driver shows a server error only at the end of a COPY. A connection whose COPY failed is closed: the driver and the
 //! server may disagree about what comes next on it. With `on_bad_row: reject` cells are checked first, and a COPY that the
 //! server refused is undone to a savepoint (`sifted`, `sieve`). `retry` decides what is run again, `outcome` and `stream`
-//! find out what became of a COMMIT that was not answered, `lost` ends what a broken connection left behind, `spare` gives the
-//! connections of silent clients to others.
+//! find out what became of a COMMIT that was not answered, by a row that commits with it (`commits`, `mark`), `lost` ends what a
+//! broken connection left behind, `spare` gives the connections of silent clients to others.
 
 mod atomic;
 mod batch;
 mod commands;
+mod commits;
 mod copy_in;
 pub mod delete;
 mod destination;
@@ -21,6 +22,7 @@ mod factory;
 mod finished;
 mod halve;
 mod lost;
+mod mark;
 pub mod merge;
 mod opened;
 mod outcome;
@@ -49,4 +51,5 @@ mod wish;
 
 pub use destination::{PgDestination, RETAINED_SHARE};
 pub use factory::{Login, Made, PgDestinations};
+pub use mark::Mark;
 pub(crate) use session::session_setup_of;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use super::mark::Mark;
 use super::plan::Plan;
 use crate::model::migration::MigrationReport;
-use crate::postgres::error::Mark;
 use crate::postgres::pool::Connection;
 
 /// A table that is ready, and how rows reach it.

@@ -1,12 +1,18 @@
 //! How a transaction ended whose COMMIT was not answered: asked on a new connection, never guessed.
+//!
+//! Where the answer is that it is not committed, it never will be, however late its COMMIT comes: it is run again then.
 
 use std::time::{Duration, Instant};
 
+use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres::types::Type;
 
-use crate::postgres::error::{Error, Mark};
-use crate::postgres::pool::Connections;
+use super::destination::PgDestination;
+use super::lost::end_lost;
+use super::mark::{Mark, Proof, Witness};
+use crate::postgres::error::Error;
 use crate::postgres::queries;
+use crate::postgres::serial::Serial;
 use crate::postgres::sqlstate::Remedy;
 use crate::telemetry::names;
 
@@ -14,56 +20,109 @@ use crate::telemetry::names;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Committed,
+    /// It is not committed and cannot be any more.
     Aborted,
-    /// It is still running, or the server forgot.
+    /// It is still running, or nothing is left that tells.
     Unknown,
 }
 
-/// Longest time that the old server process may take for its COMMIT, e.g. while a synchronous standby is away.
+/// Shortest time that the old server process gets for its COMMIT, e.g. while a synchronous standby is away.
 const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(200);
 /// Longest wait for the answer itself.
-const ANSWER: Duration = Duration::from_secs(10);
+const ANSWER: Duration = Duration::from_secs(20);
 
-/// Asks until the transaction has ended.
-pub(super) async fn outcome(connections: &Connections, mark: &Mark) -> Outcome {
-    metrics::counter!(names::COMMIT_UNKNOWN).increment(1);
-    let since = Instant::now();
-    while since.elapsed() < PATIENCE {
-        let Ok(answer) = tokio::time::timeout(ANSWER, ask(connections, mark)).await else {
-            continue;
-        };
-        match answer {
-            Ok(None) => {}
-            Ok(Some(outcome)) => return outcome,
-            // A number that was never handed out (22023): the server lost the transaction, as after a failover.
-            Err(error) if error.sqlstate() == Some("22023") => return Outcome::Aborted,
-            Err(error) if error.remedy() == Remedy::None => return Outcome::Unknown,
-            Err(error) => tracing::debug!(error = %error, "asking how a transaction ended"),
+impl PgDestination {
+    /// Asks until the transaction has ended.
+    pub(super) async fn outcome(&self, mark: &Mark) -> Outcome {
+        metrics::counter!(names::COMMIT_UNKNOWN).increment(1);
+        let (since, patience) = (Instant::now(), self.retry_timeout.max(PATIENCE));
+        while since.elapsed() < patience {
+            let Ok(answer) = tokio::time::timeout(ANSWER, self.ask(mark)).await else {
+                continue;
+            };
+            match answer {
+                Ok(None) => {}
+                Ok(Some(outcome)) => {
+                    if outcome == Outcome::Aborted {
+                        // What lies between may keep its session open, with all its locks.
+                        end_lost(self.connections.clone(), mark.clone());
+                    }
+                    return outcome;
+                }
+                Err(error) => {
+                    tracing::debug!(error = %error, "asking how a transaction ended");
+                    if error.poisons_pool() {
+                        self.connections.condemn();
+                    }
+                    if matches!(error.remedy(), Remedy::None | Remedy::Replan) {
+                        return Outcome::Unknown;
+                    }
+                }
+            }
+            tokio::time::sleep(PAUSE).await;
         }
-        tokio::time::sleep(PAUSE).await;
+        Outcome::Unknown
     }
-    Outcome::Unknown
-}
 
-/// `None` while it runs.
-async fn ask(connections: &Connections, mark: &Mark) -> Result<Option<Outcome>, Error> {
-    let connection = connections.get().await?;
-    let rows = connection
-        .client()
-        .query_typed(
-            queries::TRANSACTION_OUTCOME,
-            &[(&mark.xid, Type::TEXT), (&mark.server_started, Type::TEXT)],
-        )
-        .await
-        .map_err(|error| Error::statement("asking how a transaction ended", error))?;
-    let Some(row) = rows.first() else { return Ok(None) };
-    let status: Option<&str> = row.get("status");
-    Ok(match status {
-        Some("aborted") => Some(Outcome::Aborted),
-        // After a crash a number that never reached the disk is handed out again, so that this may be another's fate.
-        Some("committed") if row.get("same_server") => Some(Outcome::Committed),
-        Some("in progress") if row.get("same_server") => None,
-        _ => Some(Outcome::Unknown),
-    })
+    /// `None` while it runs.
+    async fn ask(&self, mark: &Mark) -> Result<Option<Outcome>, Error> {
+        match &mark.proof {
+            Proof::Row { relation, serial } => self.ask_row(relation, *serial).await,
+            Proof::Bookkeeping(witness) => self.ask_bookkeeping(&mark.xid, witness.as_ref()).await,
+            Proof::Stream => Ok(Some(Outcome::Unknown)),
+        }
+    }
+
+    /// Writes the row, which waits for the transaction that holds it, and keeps one from committing that comes to it later. The
+    /// answer is believed when it is committed itself: with that, a COMMIT before it has reached the disk and the standbys.
+    async fn ask_row(&self, relation: &str, serial: Serial) -> Result<Option<Outcome>, Error> {
+        let mut connection = self.connections.get().await?;
+        connection.mark_dirty();
+        let answer = connection.client().simple_query(&self.commits.ask(serial)).await;
+        let answer = match answer.map_err(|error| Error::statement("asking how a transaction ended", error)) {
+            Err(error) if error.sqlstate() == Some("55P03") => return Ok(None),
+            answer => answer?,
+        };
+        connection.mark_clean();
+        let row = answer.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some((row.get("relation")?, row.get("number")?, row.get("void")?)),
+            _ => None,
+        });
+        let number = serial.number().to_string();
+        Ok(Some(match row {
+            Some((found, taken, void)) if found == relation && taken == number => match void {
+                "f" => Outcome::Committed,
+                _ => Outcome::Aborted,
+            },
+            // Another table has taken the place of the one that was written.
+            _ => Outcome::Unknown,
+        }))
+    }
+
+    async fn ask_bookkeeping(&self, xid: &str, witness: Option<&Witness>) -> Result<Option<Outcome>, Error> {
+        let connection = self.connections.get().await?;
+        let (pid, started) = (witness.map(|it| it.pid), witness.map(|it| it.started.as_str()));
+        let asked = connection
+            .client()
+            .query_typed(
+                queries::COMMIT_STATUS,
+                &[(&xid, Type::TEXT), (&pid, Type::INT4), (&started, Type::TEXT)],
+            )
+            .await;
+        let rows = match asked.map_err(|error| Error::statement("asking how a transaction ended", error)) {
+            // A number that was never handed out: the server lost the transaction, as after a failover.
+            Err(error) if error.sqlstate() == Some("22023") => return Ok(Some(Outcome::Aborted)),
+            rows => rows?,
+        };
+        let Some(row) = rows.first() else { return Ok(None) };
+        let status: Option<&str> = row.get("status");
+        Ok(match status {
+            // Also where the number is another's by now: then ours is gone.
+            Some("aborted") => Some(Outcome::Aborted),
+            Some("committed") if row.get("same_run") => Some(Outcome::Committed),
+            Some("in progress") => None,
+            _ => Some(Outcome::Unknown),
+        })
+    }
 }

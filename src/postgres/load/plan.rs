@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use super::commits::Commits;
 use super::merge::{Merge, copy_into};
 use super::parts::{Part, parts};
 use super::patience::Patience;
@@ -16,7 +17,7 @@ use crate::model::options::WriteMode;
 use crate::postgres::copy::CopyPlan;
 use crate::postgres::embed::note::NotePlan;
 use crate::postgres::error::Error;
-use crate::postgres::migrate::VerifiedTable;
+use crate::postgres::migrate::{LockWaits, VerifiedTable};
 
 /// Column that names a row's source, as CloudQuery has it.
 pub(super) const SOURCE_COLUMN: &str = "_cq_source_name";
@@ -40,6 +41,8 @@ pub(super) struct Plan {
     pub(super) settings: String,
     /// Fails where the table is not the one of this plan any more; see [`super::unchanged`].
     pub(super) unchanged: String,
+    /// What tells how a transaction ended, unless a stream's row does.
+    pub(super) commits: Option<Commits>,
     /// Longest waits for a lock.
     pub(super) lock_waits: LockLimits,
     /// Longest wait for an answer.
@@ -106,6 +109,16 @@ impl LockLimits {
     }
 }
 
+/// A single wait for a lock is the option's; several of them make the ladder. A migration never waits without limit.
+pub(super) fn lock_waits(option: Option<Duration>) -> LockWaits {
+    let default = LockWaits::default();
+    let limit = option.filter(|limit| !limit.is_zero());
+    LockWaits {
+        hold: limit.map_or(default.hold, |limit| limit.min(default.hold)),
+        ..default
+    }
+}
+
 /// One COPY target.
 #[derive(Debug)]
 pub(super) struct CopyInto {
@@ -161,6 +174,7 @@ pub(super) struct Target<'a> {
     pub(super) key: &'a [Ident],
     pub(super) is_empty: bool,
     pub(super) settings: String,
+    pub(super) commits: Option<Commits>,
     pub(super) lock_waits: LockLimits,
     pub(super) patience: Patience,
     pub(super) transaction_pooler: bool,
@@ -218,6 +232,7 @@ pub(super) fn plan(
         stage: stage.transpose()?,
         settings: target.settings + &defer(&table.deferred(&loading)),
         unchanged,
+        commits: target.commits,
         lock_waits: target.lock_waits,
         patience: target.patience,
         suppression: Suppression {

@@ -67,6 +67,11 @@ impl RejectCount {
             kept: false,
         }
     }
+
+    /// Counts rows of a transaction that was dropped as if it were not committed, and was.
+    pub(super) fn count_after_all(&self, rows: u64) {
+        self.0.fetch_add(rows, Ordering::Relaxed);
+    }
 }
 
 impl RejectShare {

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio_postgres::SimpleQueryMessage;
+use tokio_postgres::error::Severity;
 
 use super::copy_in::{CopyFailure, copy_rows};
 use super::lost::end_lost;
-use super::patience::Patience;
+use super::mark::{Mark, Proof, begin};
 use super::plan::{CopyInto, Move, Plan, Stage};
 use super::reject::{RejectCount, RejectShare};
 use super::rows::Rows;
@@ -19,30 +19,10 @@ use super::suppressed::{LeftOut, Suppressed};
 use super::unchanged::is_mark;
 use crate::ingest::ports::Chunk;
 use crate::postgres::embed::note::NotePlan;
-use crate::postgres::error::{Error, Mark, place};
+use crate::postgres::error::{Error, place};
 use crate::postgres::migrate::LockWaits;
 use crate::postgres::pool::{Connection, Session};
 use crate::postgres::sqlstate::{Remedy, verdict};
-
-/// Opens a transaction. Its number is asked for in the same round trip, because only that can tell how it ended when the
-/// answer to COMMIT is lost.
-pub(super) async fn begin(connection: &mut Connection, settings: &str, patience: Patience) -> Result<Mark, Error> {
-    connection.mark_dirty();
-    let sql = format!(
-        "begin; {settings}select pg_catalog.pg_current_xact_id()::text, pg_catalog.pg_postmaster_start_time()::text"
-    );
-    let asking = async {
-        let answer = connection.client().simple_query(&sql).await;
-        answer.map_err(|error| Error::statement("opening a transaction", error))
-    };
-    let answer = patience.prompt().wait(asking).await?;
-    let row = answer.iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => Some((row.get(0)?.to_owned(), row.get(1)?.to_owned())),
-        _ => None,
-    });
-    let (xid, server_started) = row.ok_or_else(|| Error::Internal("a transaction has no number".to_owned()))?;
-    Ok(Mark { xid, server_started })
-}
 
 /// A transaction that is open.
 #[derive(Debug)]
@@ -60,7 +40,7 @@ pub(super) struct Transaction {
 impl Transaction {
     /// Begins one.
     pub(super) async fn open(mut connection: Connection, plan: Arc<Plan>) -> Result<Self, Error> {
-        let mark = begin(&mut connection, &plan.settings, plan.patience).await?;
+        let mark = begin(&mut connection, &plan.settings, plan.patience, plan.commits.as_ref()).await?;
         Ok(Self::begun(connection, mark, plan))
     }
 
@@ -226,12 +206,8 @@ impl Transaction {
 
     /// Commits, if the rows went into the table that was planned for, and gives the connection back.
     pub(super) async fn commit(mut self) -> Result<(), Error> {
-        // The check fails the transaction, and then nothing after it is carried out.
-        let commit = match self.wrote.load(Ordering::Relaxed) {
-            true => format!("{}; commit", self.plan.unchanged),
-            false => "commit".to_owned(),
-        };
-        let committing = async { Ok(self.client().batch_execute(&commit).await) };
+        let ending = self.ending();
+        let committing = async { Ok(self.client().batch_execute(&ending).await) };
         // Not `answered`: from here on the session may be committing, and is left alone.
         let lost = match self.plan.patience.wait(committing).await {
             Ok(Ok(())) => {
@@ -243,6 +219,7 @@ impl Transaction {
                     table: self.plan.table.to_string(),
                 });
             }
+            Ok(Err(error)) if self.refuses_note(&error) => return Err(Error::NoteRefused { source: error }),
             Ok(Err(error)) if refuses_commit(&error) => {
                 return Err(Error::statement(self.doing("committing rows of"), error));
             }
@@ -254,6 +231,26 @@ impl Transaction {
             table: self.plan.table.to_string(),
             mark: Some(self.mark.clone()),
         })
+    }
+
+    /// What is sent last, in one message. Where one of its statements fails, so does the transaction, and nothing after it is
+    /// carried out.
+    fn ending(&self) -> String {
+        let mut parts = Vec::with_capacity(3);
+        if self.wrote.load(Ordering::Relaxed) {
+            parts.push(self.plan.unchanged.clone());
+        }
+        if let (Proof::Row { serial, .. }, Some(commits)) = (&self.mark.proof, &self.plan.commits) {
+            parts.push(commits.note(*serial));
+        }
+        parts.push("commit".to_owned());
+        parts.join("; ")
+    }
+
+    /// Whether only the note of this commit failed; the next transaction then looks for its table again.
+    fn refuses_note(&self, error: &tokio_postgres::Error) -> bool {
+        let commits = self.plan.commits.as_ref().filter(|commits| commits.refused(error));
+        commits.inspect(|commits| commits.forget()).is_some()
     }
 
     fn committed(&mut self) {
@@ -357,10 +354,14 @@ pub(super) fn is_changed(error: &tokio_postgres::Error) -> bool {
     error.as_db_error().is_some_and(|db| is_mark(db.message()))
 }
 
-/// Whether the server's own words say that it did not commit. The end of a session (57P01 and the like) may follow a COMMIT
-/// that was carried out already, so it says nothing.
+/// Whether the server's own words say that it did not commit. The end of a session (57P01 and the like, and whatever a pooler
+/// says when it lost one) may follow a COMMIT that was carried out already, so it says nothing.
 fn refuses_commit(error: &tokio_postgres::Error) -> bool {
-    error
-        .code()
-        .is_some_and(|code| !matches!(verdict(code.code()).1, Remedy::Reconnect | Remedy::Unknown))
+    error.as_db_error().is_some_and(|db| {
+        let goes_on = match db.parsed_severity() {
+            Some(severity) => severity == Severity::Error,
+            None => db.severity() == "ERROR",
+        };
+        goes_on && !matches!(verdict(db.code().code()).1, Remedy::Reconnect | Remedy::Unknown)
+    })
 }

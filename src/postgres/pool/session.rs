@@ -12,6 +12,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error, Row, Transaction};
 
 use crate::model::ident::Ident;
+use crate::postgres::serial::Serials;
 use crate::postgres::sqlstate::betrays_pooler;
 
 /// Whoever can be asked with one of our statements. What is asked for every load is prepared once for a session and kept under a
@@ -46,6 +47,8 @@ pub struct Session {
     pub(super) generation: u64,
     /// Staging tables that this session has; they are empty between two transactions.
     pub(super) stages: BTreeSet<Ident>,
+    /// Names its transactions.
+    pub(super) serials: Serials,
 }
 
 impl Session {
@@ -57,6 +60,7 @@ impl Session {
             opened: Instant::now(),
             generation,
             stages: BTreeSet::new(),
+            serials: Serials::new(),
         }
     }
 

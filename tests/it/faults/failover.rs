@@ -93,7 +93,7 @@ async fn acks_of_an_asynchronous_commit_say_so_and_their_loss_is_reported() {
 }
 
 /// The standby follows no more: what comes from now on is only on the primary.
-async fn cut_off(standby: &Standby, primary: &Database) {
+pub(super) async fn cut_off(standby: &Standby, primary: &Database) {
     let uri = format!("postgresql://postgres@127.0.0.1:{}/postgres", standby.port);
     let (client, connection) = tokio_postgres::connect(&uri, tokio_postgres::NoTls)
         .await

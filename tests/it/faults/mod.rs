@@ -5,13 +5,16 @@
 mod answers;
 mod bombs;
 mod clients;
+mod commits;
 mod contention;
 mod disk;
 mod failover;
+mod kills;
 mod lost;
 mod malformed;
 mod memory;
 mod network;
+mod noted;
 mod people;
 mod postmaster;
 mod proxy;

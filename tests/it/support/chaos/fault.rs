@@ -47,6 +47,10 @@ pub(crate) enum Deed {
     BlackHole,
     /// The message is delivered and the client reset, but the server's side stays open: its backend notices nothing.
     LeaveZombie,
+    /// Neither this message nor one after it of the same sender passes; the other one is heard, and the end of either is seen.
+    Mute,
+    /// The client is reset and the message kept: the server gets it when the test says so.
+    Strand,
 }
 
 /// A deed at the n-th (from 1) occurrence of a point, counted over all connections since it was armed.

@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::fault::{Deed, Fault, Point};
+use super::stranded::Stranded;
 
 /// How the line behaves all the time; changes apply to open connections too.
 #[derive(Clone, Copy, Debug, Default)]
@@ -62,6 +63,7 @@ pub(super) struct Ledger {
     /// Resets all open connections; exchanged on each use.
     pub(super) reset: CancellationToken,
     pub(super) zombies: Vec<TcpStream>,
+    pub(super) stranded: Vec<Stranded>,
     pub(super) connections: u64,
 }
 

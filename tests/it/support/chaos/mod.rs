@@ -6,6 +6,7 @@
 mod fault;
 mod ledger;
 mod proxy;
+mod stranded;
 mod wire;
 
 pub(crate) use fault::{Deed, Fault, Point};

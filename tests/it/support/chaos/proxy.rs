@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fault::{Conversation, Deed, Fault, Point};
 use super::ledger::{Shape, Shared, What};
+use super::stranded::Stranded;
 use super::wire::{Framer, Kind, Message, Side};
 
 /// A running proxy; dropping it resets everything that goes through it.
@@ -28,6 +29,9 @@ enum End {
     /// The last message of this side has to reach the other one; only the sender is reset.
     Delivered(Side),
     Zombie,
+    /// Nothing of the sender passes any more, until it is gone.
+    Muted,
+    Stranded(Message),
 }
 
 impl Proxy {
@@ -88,6 +92,16 @@ impl Proxy {
     /// Lets go of the server's ends that `LeaveZombie` kept.
     pub(crate) fn bury_zombies(&self) {
         self.shared.ledger().zombies.clear();
+    }
+
+    /// Gives the server the messages that `Strand` kept, and returns what it answered to each.
+    pub(crate) async fn deliver_stranded(&self) -> Vec<String> {
+        let stranded = std::mem::take(&mut self.shared.ledger().stranded);
+        let mut answers = Vec::new();
+        for message in stranded {
+            answers.push(message.deliver().await);
+        }
+        answers
     }
 
     /// How often a point was passed, whether or not anything was armed there.
@@ -175,7 +189,7 @@ async fn serve(connection: u64, client: TcpStream, shared: &Shared, reset: Cance
         unreachable!("halves of one socket")
     };
     match end {
-        End::Closed => {
+        End::Closed | End::Muted => {
             tokio::join!(part_gently(client), part_gently(server));
         }
         End::Reset => {
@@ -194,6 +208,10 @@ async fn serve(connection: u64, client: TcpStream, shared: &Shared, reset: Cance
         End::Zombie => {
             reset_socket(client);
             shared.ledger().zombies.push(server);
+        }
+        End::Stranded(message) => {
+            reset_socket(client);
+            shared.ledger().stranded.push(Stranded::new(server, message));
         }
     }
 }
@@ -247,8 +265,14 @@ impl Leg<'_> {
         let mut framer = Framer::new(self.side);
         loop {
             while let Some(message) = self.next(&mut framer) {
-                if let Some(end) = self.pass(message, &mut pipe.to).await {
-                    return end;
+                match self.pass(message, &mut pipe.to).await {
+                    None => {}
+                    Some(End::Muted) => {
+                        let mut unheard = [0_u8; 4096];
+                        while matches!(pipe.from.read(&mut unheard).await, Ok(1..)) {}
+                        return End::Closed;
+                    }
+                    Some(end) => return end,
                 }
             }
             if !matches!(pipe.from.read_buf(framer.input()).await, Ok(1..)) {
@@ -290,6 +314,8 @@ impl Leg<'_> {
                 tokio::time::sleep(pause).await;
                 return Some(End::Reset);
             }
+            Some(Deed::Mute) => return Some(End::Muted),
+            Some(Deed::Strand) => return Some(End::Stranded(message)),
             Some(Deed::Delay(pause)) => tokio::time::sleep(pause).await,
             Some(Deed::BlackHole | Deed::DeliverThenCut | Deed::LeaveZombie) | None => {}
         }

@@ -120,6 +120,15 @@ impl Message {
     }
 }
 
+impl Message {
+    /// The code of an ErrorResponse ('E'), whose fields are a byte and a string each.
+    pub(crate) fn sqlstate(&self) -> &str {
+        let fields = self.bytes.get(5..).unwrap_or_default().split(|byte| *byte == 0);
+        let code = fields.filter_map(|field| field.strip_prefix(b"C")).next();
+        code.and_then(|code| std::str::from_utf8(code).ok()).unwrap_or_default()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,6 +151,15 @@ mod tests {
             let tags: Vec<_> = seen.iter().map(|message| (message.tag(), message.text())).collect();
             assert_eq!(tags, [(Some(b'C'), "COMMIT"), (Some(b'Z'), "I")], "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn the_code_of_an_error_is_found_among_its_fields() {
+        let mut bytes = b"E\0\0\0\x20SERROR\0VERROR\0C23502\0Mnull\0\0".to_vec();
+        let length = u8::try_from(bytes.len() - 1).expect("short");
+        bytes[4] = length;
+        let message = fed(Side::Server, &bytes).next(false).expect("a whole message");
+        assert_eq!(message.sqlstate(), "23502");
     }
 
     #[test]

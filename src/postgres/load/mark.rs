@@ -1,0 +1,94 @@
+//! Opens a transaction of a load and notes what will tell how it ended, should the answer to its COMMIT be lost.
+
+use tokio_postgres::SimpleQueryMessage;
+
+use super::commits::Commits;
+use super::patience::Patience;
+use crate::postgres::error::Error;
+use crate::postgres::pool::Connection;
+use crate::postgres::queries;
+use crate::postgres::serial::Serial;
+
+/// Which transaction it was, and what tells how it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Its number (`xid8`), as text.
+    pub(super) xid: String,
+    /// The server process that ran it.
+    pub(super) pid: i32,
+    /// When it began, in seconds since 1970, as text.
+    pub(super) began: String,
+    pub(super) proof: Proof,
+}
+
+/// What tells how a transaction ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// The row that commits with it.
+    Row {
+        /// The table that the row is in, by its oid: one of the same name made later knows nothing.
+        relation: String,
+        serial: Serial,
+    },
+    /// The server's own bookkeeping, which can be believed while a session of before the COMMIT is still there.
+    Bookkeeping(Option<Witness>),
+    /// The row of a resumable stream, which [`super::stream`] asks.
+    Stream,
+}
+
+/// A session beside the transaction's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Witness {
+    pub(super) pid: i32,
+    pub(super) started: String,
+}
+
+/// Opens a transaction and asks for its identity in the same round trip. `commits` is there unless a stream's row tells how it
+/// ended.
+pub(super) async fn begin(
+    connection: &mut Connection,
+    settings: &str,
+    patience: Patience,
+    commits: Option<&Commits>,
+) -> Result<Mark, Error> {
+    connection.mark_dirty();
+    let mut proof = match commits {
+        None => Proof::Stream,
+        Some(commits) => match patience.prompt().wait(commits.table(connection)).await? {
+            Some(relation) => Proof::Row {
+                relation,
+                serial: connection.next_serial(),
+            },
+            None => Proof::Bookkeeping(None),
+        },
+    };
+    let mut sql = format!(
+        "begin; {settings}select pg_catalog.pg_current_xact_id()::text, pg_catalog.pg_backend_pid()::text, \
+         extract(epoch from pg_catalog.now())::text"
+    );
+    if proof == Proof::Bookkeeping(None) {
+        sql.push_str("; ");
+        sql.push_str(queries::COMMIT_WITNESS);
+    }
+    let asking = async {
+        let answer = connection.client().simple_query(&sql).await;
+        answer.map_err(|error| Error::statement("opening a transaction", error))
+    };
+    let answer = patience.prompt().wait(asking).await?;
+    let mut rows = answer.iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    });
+    let identity = rows.next().and_then(|row| {
+        let (xid, pid, began) = (row.get(0)?, row.get(1)?.parse().ok()?, row.get(2)?);
+        Some((xid.to_owned(), pid, began.to_owned()))
+    });
+    if let Proof::Bookkeeping(witness) = &mut proof {
+        *witness = rows.next().and_then(|row| {
+            let (pid, started) = (row.get(0)?.parse().ok()?, row.get(1)?.to_owned());
+            Some(Witness { pid, started })
+        });
+    }
+    let (xid, pid, began) = identity.ok_or_else(|| Error::Internal("a transaction has no number".to_owned()))?;
+    Ok(Mark { xid, pid, began, proof })
+}
