@@ -20,7 +20,7 @@ use super::load::delete::DeletePlanError;
 use super::migrate::{MigrateError, READ_WRITE};
 use super::read::error::ReadError;
 use crate::ingest::error::{DestinationError, Error as IngestError, StreamError};
-use crate::model::ident::TableName;
+use crate::model::ident::{Ident, TableName};
 use crate::model::wanted::SchemaProblems;
 
 use driver::{words, words_or_grant};
@@ -257,6 +257,14 @@ pub enum Error {
         /// What does not fit and what to do.
         why: String,
     },
+    /// Our role may not do with this table what is asked for.
+    #[error("{why}")]
+    Denied {
+        /// The table.
+        table: String,
+        /// What is missing and how it is granted.
+        why: String,
+    },
 }
 
 struct CatalogWords<'a>(&'a CatalogError);
@@ -287,6 +295,18 @@ impl Error {
             table.get_or_insert_with(|| about.to_string());
         }
         self
+    }
+
+    /// Our role lacks a privilege on this table. `does` says what for, as `replace empties`.
+    pub fn lacks(table: &TableName, role: &str, privilege: &str, does: &str) -> Self {
+        let grantee = Ident::new(role).map_or_else(|_| "<role>".to_owned(), |role| role.quoted());
+        Self::Denied {
+            table: table.to_string(),
+            why: format!(
+                "{does} {table}, and role {role} may not; run: GRANT {privilege} ON {} TO {grantee}",
+                table.quoted()
+            ),
+        }
     }
 
     /// What is asked for cannot be done with this table.

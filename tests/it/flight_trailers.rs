@@ -142,6 +142,14 @@ async fn a_refused_put_names_table_and_column_in_one_form() {
         ("constraint", "parented"),
     ];
     told("an orphan", orphan, failed, &parented);
+    let lanes = command(json!({"table": "t", "schema": "public", "lanes": 2}));
+    let rows = batch(vec![("id", longs([1]))]);
+    told(
+        "options",
+        flight.put(lanes, &[rows]).await,
+        invalid,
+        &[("table", "public.t")],
+    );
     let odd = flight.put(path(&["S x", "ä%"]), &[dates("ö")]).await;
     told(
         "any name",

@@ -131,9 +131,29 @@ async fn what_a_mode_needs_of_the_role_is_named_before_any_row() {
         Code::PermissionDenied,
         &["public.t", &scene.role, "GRANT DELETE"],
     );
+    let stale_rows = || json!({"table": "t", "source_name": "s", "sync_time": "2030-01-01T00:00:00Z"});
+    let records = || json!({"table": "t", "where": [{"all": {"id": 7}}]});
+    for (action, body) in [
+        ("pgflight.delete_stale", stale_rows()),
+        ("pgflight.delete_records", records()),
+    ] {
+        refused(
+            flight.act(action, body).await,
+            Code::PermissionDenied,
+            &["public.t", &scene.role, "GRANT DELETE"],
+        );
+    }
     assert_eq!(scene.database.value("select string_agg(name, ',') from t").await, "old");
     scene.execute("grant delete, truncate on t to $role").await;
     flight.send(sync()).await.unwrap();
+    assert_eq!(
+        flight.act("pgflight.delete_stale", stale_rows()).await.unwrap()["deleted"],
+        0
+    );
+    assert_eq!(
+        flight.act("pgflight.delete_records", records()).await.unwrap()["deleted"],
+        0
+    );
     assert_eq!(flight.put(replace(), &[rows()]).await.unwrap()["committed"], 2);
     assert_eq!(scene.database.value("select count(*) from t").await, "2");
     scene.end().await;

@@ -117,7 +117,6 @@ impl ConnectError {
             Self::BadString(_) | Self::Auth { .. } | Self::Tls { .. } | Self::Refused { .. } => Class::Internal,
             Self::UnknownDatabase { .. } => Class::NotFound,
             Self::TooManyConnections { .. } => Class::Exhausted,
-            Self::Timeout { .. } => Class::Timeout,
             _ => Class::Unavailable,
         }
     }

@@ -25,6 +25,7 @@ impl Error {
             Error::Migrate(error) => error.class(),
             Error::Read(error) => error.class(),
             Error::RowsLost { .. } => Class::Internal,
+            Error::Denied { .. } => Class::Denied,
             Error::Embed(_) | Error::Unfit { .. } | Error::ReadOnly { .. } | Error::Suppressed { .. } => Class::Refused,
             Error::NoPgvector { source, .. } => class_of_extension(source),
             Error::EmbedLate(_) => Class::Timeout,

@@ -61,6 +61,7 @@ impl Error {
                 of(table, pairs.first().map(|pair| pair.column.to_string()))
             }
             Error::Unfit { table, column, .. } => of(table, column.clone()),
+            Error::Denied { table, .. } => of(table, None),
             Error::NoColumn { table, column } => Facts {
                 sqlstate: Some("42703".to_owned()),
                 ..of(table, Some(column.clone()))

@@ -157,6 +157,12 @@ impl PgDestination {
         let found = catalog::read_table(connection.client(), name, self.default_schema.as_ref()).await?;
         check_found(&found.server)?;
         match found.table {
+            Some(table) if !table.rights.delete => Err(Error::lacks(
+                &found.name,
+                &found.server.role,
+                "DELETE",
+                "the action deletes rows of",
+            )),
             Some(table) => Ok((found.name, table)),
             None => Err(Error::NoTable {
                 table: found.name.to_string(),

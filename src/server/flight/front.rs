@@ -20,7 +20,7 @@ use super::sql;
 use crate::ingest::error::{Error, RequestError, StreamError};
 use crate::model::caller::Caller;
 use crate::server::auth::{Authenticator, credentials};
-use crate::server::status::status;
+use crate::server::status::{about, status};
 use crate::server::upload::Gate;
 
 /// A first message of so many bytes needs no memory that others have to give back: a schema of some thousand columns.
@@ -41,7 +41,13 @@ impl FlightFront {
         Self { put, authenticator }
     }
 
-    async fn put(&self, caller: Caller, request: Request<Streaming<FlightData>>) -> Result<PutAnswers, Error> {
+    /// `named` becomes the table with its schema as soon as both are known, for a refusal that names none.
+    async fn put(
+        &self,
+        caller: Caller,
+        request: Request<Streaming<FlightData>>,
+        named: &mut Option<String>,
+    ) -> Result<PutAnswers, Error> {
         if self.put.life.draining.is_cancelled() {
             return Err(Error::Draining);
         }
@@ -58,6 +64,8 @@ impl FlightFront {
         };
         match descriptor::read(wanted)? {
             Command::Plain(target) => {
+                let schema = target.table.schema.as_ref().or(put.config.schema());
+                *named = schema.map(|schema| target.table.or_schema(schema).to_string());
                 put.put(PutCall {
                     caller,
                     headers,
@@ -155,7 +163,12 @@ impl FlightService for FlightFront {
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Result<Response<PutAnswers>, Status> {
         let caller = self.authenticator.caller(&request)?;
-        let answers: Answers<PutResult> = self.put(caller, request).await.map_err(|error| refuse(&error))?;
+        let mut named = None;
+        let answers: Result<Answers<PutResult>, Error> = self.put(caller, request, &mut named).await;
+        let answers = answers.map_err(|error| match named {
+            Some(table) => about(refuse(&error), &table),
+            None => refuse(&error),
+        })?;
         Ok(Response::new(answers))
     }
 

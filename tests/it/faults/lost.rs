@@ -182,3 +182,26 @@ async fn a_read_whose_connection_is_lost_anywhere_is_done_or_unavailable() {
     cut_everywhere(READS, Point::ReadyForQuery).await;
     cut_everywhere(READS, Point::AnyMessage).await;
 }
+
+/// Somebody listens and never answers: a machine between, or a server that was stopped.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_postgres_that_accepts_and_says_nothing_is_unavailable() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let port = silent.local_addr().expect("a TCP address").port();
+    let uri = format!("postgres://nobody@127.0.0.1:{port}/nowhere?connect_timeout=1");
+    let settings = json!({"retry_timeout": "1s", "pool": {"acquire_timeout": "3s"}});
+    let server = Server::start_with(&uri, settings).await;
+    let calls: [(&str, Call); 4] = [WRITES[0], ACTIONS[1], ACTIONS[3], READS[0]];
+    let asked = calls.map(|(name, call)| {
+        let server = &server;
+        async move {
+            let called = call(Flight::connect(server).await, 1).await;
+            let status = called.expect_err("nothing can be done");
+            assert_eq!(status.code(), Code::Unavailable, "{name}: {status}");
+            let misled = MISLEADING.iter().any(|word| status.message().contains(word));
+            assert!(!misled, "{name}: {status}");
+        }
+    });
+    futures::future::join_all(asked).await;
+    drop(silent);
+}
