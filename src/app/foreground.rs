@@ -4,15 +4,19 @@ use std::process::ExitCode;
 
 use super::commands::fail;
 use super::{demo, load};
-use crate::cli::{DemoCommand, EXIT_FAILURE, LoadCommand};
+use crate::cli::{DemoCommand, EXIT_FAILURE, EXIT_USAGE, LoadCommand};
 use crate::client::progress::Display;
 use crate::config::Config;
 
 /// Runs `pgflight load`.
 pub(super) fn load(command: LoadCommand, config: &Config) -> ExitCode {
     let server = command.target.server();
+    let args = match command.into_args() {
+        Ok(args) => args,
+        Err(error) => return fail(EXIT_USAGE, &error),
+    };
     run(async {
-        let outcome = load::run(command.into_args(), server, config).await;
+        let outcome = load::run(args, server, config).await;
         outcome.map_or_else(|error| fail(error.exit_code(), &error), |_| ExitCode::SUCCESS)
     })
 }

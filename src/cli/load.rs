@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::config_flags::ConfigFile;
 use super::input::InputFlags;
-use super::target::TargetFlags;
+use super::target::{TableNameError, TargetFlags};
 use crate::client::load::LoadArgs;
 use crate::client::progress::Display;
 use crate::client::put::PutRequest;
@@ -55,9 +55,12 @@ pub struct LoadCommand {
 
 impl LoadCommand {
     /// What the client needs to load.
-    pub fn into_args(self) -> LoadArgs {
-        let (schema, table) = self.target.table_name();
-        LoadArgs {
+    ///
+    /// # Errors
+    /// A word that names no table.
+    pub fn into_args(self) -> Result<LoadArgs, TableNameError> {
+        let (schema, table) = self.target.table_name()?;
+        Ok(LoadArgs {
             inputs: self.inputs,
             format: self.input.format(),
             text: self.input.into_text(),
@@ -79,6 +82,6 @@ impl LoadCommand {
                 Display::for_stderr()
             },
             json: self.json,
-        }
+        })
     }
 }

@@ -4,10 +4,10 @@ use clap::Args;
 
 use super::config_flags::ConfigFlags;
 use super::input::InputFlags;
-use super::target::TargetFlags;
+use super::target::{TableNameError, TargetFlags};
 use crate::client::plan::PlanArgs;
 use crate::config::Config;
-use crate::model::ident::{Ident, IdentError, TableName};
+use crate::model::ident::{Ident, TableName};
 
 /// `pgflight plan`.
 #[derive(Debug, Args)]
@@ -34,8 +34,8 @@ impl PlanCommand {
     ///
     /// # Errors
     /// A name that Postgres does not take.
-    pub fn into_args(self, config: &Config) -> Result<PlanArgs, IdentError> {
-        let (schema, table) = self.target.table_name();
+    pub fn into_args(self, config: &Config) -> Result<PlanArgs, TableNameError> {
+        let (schema, table) = self.target.table_name()?;
         let table = TableName {
             schema: schema.map(Ident::new).transpose()?,
             name: Ident::new(table)?,

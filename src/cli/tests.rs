@@ -86,6 +86,40 @@ fn a_persons_typing_error_is_an_error() {
 }
 
 #[test]
+fn a_table_has_a_name_and_perhaps_a_schema_and_nothing_else() {
+    let table = |words: &[&str]| {
+        let words = format!("pgflight load a.csv {}", words.join(" "));
+        let Command::Load(load) = line(&words).unwrap().command else {
+            panic!("not load")
+        };
+        load.target.table_name()
+    };
+    for (words, schema, name) in [
+        (&["--table", "t"][..], None, "t"),
+        (&["--table", "s.t"], Some("s"), "t"),
+        (&["--table", "s.\"a.b\""], Some("s"), "a.b"),
+        (&["--table", "\"a.b\""], None, "a.b"),
+        (&["--table", "\"a\"\"b\".c"], Some("a\"b"), "c"),
+        (&["--table", "a.b.c", "--table-schema", "s"], Some("s"), "a.b.c"),
+    ] {
+        let (found, table) = table(words).unwrap();
+        assert_eq!((found.as_deref(), table.as_str()), (schema, name), "{words:?}");
+    }
+    for (word, expected) in [
+        ("a.b.c", "has 3 parts"),
+        ("db.s.\"a.b\"", "has 3 parts"),
+        (".t", "empty part"),
+        ("s.", "empty part"),
+        ("a\"b", "double quote"),
+        ("\"a", "double quote"),
+        ("\"a\"b.c", "double quote"),
+    ] {
+        let error = table(&["--table", word]).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
 fn load_arguments_become_the_clients_request() {
     let invocation = line(
         "pgflight load a.csv b*.csv --table s.t --to grpc://h:1 --format csv --delimiter ; --primary-key a,b --write-mode overwrite --json -q",
@@ -94,7 +128,7 @@ fn load_arguments_become_the_clients_request() {
         panic!("not load")
     };
     assert_eq!(load.target.server().unwrap().uri, "grpc://h:1");
-    let args = load.into_args();
+    let args = load.into_args().unwrap();
     assert_eq!(args.inputs, ["a.csv", "b*.csv"]);
     assert_eq!(
         (args.request.schema.as_deref(), args.request.table.as_str()),

@@ -6,9 +6,13 @@ use std::time::Duration;
 
 use arrow_flight::flight_service_client::FlightServiceClient;
 use base64::Engine;
+use tonic::Code;
 use tonic::client::Grpc;
 use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint as HttpEndpoint};
+
+use super::put::Refusal;
+use super::wrong_port;
 
 /// Where a server is looked for when nobody says where: the default of `pgflight serve`.
 pub const DEFAULT_SERVER: &str = "grpc://127.0.0.1:8815";
@@ -107,6 +111,8 @@ pub struct Connection {
     channel: Channel,
     authorization: Option<AsciiMetadataValue>,
     name: String,
+    /// `host:port` of a server that listens somewhere, and whether TLS was asked for.
+    address: Option<(String, bool)>,
 }
 
 impl fmt::Debug for Connection {
@@ -126,23 +132,48 @@ impl Connection {
                     channel,
                     authorization: None,
                     name,
+                    address: None,
                 });
             }
             Endpoint::Server(server) => server,
         };
         let authorization = server.token.as_deref().map(bearer).transpose()?;
-        let channel = http_endpoint(&server)?
-            .connect()
-            .await
-            .map_err(|error| ConnectError::Unreachable {
-                uri: server.uri.clone(),
-                reason: innermost(&error),
-            })?;
+        let (uri, tls) = http_uri(&server.uri)?;
+        let authority = uri.split_once("://").map_or("", |(_, authority)| authority).to_owned();
+        let channel = match http_endpoint(&server)?.connect().await {
+            Ok(channel) => channel,
+            Err(error) => {
+                let found = wrong_port::look(&authority, tls).await;
+                return Err(ConnectError::Unreachable {
+                    uri: server.uri.clone(),
+                    reason: found.unwrap_or_else(|| innermost(&error)),
+                });
+            }
+        };
         Ok(Self {
             channel,
             authorization,
             name: server.uri,
+            address: Some((authority, tls)),
         })
+    }
+
+    /// A refusal with what answers at the address, where that is no gRPC server at all. A connection is made before anybody knows.
+    pub(crate) async fn explained(&self, refusal: Refusal) -> Refusal {
+        let Some((authority, tls)) = &self.address else {
+            return refusal;
+        };
+        let transport = matches!(
+            refusal.code,
+            Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled | Code::Unimplemented
+        );
+        match transport {
+            true => match wrong_port::look(authority, *tls).await {
+                Some(message) => Refusal { message, ..refusal },
+                None => refusal,
+            },
+            false => refusal,
+        }
     }
 
     /// What the server is called in messages.

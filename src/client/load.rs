@@ -42,6 +42,8 @@ pub struct LoadSummary {
     pub outcome: PutOutcome,
     /// The table as the user named it, used where the result does not name it.
     pub table: String,
+    /// What the user probably meant instead.
+    pub hint: Option<String>,
 }
 
 /// Why nothing was loaded.
@@ -56,6 +58,14 @@ pub enum LoadError {
     /// Sending failed.
     #[error(transparent)]
     Put(#[from] PutError),
+    /// Sending failed, and the input looks as if it was read in another way than it was meant.
+    #[error("{error}; {hint}")]
+    Hinted {
+        /// The failure.
+        error: PutError,
+        /// What to try.
+        hint: String,
+    },
     /// The user stopped it.
     #[error("interrupted; an atomic load leaves the table as it was")]
     Interrupted,
@@ -105,13 +115,26 @@ pub async fn load(args: LoadArgs, to: Endpoint) -> Result<LoadSummary, LoadError
     let table = shown_table(&args.request);
     let expected = Expected { rows, input_bytes };
     let shown = Shown::start(table.clone(), Arc::clone(&progress), expected, args.display);
+    let hint = source.hint().map(str::to_owned);
     let outcome = put::put(&connection, &args.request, source, &progress).await;
     shown.finish();
+    let outcome = match (outcome, hint.clone()) {
+        (Ok(outcome), _) => outcome,
+        (Err(PutError::Refused(refusal)), hint) => {
+            let error = PutError::Refused(connection.explained(refusal).await);
+            return Err(match hint {
+                Some(hint) => LoadError::Hinted { error, hint },
+                None => error.into(),
+            });
+        }
+        (Err(error), _) => return Err(error.into()),
+    };
     Ok(LoadSummary {
         files,
         elapsed: started.elapsed(),
-        outcome: outcome?,
+        outcome,
         table,
+        hint,
     })
 }
 
@@ -149,39 +172,67 @@ impl LoadSummary {
             .unwrap_or(&self.table)
     }
 
-    /// One JSON object: `table`, `files`, `rows`, `bytes`, `seconds`, `rows_per_second`, `result` (the server's own).
+    fn count(&self, key: &str) -> Option<u64> {
+        self.outcome.result.get(key).and_then(Value::as_u64)
+    }
+
+    /// Rows that are in the table: what was sent without what was rejected.
+    pub fn rows(&self) -> u64 {
+        self.count("rows").unwrap_or(self.outcome.rows)
+    }
+
+    /// Rows that were rejected.
+    pub fn rejected(&self) -> u64 {
+        self.count("rejected").unwrap_or(0)
+    }
+
+    /// One JSON object: `table`, `files`, `rows`, `rejected`, `bytes`, `seconds`, `rows_per_second`, `result` (the server's own), and
+    /// `hint` where there is one.
     pub fn to_json(&self) -> Value {
-        json!({
+        let mut object = json!({
             "table": self.table(),
             "files": self.files,
-            "rows": self.outcome.rows,
+            "rows": self.rows(),
+            "rejected": self.rejected(),
             "bytes": self.outcome.bytes,
             "seconds": self.elapsed.as_millis() as f64 / 1000.0,
             "rows_per_second": progress::per_second(self.outcome.rows, self.elapsed),
             "result": self.outcome.result,
-        })
+        });
+        if let Some(hint) = &self.hint {
+            object["hint"] = json!(hint);
+        }
+        object
     }
 }
 
 impl std::fmt::Display for LoadSummary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let totals = progress::totals(self.outcome.rows, self.outcome.bytes, self.elapsed);
         let files = if self.files == 1 {
             "1 input".to_owned()
         } else {
             format!("{} inputs", self.files)
         };
-        write!(
-            f,
-            "loaded {} from {files}: {totals} in {:.1} s",
-            self.table(),
-            self.elapsed.as_secs_f64()
-        )?;
-        for (key, what) in [("rejected", "rejected"), ("suppressed", "left out by a trigger")] {
-            match self.outcome.result.get(key).and_then(Value::as_u64) {
-                Some(rows) if rows > 0 => write!(f, "; {rows} rows were {what}")?,
-                _ => {}
+        let (table, seconds) = (self.table(), self.elapsed.as_secs_f64());
+        match (self.rows(), self.rejected()) {
+            (0, rejected) if rejected > 0 => write!(
+                f,
+                "no row of {files} was loaded into {table}: all {rejected} were rejected, in {seconds:.1} s"
+            )?,
+            (rows, rejected) => {
+                let totals = progress::totals(rows, self.outcome.bytes, self.elapsed);
+                write!(f, "loaded {table} from {files}: {totals} in {seconds:.1} s")?;
+                if rejected > 0 {
+                    write!(f, "; {rejected} rows were rejected")?;
+                }
             }
+        }
+        match self.count("suppressed") {
+            Some(rows) if rows > 0 => write!(f, "; {rows} rows were left out by a trigger")?,
+            _ => {}
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "; {hint}")?;
         }
         Ok(())
     }
@@ -202,21 +253,26 @@ mod tests {
             elapsed: Duration::from_millis(1500),
             outcome,
             table: "t".to_owned(),
+            hint: None,
         }
     }
 
     #[test]
     fn the_summary_is_one_sentence_or_one_object() {
         let stored = summary(json!({"table": "public.t", "rows": 1499, "rejected": 1}));
-        let sentence =
-            "loaded public.t from 2 inputs: 1,500 rows, 4.00 MiB, 1,000 rows/s in 1.5 s; 1 rows were rejected";
+        let sentence = "loaded public.t from 2 inputs: 1,499 rows, 4.00 MiB, 999 rows/s in 1.5 s; 1 rows were rejected";
         assert_eq!(stored.to_string(), sentence);
         let expected = json!({
-            "table": "public.t", "files": 2, "rows": 1500, "bytes": 4_194_304, "seconds": 1.5, "rows_per_second": 1000,
+            "table": "public.t", "files": 2, "rows": 1499, "rejected": 1, "bytes": 4_194_304, "seconds": 1.5, "rows_per_second": 1000,
             "result": {"table": "public.t", "rows": 1499, "rejected": 1},
         });
         assert_eq!(stored.to_json(), expected);
         assert_eq!(summary(json!({})).table(), "t");
+        let none = summary(json!({"table": "public.t", "rows": 0, "rejected": 1500}));
+        assert_eq!(
+            none.to_string(),
+            "no row of 2 inputs was loaded into public.t: all 1500 were rejected, in 1.5 s"
+        );
     }
 
     #[tokio::test]

@@ -12,3 +12,4 @@ pub mod plan;
 pub mod progress;
 pub mod put;
 pub mod source;
+mod wrong_port;

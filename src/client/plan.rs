@@ -110,7 +110,10 @@ async fn schema_of_table(args: &PlanArgs) -> Result<SchemaRef, PlanError> {
     };
     let connection = Connection::open(Endpoint::Server(server)).await?;
     let request = connection.request(FlightDescriptor::new_path(path));
-    let answer = connection.flight().get_schema(request).await.map_err(Refusal::from)?;
+    let answer = match connection.flight().get_schema(request).await {
+        Ok(answer) => answer,
+        Err(status) => return Err(connection.explained(status.into()).await.into()),
+    };
     Ok(Arc::new(Schema::try_from(answer.into_inner())?))
 }
 
@@ -138,7 +141,10 @@ pub async fn ask(args: &PlanArgs, server: Server) -> Result<MigrationReport, Pla
         body: body.to_string().into(),
     };
     let answers = connection.flight().do_action(connection.request(action)).await;
-    let answer = answers.map_err(Refusal::from)?.into_inner().next().await;
+    let answer = match answers {
+        Ok(answers) => answers.into_inner().next().await,
+        Err(status) => return Err(connection.explained(status.into()).await.into()),
+    };
     let answer = answer.ok_or_else(|| PlanError::Answer("it is empty".to_owned()))?;
     let body = answer.map_err(Refusal::from)?.body;
     serde_json::from_slice(&body).map_err(|error| PlanError::Answer(error.to_string()))

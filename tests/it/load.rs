@@ -282,6 +282,65 @@ async fn refusals_and_wrong_usage_have_their_exit_codes() {
     server.stop().await;
 }
 
+#[tokio::test]
+async fn a_load_tells_what_is_in_the_table_and_what_was_probably_meant() {
+    let (scratch, database) = (Scratch::new(), Database::create().await);
+    let server = Server::start(&database).await;
+    let uri = server.uri();
+    database.execute("create table narrow (id bigint check (id < 0))").await;
+    let file = scratch.file("bad.csv", "id\n1\n2\n3\n");
+    let words = [&*file, "--table", "narrow", "--on-bad-row", "reject"];
+    let output = load(&uri, &words, "").await;
+    let told = text(&output.stdout);
+    assert!(
+        output.status.success()
+            && told.starts_with("no row of 1 input was loaded into public.narrow: all 3 were rejected"),
+        "{told} {}",
+        text(&output.stderr)
+    );
+    let output = load(&uri, &[&words[..], &["--json"]].concat(), "").await;
+    let summary: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(
+        (summary["rows"].clone(), summary["rejected"].clone()),
+        (0.into(), 3.into())
+    );
+
+    let file = scratch.file("semicolons.csv", "id;name\n1;x\n2;y\n");
+    let output = load(&uri, &[&file, "--table", "odd"], "").await;
+    assert!(
+        text(&output.stdout).contains("use --delimiter ';'"),
+        "{}",
+        text(&output.stdout)
+    );
+    database.execute("create table fine (id bigint, name text)").await;
+    let output = load(&uri, &[&file, "--table", "fine", "--migrate-mode", "off"], "").await;
+    let told = text(&output.stderr);
+    assert!(
+        output.status.code() == Some(1) && told.contains("use --delimiter ';'"),
+        "{told}"
+    );
+
+    let times = "at\n2016-12-31 23:59:60\n2016-12-31 23:59:59\n";
+    let file = scratch.file("leap.csv", times);
+    let output = load(&uri, &[&file, "--table", "leap"], "").await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(
+        database.lines("select at from leap order by 1 desc").await,
+        ["2016-12-31 23:59:60", "2016-12-31 23:59:59"]
+    );
+
+    let output = load(&uri, &[&file, "--table", "a.b.c"], "").await;
+    let told = text(&output.stderr);
+    assert!(
+        output.status.code() == Some(2) && told.contains("has 3 parts"),
+        "{told}"
+    );
+    let output = load(&uri, &[&file, "--table", "public.\"b.c\""], "").await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(database.value("select count(*) from \"b.c\"").await, "2");
+    server.stop().await;
+}
+
 /// Decimals are exact from the file to the table.
 #[tokio::test]
 async fn decimals_of_a_file_are_numeric_in_the_table() {

@@ -7,7 +7,10 @@ pub(crate) mod authority;
 mod provider;
 mod terminator;
 
+use std::process::Stdio;
+
 use serde_json::json;
+use tokio::io::AsyncWriteExt;
 use tonic::Code;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Identity};
 
@@ -64,6 +67,75 @@ async fn the_port_speaks_tls_to_those_who_trust_its_certificate_and_to_nobody_el
     assert_ne!(status.code(), Code::Ok, "{status:?}");
     assert!(status.metadata().is_empty(), "an answer came: {status:?}");
     assert_eq!(database.value("select count(*) from t").await, "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_that_goes_to_the_wrong_port_says_which_one_it_is() {
+    let database = Database::create().await;
+    let authority = Authority::new("ours");
+    let (plain, with_tls) = (
+        Server::start(&database).await,
+        door(&database, &authority.issue("localhost"), None).await,
+    );
+    let ca = authority.file();
+    let tls_port = format!("localhost:{}", with_tls.address().port());
+    let plain_port = format!("localhost:{}", plain.address().port());
+    for (to, expected) in [
+        (
+            format!("grpc://{}", plain.admin()),
+            "is pgflight's admin port".to_owned(),
+        ),
+        (
+            format!("grpc+tls://{}", plain.admin()),
+            "is pgflight's admin port".to_owned(),
+        ),
+        (
+            format!("grpc://{tls_port}"),
+            format!("speaks TLS; write grpc+tls://{tls_port}"),
+        ),
+        (
+            format!("grpc+tls://{plain_port}"),
+            format!("speaks no TLS; write grpc://{plain_port}"),
+        ),
+    ] {
+        for command in ["load", "plan"] {
+            let words = [
+                command,
+                "-",
+                "--format",
+                "csv",
+                "--table",
+                "t",
+                "--to",
+                &to,
+                "--ca-file",
+                &ca,
+            ];
+            let output = run(&words, "a\n1\n").await;
+            let told = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(1), "{command} {to}: {told}");
+            assert!(told.contains(&expected), "{command} {to}: {told}");
+        }
+    }
+}
+
+/// The program with these words and this input; nothing of our environment configures it.
+async fn run(words: &[&str], input: &str) -> std::process::Output {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_pgflight"));
+    command
+        .args(words)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PGFLIGHT_")) {
+        command.env_remove(name);
+    }
+    let mut child = command.spawn().expect("the binary was built");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    // A program that has failed by then does not read its input.
+    drop(stdin.write_all(input.as_bytes()).await);
+    drop(stdin);
+    child.wait_with_output().await.expect("the program ends")
 }
 
 #[tokio::test(flavor = "multi_thread")]

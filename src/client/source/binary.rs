@@ -4,7 +4,7 @@
 //! JSON of Parquet come as extension types; VARIANT is noted here, on columns and not inside them.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
@@ -35,6 +35,7 @@ pub(super) struct BinaryReader {
 impl BinaryReader {
     pub(super) fn parquet(input: String, file: File) -> Result<Self, SourceError> {
         let format = Format::Parquet;
+        check_ends(&input, format, &file, &[b"PAR1", b"PARE"])?;
         let fail = |source| decode_error(&input, format, source);
         let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| fail(error.into()))?;
         let row_count = u64::try_from(builder.metadata().file_metadata().num_rows()).ok();
@@ -57,6 +58,7 @@ impl BinaryReader {
 
     pub(super) fn arrow_file(input: String, file: Counted<File>) -> Result<Self, SourceError> {
         let format = Format::ArrowFile;
+        check_ends(&input, format, &file.inner, &[b"ARROW1"])?;
         let reader =
             FileReader::try_new(BufReader::new(file), None).map_err(|error| decode_error(&input, format, error))?;
         Ok(Self {
@@ -96,6 +98,36 @@ fn with_variants(schema: &SchemaRef, columns: &Type) -> SchemaRef {
     };
     let fields: Vec<FieldRef> = schema.fields().iter().zip(columns.get_fields()).map(noted).collect();
     SchemaRef::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
+}
+
+/// Such a file ends with the mark that it begins with (or, of encrypted ones, with another). Where the end is missing, the reader would
+/// speak of a corrupt footer.
+fn check_ends(input: &str, format: Format, mut file: &File, marks: &[&[u8]]) -> Result<(), SourceError> {
+    let mut looking = || -> std::io::Result<(Vec<u8>, Vec<u8>)> {
+        let mark = marks.first().map_or(0, |mark| mark.len());
+        let (mut first, mut last) = (vec![0; mark], vec![0; mark]);
+        let length = file.seek(SeekFrom::End(0))?;
+        file.seek(SeekFrom::Start(0))?;
+        file.read_exact(&mut first)?;
+        file.seek(SeekFrom::Start(length.saturating_sub(mark as u64)))?;
+        file.read_exact(&mut last)?;
+        file.seek(SeekFrom::Start(0))?;
+        // A file that is only its beginning has no end.
+        Ok((first, if length < 2 * mark as u64 { Vec::new() } else { last }))
+    };
+    match looking() {
+        Ok((first, last)) if marks.contains(&&first[..]) && !marks.contains(&&last[..]) => Err(SourceError::CutOff {
+            input: input.to_owned(),
+            format: format.name(),
+        }),
+        Ok(_) => Ok(()),
+        // Shorter than a mark: whoever reads it says so.
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(()),
+        Err(source) => Err(SourceError::Io {
+            input: input.to_owned(),
+            source,
+        }),
+    }
 }
 
 fn decode_error(input: &str, format: Format, source: ArrowError) -> SourceError {

@@ -26,7 +26,7 @@ pub enum SourceError {
     #[error("standard input (\"-\") can only be loaded alone, because its rows cannot be looked at twice")]
     StdinNotAlone,
     /// The operating system refused to read.
-    #[error("cannot read {input}: {source}")]
+    #[error("cannot read {input}: {source}{}", cut_off(source))]
     Io {
         /// Which input.
         input: String,
@@ -46,7 +46,7 @@ pub enum SourceError {
         input: String,
     },
     /// The bytes are not what the format says.
-    #[error("{input} cannot be read as {format}: {source}")]
+    #[error("{input} cannot be read as {format}: {source}{}", cut_off(source))]
     Decode {
         /// Which input.
         input: String,
@@ -54,6 +54,14 @@ pub enum SourceError {
         format: &'static str,
         /// The decoder's answer.
         source: ArrowError,
+    },
+    /// The bytes begin as the format says, and do not end so.
+    #[error("{input} begins as {format} and does not end so: it may be cut off; copy or write it again")]
+    CutOff {
+        /// Which input.
+        input: String,
+        /// The format that its beginning shows.
+        format: &'static str,
     },
     /// A text file has a malformed line.
     #[error("{input}, line {line}: {reason}")]
@@ -107,6 +115,24 @@ pub enum SourceError {
     /// The rows' producer (not a file) failed.
     #[error("the rows could not be produced: {0}")]
     Produce(#[source] ArrowError),
+}
+
+/// What a reader says who finds the end too early.
+const ENDS: [&str; 5] = [
+    "EOF",
+    "end of file",
+    "nexpected end",
+    "failed to fill whole buffer",
+    "incomplete frame",
+];
+
+/// A hint where an error is about an end that came too early.
+fn cut_off(error: &dyn std::error::Error) -> &'static str {
+    let text = error.to_string();
+    match ENDS.iter().any(|end| text.contains(end)) {
+        true => "; it may be cut off",
+        false => "",
+    }
 }
 
 impl SourceError {

@@ -17,6 +17,8 @@ use arrow::datatypes::{
 pub(crate) enum Kind {
     Boolean,
     Integer,
+    /// Integers, of which one has more digits than a double keeps: together with other numbers they are none.
+    LongInteger,
     Number,
     Date,
     Timestamp,
@@ -50,7 +52,7 @@ impl Kind {
                 Some(b'"') => Self::Text,
                 Some(b't' | b'f') => Self::Boolean,
                 Some(b'{' | b'[') => Self::Json,
-                _ if integer(cell).is_some() => Self::Integer,
+                _ if integer(cell).is_some() => Self::of_integer(cell),
                 _ if number(cell).is_some() => Self::Number,
                 _ => Self::Json,
             },
@@ -61,7 +63,7 @@ impl Kind {
         if boolean(cell).is_some() {
             Self::Boolean
         } else if integer(cell).is_some() {
-            Self::Integer
+            Self::of_integer(cell)
         } else if number(cell).is_some() {
             Self::Number
         } else if date(cell).is_some() {
@@ -75,10 +77,18 @@ impl Kind {
         }
     }
 
+    fn of_integer(cell: &str) -> Self {
+        match number(cell) {
+            Some(_) => Self::Integer,
+            None => Self::LongInteger,
+        }
+    }
+
     /// The kind that keeps what both keep.
     pub(crate) fn or(self, other: Self, dialect: Dialect) -> Self {
         match (self, other) {
             (a, b) if a == b => a,
+            (Self::Integer, Self::LongInteger) | (Self::LongInteger, Self::Integer) => Self::LongInteger,
             (Self::Integer, Self::Number) | (Self::Number, Self::Integer) => Self::Number,
             _ if dialect == Dialect::Json => Self::Json,
             _ => Self::Text,
@@ -98,7 +108,7 @@ impl Kind {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Boolean => "a boolean",
-            Self::Integer => "a 64-bit integer",
+            Self::Integer | Self::LongInteger => "a 64-bit integer",
             Self::Number => "a double-precision number",
             Self::Date => "a date",
             Self::Timestamp => "a timestamp in microseconds",
@@ -112,7 +122,7 @@ impl Kind {
     pub(crate) fn field(self, name: &str) -> Field {
         let data_type = match self {
             Self::Boolean => DataType::Boolean,
-            Self::Integer => DataType::Int64,
+            Self::Integer | Self::LongInteger => DataType::Int64,
             Self::Number => DataType::Float64,
             Self::Date => DataType::Date32,
             Self::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
@@ -134,7 +144,7 @@ impl Kind {
     pub(crate) fn convert(self, cells: &StringArray, dialect: Dialect) -> Result<ArrayRef, Misfit> {
         Ok(match self {
             Self::Boolean => Arc::new(booleans(cells)?),
-            Self::Integer => Arc::new(primitives::<Int64Type>(cells, integer)?),
+            Self::Integer | Self::LongInteger => Arc::new(primitives::<Int64Type>(cells, integer)?),
             Self::Number => Arc::new(primitives::<Float64Type>(cells, number)?),
             Self::Date => Arc::new(primitives::<Date32Type>(cells, date)?),
             Self::Timestamp => Arc::new(primitives::<TimestampMicrosecondType>(cells, timestamp)?),
@@ -251,9 +261,15 @@ fn shaped(text: &[u8], pattern: &[u8]) -> bool {
     text.len() == pattern.len() && text.iter().zip(pattern).all(fits)
 }
 
-/// `YYYY-MM-DD`, as days since 1970-01-01.
+/// The number that two digits make.
+fn two(text: &[u8], at: usize) -> Option<u8> {
+    let digit = |at: usize| text.get(at)?.checked_sub(b'0');
+    Some(digit(at)? * 10 + digit(at + 1)?)
+}
+
+/// `YYYY-MM-DD`, as days since 1970-01-01. There is no year 0 for Postgres.
 fn date(text: &str) -> Option<i32> {
-    if shaped(text.as_bytes(), b"0000-00-00") {
+    if shaped(text.as_bytes(), b"0000-00-00") && !text.starts_with("0000") {
         Date32Type::parse(text)
     } else {
         None
@@ -264,7 +280,11 @@ fn date(text: &str) -> Option<i32> {
 fn clock(text: &str) -> Option<(&str, &str)> {
     let bytes = text.as_bytes();
     let (head, tail) = bytes.split_at_checked(19)?;
-    if !(shaped(head, b"0000-00-00 00:00:00") || shaped(head, b"0000-00-00T00:00:00")) {
+    if !(shaped(head, b"0000-00-00 00:00:00") || shaped(head, b"0000-00-00T00:00:00")) || head.starts_with(b"0000") {
+        return None;
+    }
+    // Arrow reads a leap second as the next minute, and others would read 24:00 as the next day.
+    if two(head, 11)? > 23 || two(head, 14)? > 59 || two(head, 17)? > 59 {
         return None;
     }
     let end = match tail.split_first() {
@@ -297,6 +317,11 @@ fn timestamp_utc(text: &str) -> Option<i64> {
             .is_some_and(|(sign, rest)| matches!(sign, b'+' | b'-') && shaped(rest, pattern))
     };
     if zone != b"Z" && !numeric(b"00:00") && !numeric(b"0000") && !numeric(b"00") {
+        return None;
+    }
+    let minutes = if zone.contains(&b':') { 4 } else { 3 };
+    // What Postgres takes for a zone, too.
+    if zone != b"Z" && (two(zone, 1)? > 15 || two(zone, minutes).unwrap_or(0) > 59) {
         return None;
     }
     string_to_datetime(&chrono_utc(), text)

@@ -81,6 +81,67 @@ fn dates_and_times_are_told_apart_and_mixtures_are_text() {
 }
 
 #[test]
+fn a_time_that_no_clock_shows_stays_text() {
+    for cell in [
+        "2016-12-31 23:59:60",
+        "2016-12-31T23:59:60Z",
+        "2016-12-31 23:59:60.5+01:00",
+        "2024-01-01 12:00:61",
+        "2024-01-01 24:00:00",
+        "2024-01-01T24:00:00Z",
+        "2024-01-01 12:60:00",
+        "2024-01-01T12:00:00+16:00",
+        "2024-01-01T12:00:00+05:60",
+        "2024-01-01T12:00:00+2460",
+        "2024-01-01T12:00:00z",
+        "2024-01-01 12:00",
+        "2024-01-01 12:00:00.",
+        "2024-01-01 12:00:00,5",
+        "0000-01-01",
+        "0000-01-01 00:00:00",
+        "24-02-29",
+        "02/29/2024",
+        "2024-2-29",
+        "2024-02-29 ",
+        "20240229T010203Z",
+        "12:00:00",
+    ] {
+        assert_eq!(csv(&[cell]), Kind::Text, "{cell:?}");
+        let cells = StringArray::from(vec![cell]);
+        for kind in [Kind::Date, Kind::Timestamp, Kind::TimestampUtc] {
+            assert!(kind.convert(&cells, Dialect::Csv).is_err(), "{cell:?} as {kind:?}");
+        }
+    }
+    assert_eq!(csv(&["2016-12-31 23:59:59.999999"]), Kind::Timestamp);
+    assert_eq!(
+        csv(&["2024-01-01T12:00:00+15:59", "2024-01-01T12:00:00-08"]),
+        Kind::TimestampUtc
+    );
+}
+
+#[test]
+fn long_integers_and_fractions_are_no_doubles_together() {
+    assert_eq!(csv(&["9007199254740993", "1"]), Kind::LongInteger);
+    assert_eq!(csv(&["9007199254740992", "1.5"]), Kind::Number);
+    for cells in [["9007199254740993", "1.5"], ["1.5", "9007199254740993"]] {
+        assert_eq!(csv(&cells), Kind::Text, "{cells:?}");
+        assert_eq!(json(&cells), Kind::Json, "{cells:?}");
+    }
+    assert_eq!(csv(&["1", "1.5", "9007199254740993"]), Kind::Text);
+    assert_eq!(Kind::LongInteger.field("n"), Kind::Integer.field("n"));
+}
+
+#[test]
+fn numbers_in_other_spellings_stay_text() {
+    for cell in [
+        "1,000", "1 000", "1'000", "1e400", "1e-400", "Infinity", "-inf", "nan", "1e", "1e+", "0e", "--1", "-",
+        "1.2.3", "0b1", "\u{0661}", "00", "-00", "01.5", "1d", "1f", "$1", "1%",
+    ] {
+        assert_eq!(csv(&[cell]), Kind::Text, "{cell:?}");
+    }
+}
+
+#[test]
 fn an_instant_is_the_same_whatever_zone_it_is_written_in() {
     let cells = StringArray::from(vec!["1970-01-01T05:30:00.000001+05:30", "1970-01-01 00:00:00.000001Z"]);
     let values = Kind::TimestampUtc.convert(&cells, Dialect::Csv).unwrap();

@@ -63,6 +63,7 @@ impl Default for TextOptions {
 pub struct Source {
     schema: SchemaRef,
     batches: Box<dyn Iterator<Item = Result<RecordBatch, SourceError>> + Send>,
+    hint: Option<String>,
 }
 
 impl Source {
@@ -74,7 +75,13 @@ impl Source {
         Self {
             schema,
             batches: Box::new(batches),
+            hint: None,
         }
+    }
+
+    /// A sentence about what was read that is probably not what was meant.
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
     }
 
     /// The schema of every batch.
@@ -110,6 +117,10 @@ trait BatchReader: Iterator<Item = Result<RecordBatch, SourceError>> + Send {
     fn text_columns(&self) -> Option<&TextColumns> {
         None
     }
+    /// What the user probably meant instead.
+    fn hint(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Opens `inputs` as one [`Source`]. `format` overrides what bytes and names say. `bytes_read` grows as inputs are
@@ -122,11 +133,13 @@ pub fn open(
 ) -> Result<(Source, Option<u64>), SourceError> {
     if let [single] = inputs.as_slice() {
         let reader = open_one(single, format, options, None, bytes_read)?;
+        check_columns(&reader.schema(), &single.name())?;
         check_text_columns(options, reader.schema(), &single.name())?;
         let row_count = reader.row_count();
         return Ok((
             Source {
                 schema: reader.schema(),
+                hint: reader.hint(),
                 batches: Box::new(reader),
             },
             row_count,
@@ -146,6 +159,7 @@ pub fn open(
         Source {
             schema: settled.schema,
             batches: Box::new(files),
+            hint: settled.hint,
         },
         settled.row_count,
     ))
@@ -187,6 +201,7 @@ struct Settled {
     schema: SchemaRef,
     columns: Option<TextColumns>,
     row_count: Option<u64>,
+    hint: Option<String>,
 }
 
 fn settle(inputs: &[Input], format: Option<Format>, options: &TextOptions) -> Result<Settled, SourceError> {
@@ -201,11 +216,16 @@ fn settle(inputs: &[Input], format: Option<Format>, options: &TextOptions) -> Re
             reason,
         };
         let (columns, row_count) = (reader.text_columns().cloned(), reader.row_count());
+        // A text file without a single name says nothing about the columns of the others.
+        if columns.as_ref().is_some_and(|columns| columns.columns.is_empty()) {
+            continue;
+        }
         settled = Some(match settled {
             None => Settled {
                 schema: reader.schema(),
                 columns,
                 row_count,
+                hint: reader.hint(),
             },
             Some(before) => match (before.columns, columns) {
                 (Some(mut known), Some(columns)) => {
@@ -214,19 +234,37 @@ fn settle(inputs: &[Input], format: Option<Format>, options: &TextOptions) -> Re
                         schema: known.schema(),
                         columns: Some(known),
                         row_count: None,
+                        hint: before.hint,
                     }
                 }
                 (known, _) => Settled {
                     schema: Arc::new(unify::merge(&before.schema, &reader.schema()).map_err(mismatch)?),
                     columns: known,
                     row_count: before.row_count.zip(row_count).map(|(a, b)| a + b),
+                    hint: before.hint,
                 },
             },
         });
     }
-    let settled = settled.ok_or_else(|| SourceError::NothingMatches { pattern: String::new() })?;
+    let settled = settled.ok_or_else(|| no_columns(&first))?;
     check_text_columns(options, Arc::clone(&settled.schema), &first)?;
     Ok(settled)
+}
+
+fn no_columns(input: &str) -> SourceError {
+    SourceError::Line {
+        input: input.to_owned(),
+        line: 1,
+        reason: "there are no columns: the input is empty".to_owned(),
+    }
+}
+
+/// A table needs a column, and so does a file that is to be one.
+fn check_columns(schema: &SchemaRef, input: &str) -> Result<(), SourceError> {
+    match schema.fields().is_empty() {
+        true => Err(no_columns(input)),
+        false => Ok(()),
+    }
 }
 
 fn check_text_columns(options: &TextOptions, schema: SchemaRef, input: &str) -> Result<(), SourceError> {

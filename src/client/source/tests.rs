@@ -13,6 +13,8 @@ use parquet::arrow::ArrowWriter;
 
 use super::*;
 
+mod odd;
+
 /// A directory that is removed with everything in it.
 struct Scratch(PathBuf);
 

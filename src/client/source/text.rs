@@ -94,6 +94,7 @@ pub(super) struct TypedText<R> {
     places: Vec<Option<usize>>,
     sampled: usize,
     waiting: VecDeque<Block>,
+    hint: Option<String>,
 }
 
 impl<R: TextRows> TypedText<R> {
@@ -123,10 +124,7 @@ impl<R: TextRows> TypedText<R> {
             Some(known) => known.clone(),
             None => infer(&rows, &waiting, options),
         };
-        if columns.columns.is_empty() {
-            let reason = "there are no columns: the input is empty".to_owned();
-            return Err(SourceError::Line { input, line: 1, reason });
-        }
+        let hint = delimiter_hint(&input, &rows, &waiting, options);
         let names: Vec<String> = columns.columns.iter().map(|(name, _)| name.clone()).collect();
         rows.close_columns(&names, sampled);
         let places = names
@@ -142,6 +140,7 @@ impl<R: TextRows> TypedText<R> {
             places,
             sampled,
             waiting,
+            hint,
         })
     }
 
@@ -201,6 +200,41 @@ fn infer<R: TextRows>(rows: &R, blocks: &VecDeque<Block>, options: &TextOptions)
     TextColumns { dialect, columns }
 }
 
+/// What to try where a CSV came as one column whose cells nearly all hold another delimiter equally often, as their name does.
+fn delimiter_hint<R: TextRows>(
+    input: &str,
+    rows: &R,
+    blocks: &VecDeque<Block>,
+    options: &TextOptions,
+) -> Option<String> {
+    let [name] = rows.names() else { return None };
+    if rows.dialect() != Dialect::Csv {
+        return None;
+    }
+    let cells = || {
+        let columns = blocks.iter().filter_map(|block| block.columns.first());
+        columns.flat_map(|column| column.iter()).flatten()
+    };
+    let found = [(';', ";"), ('\t', "\\t"), ('|', "|"), (',', ",")]
+        .into_iter()
+        .find(|(delimiter, _)| {
+            let count = |text: &str| text.matches(*delimiter).count();
+            let expected = match options.header {
+                true => count(name),
+                false => cells().next().map_or(0, &count),
+            };
+            let (all, alike) = cells().fold((0_usize, 0_usize), |(all, alike), cell| {
+                (all + 1, alike + usize::from(count(cell) == expected))
+            });
+            // A few lines may be quoted or broken.
+            expected > 0 && alike * 10 >= all * 9
+        })?;
+    Some(format!(
+        "{input} was read as one column, {name:?}, although its lines hold {:?} alike; if that separates fields, use --delimiter '{}'",
+        found.0, found.1
+    ))
+}
+
 impl<R: TextRows> Iterator for TypedText<R> {
     type Item = Result<RecordBatch, SourceError>;
 
@@ -224,5 +258,9 @@ impl<R: TextRows> BatchReader for TypedText<R> {
 
     fn text_columns(&self) -> Option<&TextColumns> {
         Some(&self.columns)
+    }
+
+    fn hint(&self) -> Option<String> {
+        self.hint.clone()
     }
 }
