@@ -17,7 +17,7 @@ use super::commands::fail;
 use super::followers::Followers;
 use super::open_files;
 use super::ports::{bind, bind_tcp, grpc_settings, tls_files};
-use super::unconfigured::Unconfigured;
+use super::unconfigured::{Unconfigured, names_database};
 use crate::cli::EXIT_FAILURE;
 use crate::config::{Config, ProcessSource};
 use crate::embed::provider::ProviderError;
@@ -228,6 +228,7 @@ pub async fn start_with(
         streams,
         idle_timeout: limits.stream_idle_timeout.get(),
         life: life.clone(),
+        environment: names_database(&ProcessSource),
     };
     let authenticator = Authenticator::new(&config.raw().auth);
     let readiness = Readiness::new(destination, life.clone());

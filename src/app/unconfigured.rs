@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::config::Config;
+use crate::config::{Config, Source};
 use crate::ingest::error::{DestinationError, Error, Facts};
 use crate::ingest::ports::{ConnectionFailure, ConnectionFault, Destination, Load, StreamState};
 use crate::ingest::request::LoadRequest;
@@ -15,6 +15,14 @@ use crate::model::command::{DeleteRecords, DeleteStale, MigrateCommand};
 use crate::model::ident::TableName;
 use crate::model::migration::MigrationReport;
 use crate::postgres::error::Error as PgError;
+
+/// Whether the environment says which database is meant. A user's name alone would lead to whatever listens on this machine.
+pub(super) fn names_database(source: &dyn Source) -> bool {
+    let variables = ["PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE"];
+    variables
+        .iter()
+        .any(|name| source.variable(name).is_some_and(|value| !value.is_empty()))
+}
 
 /// Refuses everything with the reason why there is no destination.
 #[derive(Clone, Debug)]

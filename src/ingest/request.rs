@@ -1,6 +1,8 @@
 //! One load as the core understands it: where to, which schema, which options, all defaults filled in.
 
 use std::num::NonZeroU16;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime};
 
 use arrow::compute::kernels::cast_utils::string_to_timestamp_nanos;
@@ -39,6 +41,8 @@ pub struct LoadRequest {
     pub schema: SchemaRef,
     /// Options with defaults filled in.
     pub options: LoadOptions,
+    /// Rows that were rejected of the stream, by all loads that write it: `max_rejects` counts them together.
+    pub rejected: Arc<AtomicU64>,
 }
 
 impl LoadRequest {
@@ -50,6 +54,7 @@ impl LoadRequest {
             table,
             schema,
             options,
+            rejected: Arc::default(),
         }
     }
 }

@@ -53,6 +53,7 @@ impl BatchLoad {
         Self {
             direct: AtomicBool::new(plan.stage.is_none() || plan.starts_empty),
             sources: Mutex::new(Sources::new(&shared.request)),
+            rejects: RejectCount::of(&shared.request),
             shared,
             stream,
             lanes,
@@ -60,7 +61,6 @@ impl BatchLoad {
             affected: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
             suppressed: AtomicU64::new(0),
-            rejects: RejectCount::default(),
         }
     }
 

@@ -59,6 +59,11 @@ pub(super) struct RejectShare {
 }
 
 impl RejectCount {
+    /// The count that a load shares with all others of its stream.
+    pub(super) fn of(request: &LoadRequest) -> Self {
+        Self(Arc::clone(&request.rejected))
+    }
+
     /// A part for a transaction.
     pub(super) fn share(&self) -> RejectShare {
         RejectShare {

@@ -50,6 +50,8 @@ pub struct Shared {
     pub idle_timeout: Duration,
     /// Where the server is in its life.
     pub life: Life,
+    /// Whether `PG*` variables name the server's database, where no connection string does.
+    pub environment: bool,
 }
 
 impl CloudQueryFront {
@@ -60,7 +62,7 @@ impl CloudQueryFront {
         authenticator: Authenticator,
         shared: Shared,
     ) -> Self {
-        let (policy, clients) = (SpecPolicy::new(config), Clients::default());
+        let (policy, clients) = (SpecPolicy::new(config, shared.environment), Clients::default());
         Self {
             policy,
             destinations,

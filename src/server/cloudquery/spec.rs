@@ -75,13 +75,15 @@ pub(super) struct SpecError(pub(super) Vec<String>);
 #[derive(Clone, Debug)]
 pub(super) struct SpecPolicy {
     server: Arc<Config>,
+    /// Whether the server has a database without a connection string, by the `PG*` environment.
+    environment: bool,
     connection_string: AllowClient,
     pgvector_config: AllowClient,
 }
 
 impl SpecPolicy {
-    /// The policy of a server with this configuration.
-    pub(super) fn new(server: Arc<Config>) -> Self {
+    /// The policy of a server with this configuration; `environment` says whether `PG*` variables name its database.
+    pub(super) fn new(server: Arc<Config>, environment: bool) -> Self {
         use AllowClient::{Always, Equal, Loopback};
         let local = server.listen().is_local();
         let allow = |chosen| match chosen {
@@ -94,6 +96,7 @@ impl SpecPolicy {
             connection_string: allow(door.allow_client_connection_string),
             pgvector_config: allow(door.allow_client_pgvector_config),
             server,
+            environment,
         }
     }
 
@@ -104,7 +107,7 @@ impl SpecPolicy {
 
     /// The JSON schema of specs, for `validate-config`. The connection string is required where the server has none.
     pub(super) fn json_schema(&self) -> String {
-        let required = self.server.raw().connection_string.is_none();
+        let required = self.server.raw().connection_string.is_none() && !self.environment;
         schema::spec_schema(required).to_string()
     }
 
@@ -197,7 +200,7 @@ impl SpecPolicy {
             }
             _ => {}
         }
-        if own.is_none() && !spec.contains_key("connection_string") {
+        if own.is_none() && !self.environment && !spec.contains_key("connection_string") {
             return Err(problem(
                 "`connection_string` is missing, and the server has none of its own; add it",
             ));

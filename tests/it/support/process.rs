@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 pub(crate) struct Process {
     child: Child,
     grpc: SocketAddr,
+    environment: Vec<(String, String)>,
     settings: Vec<(String, String)>,
     /// As `ulimit` takes it.
     limit: Option<String>,
@@ -49,10 +50,19 @@ impl Process {
     }
 
     async fn start_limited(connection_string: &str, settings: &[(&str, &str)], limit: Option<String>) -> Self {
+        let with_string = [&[("connection_string", connection_string)][..], settings].concat();
+        Self::start_as(&[], &with_string, limit).await
+    }
+
+    /// The same with variables of the environment and no connection string.
+    pub(crate) async fn start_in(environment: &[(&str, &str)]) -> Self {
+        Self::start_as(environment, &[], None).await
+    }
+
+    async fn start_as(environment: &[(&str, &str)], settings: &[(&str, &str)], limit: Option<String>) -> Self {
         let grpc = free_address();
         let log = std::env::temp_dir().join(format!("pgflight-test-{}-{}.log", std::process::id(), grpc.port()));
         let mut all = vec![
-            ("connection_string".to_owned(), connection_string.to_owned()),
             ("listen".to_owned(), grpc.to_string()),
             ("admin_listen".to_owned(), "off".to_owned()),
         ];
@@ -60,8 +70,11 @@ impl Process {
             all.retain(|(known, _)| known != key);
             all.push(((*key).to_owned(), (*value).to_owned()));
         }
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let environment: Vec<(String, String)> = environment.iter().map(owned).collect();
         let mut process = Self {
-            child: spawn(&all, limit.as_deref(), &log),
+            child: spawn(&environment, &all, limit.as_deref(), &log),
+            environment,
             grpc,
             settings: all,
             limit,
@@ -77,7 +90,7 @@ impl Process {
             self.child.try_wait().expect("our child").is_some(),
             "the process still runs"
         );
-        self.child = spawn(&self.settings, self.limit.as_deref(), &self.log);
+        self.child = spawn(&self.environment, &self.settings, self.limit.as_deref(), &self.log);
         self.wait_until_it_listens().await;
     }
 
@@ -167,7 +180,7 @@ impl Drop for Process {
     }
 }
 
-fn spawn(settings: &[(String, String)], limit: Option<&str>, log: &PathBuf) -> Child {
+fn spawn(environment: &[(String, String)], settings: &[(String, String)], limit: Option<&str>, log: &PathBuf) -> Child {
     let log = std::fs::OpenOptions::new()
         .create(true)
         .append(true)
@@ -184,6 +197,7 @@ fn spawn(settings: &[(String, String)], limit: Option<&str>, log: &PathBuf) -> C
     };
     // As in the image.
     command.arg("serve").env("MALLOC_ARENA_MAX", "2");
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
     for (key, value) in settings {
         command.arg("--set").arg(format!("{key}={value}"));
     }

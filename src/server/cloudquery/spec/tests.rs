@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 
 fn policy(server: Value) -> SpecPolicy {
-    SpecPolicy::new(Arc::new(Config::from_json(&server).unwrap()))
+    SpecPolicy::new(Arc::new(Config::from_json(&server).unwrap()), false)
 }
 
 fn read(server: Value, spec: Value) -> Result<Settings, String> {

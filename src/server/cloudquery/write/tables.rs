@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU16;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
@@ -45,6 +46,8 @@ pub(super) struct Tables {
     clock: u64,
     waiting_bytes: usize,
     committed: u64,
+    /// Rows that were rejected of each table in this call, also by loads that have not ended.
+    rejected: HashMap<TableName, Arc<AtomicU64>>,
     /// Tables that rows were rejected of.
     rejecting: HashSet<TableName>,
 }
@@ -60,6 +63,7 @@ struct Table {
     oldest: Option<Instant>,
     load: Option<Parts>,
     used: u64,
+    rejected: Arc<AtomicU64>,
 }
 
 impl Tables {
@@ -71,6 +75,7 @@ impl Tables {
             clock: 0,
             waiting_bytes: 0,
             committed: 0,
+            rejected: HashMap::new(),
             rejecting: HashSet::new(),
         }
     }
@@ -98,7 +103,9 @@ impl Tables {
         }
         let raw = self.context.client.settings.config.raw();
         let (most_rows, most_bytes) = (raw.batch_size, raw.batch_size_bytes);
-        let table = self.tables.entry(name.clone()).or_insert_with(|| Table::new(cq));
+        let rejected = self.rejected.entry(name.clone()).or_default();
+        let table = self.tables.entry(name.clone());
+        let table = table.or_insert_with(|| Table::new(cq, Arc::clone(rejected)));
         self.waiting_bytes += rows.bytes;
         table.add(rows);
         if table.rows as u64 >= most_rows || table.bytes as u64 >= most_bytes {
@@ -244,7 +251,7 @@ impl Tables {
 }
 
 impl Table {
-    fn new(cq: Arc<CqTable>) -> Self {
+    fn new(cq: Arc<CqTable>, rejected: Arc<AtomicU64>) -> Self {
         Self {
             cq,
             waiting: Vec::new(),
@@ -254,6 +261,7 @@ impl Table {
             oldest: None,
             load: None,
             used: 0,
+            rejected,
         }
     }
 
@@ -280,7 +288,7 @@ impl Table {
         (self.rows, self.bytes, self.oldest) = (0, 0, None);
         let load = match &mut self.load {
             Some(load) => load,
-            none => none.insert(open(context, &self.cq, rows, lanes).await?),
+            none => none.insert(open(context, &self.cq, &self.rejected, (rows, lanes)).await?),
         };
         for batch in batches {
             let wire_bytes = row_bytes * batch.num_rows();
@@ -327,23 +335,33 @@ fn share(lanes: usize, tables: usize) -> usize {
 }
 
 /// Opens a table's loads over at most `lanes` connections, for a first flush of `rows` rows.
-async fn open(context: &WriteContext, cq: &CqTable, rows: usize, lanes: usize) -> Result<Parts, Error> {
+async fn open(
+    context: &WriteContext,
+    cq: &CqTable,
+    rejected: &Arc<AtomicU64>,
+    (rows, lanes): (usize, usize),
+) -> Result<Parts, Error> {
     if !cq.has_key {
         // Rows without a key have no order: one load writes several chunks at once.
         let lanes = u16::try_from(lanes).ok().and_then(NonZeroU16::new);
-        let load = open_load(context, cq, lanes.unwrap_or(NonZeroU16::MIN)).await?;
+        let load = open_load(context, cq, rejected, lanes.unwrap_or(NonZeroU16::MIN)).await?;
         return Ok(Parts::new(vec![load], None));
     }
     let split = Split::of(&cq.schema, rows, lanes);
     let mut loads = Vec::new();
     for _ in 0..split.as_ref().map_or(1, Split::parts) {
-        loads.push(open_load(context, cq, NonZeroU16::MIN).await?);
+        loads.push(open_load(context, cq, rejected, NonZeroU16::MIN).await?);
     }
     Ok(Parts::new(loads, split))
 }
 
 /// Opens a load. It changes no table: that is what migrate messages are for, and without them the table must be there.
-async fn open_load(context: &WriteContext, cq: &CqTable, lanes: NonZeroU16) -> Result<Session, Error> {
+async fn open_load(
+    context: &WriteContext,
+    cq: &CqTable,
+    rejected: &Arc<AtomicU64>,
+    lanes: NonZeroU16,
+) -> Result<Session, Error> {
     let settings = &context.client.settings;
     let chosen = StreamOptions {
         write_mode: Some(if cq.has_key {
@@ -359,6 +377,7 @@ async fn open_load(context: &WriteContext, cq: &CqTable, lanes: NonZeroU16) -> R
         ..StreamOptions::default()
     };
     let options = LoadOptions::resolve(chosen.merge_over(settings.config.stream_options(&cq.name)))?;
-    let request = LoadRequest::new(&context.caller, cq.name.clone(), Arc::clone(&cq.schema), options);
+    let mut request = LoadRequest::new(&context.caller, cq.name.clone(), Arc::clone(&cq.schema), options);
+    request.rejected = Arc::clone(rejected);
     Session::open(&*context.destination, &context.caller, request).await
 }
