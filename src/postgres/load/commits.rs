@@ -23,6 +23,9 @@ const SLICE: usize = 1_000;
 /// Longest wait for a transaction that is committing; a longer one is asked about again.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 
+/// What it means that commits are not noted.
+const WITHOUT: &str = "after a lost connection it may not be known whether rows are stored";
+
 /// What this process knows of the table.
 #[derive(Clone, Debug)]
 pub(super) struct Commits(Arc<Inner>);
@@ -74,19 +77,18 @@ impl Commits {
             Known::Closed(since) if since.elapsed() < LOOK_AGAIN => return Ok(None),
             Known::Closed(_) | Known::NotYet => {}
         }
-        let reason = match self.look(connection).await {
+        match self.look(connection).await {
             Ok(Some(relation)) => {
                 self.found(connection, &relation);
                 return Ok(Some(relation));
             }
-            Ok(None) => "the role may not write table last_commit in it".to_owned(),
+            Ok(None) => tracing::warn!(
+                schema = %self.0.schema,
+                "the role may not write table last_commit: {WITHOUT}"
+            ),
             Err(error) if error.lost_connection() => return Err(error),
-            Err(error) => error.to_string(),
-        };
-        tracing::warn!(
-            schema = %self.0.schema, reason,
-            "commits cannot be noted, so that after a lost connection it may not be known whether rows are stored"
-        );
+            Err(error) => tracing::warn!(schema = %self.0.schema, error = %error, "commits cannot be noted: {WITHOUT}"),
+        }
         self.know(Known::Closed(Instant::now()));
         Ok(None)
     }

@@ -36,6 +36,11 @@ pub(super) fn cluster(version: u16, more: &[&str]) -> Cluster {
     })
 }
 
+/// With a second session the service asks before Postgres has ended that one, too, and by that brings to the disk what is to be lost.
+pub(super) fn one_session() -> serde_json::Value {
+    json!({"pool": {"max_size": 1}})
+}
+
 /// Our session that is in a transaction: its process and the transaction's number.
 pub(super) async fn busy(database: &Database) -> (u32, u64) {
     let question = "select pid, backend_xid from pg_stat_activity where datname = current_database() \
@@ -117,7 +122,7 @@ async fn held(scene: &mut Scene, at: Point) -> bool {
 /// to another one that committed.
 async fn killed(cluster: &Cluster, mode: Mode, at: Point, creates: bool) {
     for _ in 0..5 {
-        let mut scene = Scene::over(Database::create_in(cluster).await, json!({})).await;
+        let mut scene = Scene::over(Database::create_in(cluster).await, one_session()).await;
         let mut oracle = oracle_for(mode);
         let mut flight = scene.client().await;
         if creates {
@@ -174,7 +179,7 @@ async fn a_commit_that_comes_after_it_was_asked_about_fails_or_counts_and_never_
     let asked = "select count(*) > 0 from pgflight.last_commit where void";
     for mode in MODES {
         // With one session there is none left that could ask while connections are refused.
-        let scene = Scene::set_with(json!({"pool": {"max_size": 1}})).await;
+        let scene = Scene::set_with(one_session()).await;
         let mut oracle = oracle_for(mode);
         put(&mut scene.client().await, mode, &mut oracle, "first", 1)
             .await
@@ -293,7 +298,7 @@ async fn an_innocent_session_that_got_the_number_of_a_lost_transaction_is_left_a
         let cluster = cluster(version, &["log_statement=all"]);
         let mut met = false;
         while !met {
-            let mut scene = Scene::over(Database::create_in(&cluster).await, json!({})).await;
+            let mut scene = Scene::over(Database::create_in(&cluster).await, one_session()).await;
             let mode = MODES[0];
             let mut oracle = oracle_for(mode);
             let mut flight = scene.client().await;

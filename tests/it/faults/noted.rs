@@ -1,9 +1,8 @@
 //! The table that commits are noted in: a number is taken once, old rows go, and nobody notices when the table goes.
 
-use serde_json::json;
 use tonic::{Code, Status};
 
-use super::commits::{burn, busy, cluster, fired, kill, refuse};
+use super::commits::{burn, busy, cluster, fired, kill, one_session, refuse};
 use super::{MODES, Scene, oracle_for, put};
 use crate::support::chaos::{Deed, Point, Proxy};
 use crate::support::cluster::{Cluster, Options, versions};
@@ -85,7 +84,7 @@ async fn a_table_of_commits_that_goes_away_fails_no_put() {
             ))
             .await;
         let uri = database.uri().replace("//postgres@", &format!("//{role}@"));
-        let server = Server::start_with(&uri, json!({"pool": {"max_size": 1}})).await;
+        let server = Server::start_with(&uri, one_session()).await;
         let mut flight = Flight::connect(&server).await;
         let mut oracle = oracle_for(mode);
         let noted = "select count(*) > 0 from pgflight.last_commit";
@@ -93,7 +92,7 @@ async fn a_table_of_commits_that_goes_away_fails_no_put() {
         assert_eq!(database.value(noted).await, "t");
         for (case, loss) in [
             "drop schema pgflight cascade",
-            "drop table pgflight.last_commit; delete from pgflight.migration where version = 5",
+            "drop table pgflight.last_commit; delete from pgflight.migration where version = (select max(version) from pgflight.migration)",
             "alter schema pgflight rename to pgflight_old",
         ]
         .into_iter()
@@ -115,7 +114,7 @@ async fn a_table_of_commits_that_goes_away_fails_no_put() {
         drop(server);
         database.execute("drop schema pgflight_old cascade").await;
         database
-            .execute(&format!("drop owned by {role}; drop role {role}"))
+            .execute(&format!("drop owned by {role} cascade; drop role {role}"))
             .await;
     }
 }
@@ -124,7 +123,7 @@ async fn a_table_of_commits_that_goes_away_fails_no_put() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_of_commits_that_was_made_anew_is_not_believed() {
     for mode in MODES {
-        let scene = Scene::set_with(json!({"pool": {"max_size": 1}})).await;
+        let scene = Scene::set_with(one_session()).await;
         let mut oracle = oracle_for(mode);
         let mut flight = scene.client().await;
         put(&mut flight, mode, &mut oracle, "before", 1).await.unwrap();
@@ -200,7 +199,7 @@ async fn old_commits_are_forgotten_and_never_one_that_may_be_asked_about() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_keeps_one_row_and_not_one_per_commit() {
     let database = Database::create().await;
-    let server = Server::start_with(database.uri(), json!({"pool": {"max_size": 1}})).await;
+    let server = Server::start_with(database.uri(), one_session()).await;
     let mut flight = Flight::connect(&server).await;
     let mode = MODES[0];
     database.execute(&mode.create_table()).await;
@@ -230,7 +229,7 @@ async fn unprivileged(database: Database) -> (Scene, String) {
     }
     let uri = database.uri().replace("//postgres@", &format!("//{role}@"));
     let (proxy, behind) = Proxy::before(&uri).await;
-    let server = Server::start_with(&behind, json!({})).await;
+    let server = Server::start_with(&behind, one_session()).await;
     let scene = Scene {
         database,
         proxy,
@@ -291,7 +290,7 @@ async fn without_its_table_a_commit_that_a_crash_took_is_called_unknown_or_run_a
             let role = format!("{}_weak", scene.database.name());
             let Scene { database, .. } = scene;
             database
-                .execute(&format!("drop owned by {role}; drop role {role}"))
+                .execute(&format!("drop owned by {role} cascade; drop role {role}"))
                 .await;
         }
     }
