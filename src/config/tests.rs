@@ -274,7 +274,7 @@ fn every_option_of_a_stream_can_come_from_the_configuration_and_from_a_table() {
     let other = json!({
         "write_mode": "overwrite", "migrate_mode": "off", "migrate_rewrite": "allow", "forced_strategy": "drop",
         "nullability": "declared", "create_table": {"fillfactor": 50}, "column_types": {"a": "text"}, "primary_key": ["a"],
-        "commit": "batch", "source_name": "s", "version_column": "v", "on_bad_row": "reject", "max_rejects": 7,
+        "commit": "batch", "source_name": "s", "version_column": "v", "on_bad_row": "reject", "on_suppressed_row": "accept", "max_rejects": 7,
         "reject_values": true, "nul_bytes": "strip", "type_profile": "cloudquery", "acks": "progress", "strict": true,
         "lanes": 2, "skip_unchanged": false, "batch_size": 10, "batch_size_bytes": 10, "lock_timeout": "1s",
         "statement_timeout": "1s",

@@ -1,5 +1,4 @@
 //! The shape of the code, kept by a test: who may import whom, how long a file may be, what must not be written.
-//!
 //! The rules are the two tables below; ARCHITECTURE.md gives their reasons. This reads the text of the files and knows only
 //! as much Rust as that takes, so it must stay simple: a path is an edge, whatever it is used for.
 

@@ -72,6 +72,11 @@ impl Server {
         self.grpc
     }
 
+    /// Address of the admin port.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
     /// `GET page` from the admin port: status line and body.
     pub(crate) async fn page(&self, page: &str) -> (String, String) {
         self::page(self.admin, page).await
