@@ -166,6 +166,7 @@ const SHOWN: &[(&str, &str)] = &[
     ("nul_bytes", STREAM),
     ("nullability", STREAM),
     ("on_bad_row", STREAM),
+    ("on_suppressed_row", STREAM),
     (
         "pgvector_config.openai_embedding.allow_test_provider",
         "src/config/embed::what_a_service_needs_is_named",

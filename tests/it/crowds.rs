@@ -24,39 +24,14 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 /// HEADERS of stream 1 that announce 200 bytes and hold two.
 const HALF_A_CALL: &[u8] = &[0, 0, 200, 1, 4, 0, 0, 0, 1, 0x83, 0x86];
 
-/// So many connections that say only that; those that are closed are replaced as long as this is held.
-struct Silence(Vec<tokio::task::JoinHandle<()>>);
-
-impl Silence {
-    async fn of(count: usize, address: SocketAddr, says: &'static [u8]) -> Self {
-        let open = (0..count).map(|_| async move {
-            let mut stream = TcpStream::connect(address).await.expect("the port listens");
-            stream.write_all(says).await.ok();
-            stream
-        });
-        let streams = futures::future::join_all(open).await;
-        let held = streams.into_iter().map(|mut stream| {
-            tokio::spawn(async move {
-                let mut scrap = [0; 256];
-                loop {
-                    while !matches!(stream.read(&mut scrap).await, Ok(0) | Err(_)) {}
-                    tokio::time::sleep(Duration::from_millis(500)).await;
-                    let Ok(again) = TcpStream::connect(address).await else {
-                        return;
-                    };
-                    stream = again;
-                    stream.write_all(says).await.ok();
-                }
-            })
-        });
-        Self(held.collect())
-    }
-}
-
-impl Drop for Silence {
-    fn drop(&mut self) {
-        self.0.iter().for_each(tokio::task::JoinHandle::abort);
-    }
+/// So many connections that say only that, held by the caller.
+async fn silent(count: usize, address: SocketAddr, says: &'static [u8]) -> Vec<TcpStream> {
+    let open = (0..count).map(|_| async move {
+        let mut stream = TcpStream::connect(address).await.expect("the port listens");
+        stream.write_all(says).await.ok();
+        stream
+    });
+    futures::future::join_all(open).await
 }
 
 /// Puts over connections of their own and asks for readiness, each within a second.
@@ -100,11 +75,8 @@ async fn a_thousand_silent_connections_keep_nobody_out() {
     let process = Process::start_within(database.uri(), &settings, Some(256)).await;
     let endpoint = Channel::from_shared(process.http()).expect("a URI");
     for says in [&b""[..], PREFACE, HALF_A_CALL] {
-        let silent = (
-            Silence::of(1_000, process.address(), says),
-            Silence::of(1_000, admin, b"GET /"),
-        );
-        let _silent = tokio::join!(silent.0, silent.1);
+        let both = (silent(1_000, process.address(), says), silent(1_000, admin, b"GET /"));
+        let _silent = tokio::join!(both.0, both.1);
         assert_served(&endpoint, admin).await;
     }
     let metrics = page(admin, "/metrics").await.1;
@@ -131,7 +103,7 @@ async fn a_thousand_stalled_tls_handshakes_keep_nobody_out() {
         .tls_config(trusting)
         .expect("usable certificates");
     for says in [&b""[..], HALF_A_HELLO] {
-        let _silent = Silence::of(1_000, process.address(), says).await;
+        let _silent = silent(1_000, process.address(), says).await;
         assert_served(&endpoint, admin).await;
     }
 }
@@ -304,8 +276,8 @@ async fn without_file_descriptors_the_log_says_so_and_the_admin_port_answers() {
     let settings = [("admin_listen", &*admin.to_string())];
     // Fewer than what is kept back for Postgres, for files and for the admin port.
     let process = Process::start_within(database.uri(), &settings, Some(40)).await;
-    let silent = (Silence::of(50, process.address(), b""), Silence::of(50, admin, b""));
-    let _silent = tokio::join!(silent.0, silent.1);
+    let both = (silent(50, process.address(), b""), silent(50, admin, b""));
+    let _silent = tokio::join!(both.0, both.1);
     let deadline = Instant::now() + Duration::from_secs(20);
     while !process.log().contains("connections cannot be taken") {
         assert!(Instant::now() < deadline, "{}", process.log());

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use pgflight::app::serve::{self, Running};
 use pgflight::config::Config;
 use serde_json::{Value, json};
-use tonic::transport::Channel;
+use tonic::transport::Endpoint;
 
 use crate::support::database::Database;
 use crate::support::flight::{Flight, batch, longs, path};
@@ -74,8 +74,8 @@ async fn python_rust_and_their_paths_are_understood() {
         assert_put(&printed);
         database.execute("drop table by_path, by_command").await;
         if n == 0 {
-            let channel = Channel::from_shared(format!("unix:{address}"))
-                .expect("a URI")
+            let channel = Endpoint::try_from(format!("unix:{address}"))
+                .expect("an address")
                 .connect()
                 .await;
             let rows = [batch(vec![("id", longs(0..3))])];
