@@ -32,15 +32,13 @@ async fn connections_end_with_their_lifetime_and_their_idle_time() {
         };
         put(&mut flight).await;
         let first = database.value(SESSIONS).await;
-        assert!(!first.contains(',') && first != "<null>", "{first}");
         tokio::time::sleep(Duration::from_millis(400)).await;
         put(&mut flight).await;
         let second = database.value(SESSIONS).await;
-        assert_eq!(
-            first == second,
-            settings == json!({}),
-            "{settings}: {first}, then {second}"
-        );
+        let stayed = second
+            .split(',')
+            .any(|process| first.split(',').any(|earlier| earlier == process));
+        assert_eq!(stayed, settings == json!({}), "{settings}: {first}, then {second}");
     }
 }
 

@@ -13,8 +13,9 @@ async fn statements_can_be_prepared_on_every_server() {
     for version in versions() {
         let database = Database::create_in(Cluster::shared(*version)).await;
         database.execute("create schema pgflight").await;
-        database.execute(&read("sql/state/0002_embeddings.sql")).await;
-        database.execute(&read("sql/state/0003_embedding_migrations.sql")).await;
+        for step in pgflight::postgres::queries::STATE_STEPS {
+            database.execute(step).await;
+        }
         let mut prepared = 0;
         for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/embed")).unwrap() {
             let name = file.unwrap().file_name().into_string().unwrap();
