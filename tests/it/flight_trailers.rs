@@ -65,6 +65,7 @@ async fn tables(database: &Database) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "one entry per case")]
 async fn a_refused_put_names_table_and_column_in_one_form() {
     let (database, _server, mut flight) = start().await;
     tables(&database).await;
@@ -200,6 +201,7 @@ async fn a_stream_that_breaks_its_rules_names_its_table() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "one entry per case")]
 async fn a_refused_action_or_read_names_table_and_column() {
     let (database, _server, mut flight) = start().await;
     tables(&database).await;

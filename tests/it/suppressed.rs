@@ -168,6 +168,7 @@ async fn tables_of_keys_alone_and_triggers_against_redundant_updates_suppress_no
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "one entry per case")]
 async fn triggers_that_send_rows_elsewhere_are_named_on_partitions_views_and_parents_too() {
     let (database, _server, mut flight) = start().await;
     let cases = [

@@ -118,12 +118,13 @@ pub enum SourceError {
 }
 
 /// What a reader says who finds the end too early.
-const ENDS: [&str; 5] = [
+const ENDS: [&str; 6] = [
     "EOF",
     "end of file",
     "nexpected end",
     "failed to fill whole buffer",
     "incomplete frame",
+    "incomplete deflate stream",
 ];
 
 /// A hint where an error is about an end that came too early.

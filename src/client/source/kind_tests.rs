@@ -41,8 +41,12 @@ fn texts_that_only_look_like_numbers_stay_text() {
 
 #[test]
 fn numbers_are_doubles_only_where_no_digit_is_lost() {
-    assert_eq!(csv(&["1", "-9223372036854775808", "0"]), Kind::Integer);
-    assert_eq!(csv(&["-0"]), Kind::Number);
+    assert_eq!(csv(&["1", "-9007199254740992", "0"]), Kind::Integer);
+    let long = csv(&["1", "-9223372036854775808", "0"]);
+    assert_eq!(
+        (long, long.field("a").data_type()),
+        (Kind::LongInteger, &DataType::Int64)
+    );
     assert_eq!(csv(&["-0"]), Kind::Number);
     assert_eq!(csv(&["19.90", "1", "1e3", "0.30000000000000004"]), Kind::Number);
     assert_eq!(csv(&["0.1234567890123456789"]), Kind::Text);

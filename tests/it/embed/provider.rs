@@ -32,12 +32,13 @@ fn two() -> Vec<String> {
 async fn failed(status: u16, body: &'static str) -> Failed {
     let stub = Stub::start(DIMENSIONS).await;
     stub.fail_next([Fault::Status(status, body)]);
-    let failed = provider(&stub).embed(&two()).await.unwrap_err();
+    let failed = provider(&stub).embed(&two()).await.expect_err("it is refused");
     assert_eq!(stub.requests(), 1, "{status} {body}: no hidden retry");
     failed
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "one entry per case")]
 async fn every_refusal_arrives_as_what_it_is_after_one_request() {
     for (status, body, wanted) in [
         (500, "oops", Failure::Server { status: 500 }),

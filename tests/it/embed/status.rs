@@ -33,6 +33,7 @@ async fn noted(database: &Database, settings: &Value, wanted: impl Fn(&Value) ->
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "one entry per case")]
 async fn the_status_tells_pauses_refusals_and_causes_of_the_network_apart() {
     let database = Database::create().await;
     let stub = Stub::start(DIMENSIONS).await;

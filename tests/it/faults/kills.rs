@@ -118,10 +118,10 @@ async fn run(puts: Puts) {
         stop.store(true, Ordering::SeqCst);
         let mut said = BTreeMap::new();
         for client in clients {
-            said.extend(client.await.unwrap());
+            said.extend(client.await.expect("a client's task"));
         }
         for innocent in innocents {
-            innocent.await.unwrap();
+            innocent.await.expect("a session's task");
         }
         database.reconnect().await;
         judge(
@@ -148,7 +148,7 @@ async fn kill_one(database: &mut Database, dice: &mut Dice) -> bool {
     if found.is_empty() {
         return false;
     }
-    let pid: i32 = found[usize::try_from(dice.number(..found.len() as u64)).unwrap()].get(0);
+    let pid: i32 = found[usize::try_from(dice.number(..found.len() as u64)).expect("a place")].get(0);
     try_send(Signal::Kill, u32::try_from(pid).expect("a pid"))
 }
 
