@@ -17,6 +17,10 @@ use crate::telemetry::names;
 
 /// Shortest time between two lines about one matter; what they leave out is counted in them.
 const SELDOM: Duration = Duration::from_secs(10);
+/// Connections that may be on their way out at once, beyond the limit, before the next is let in.
+const LEAVING_AT_ONCE: usize = 16;
+/// Age from which a connection that says nothing makes room where the system has none: a younger one may be about to speak.
+const GRACE: Duration = Duration::from_millis(200);
 /// How long a connection that has to go may take to do so, before the next is let in all the same.
 const LEAVING: Duration = Duration::from_millis(200);
 
@@ -60,6 +64,7 @@ struct Members {
 struct Member {
     address: Option<IpAddr>,
     talks: bool,
+    since: Instant,
     leave: CancellationToken,
 }
 
@@ -135,7 +140,7 @@ impl Crowd {
             let among = address.filter(|_| reason == Reason::Address);
             let mut left = std::pin::pin!(self.0.left.notified());
             left.as_mut().enable();
-            if !self.send_one_away(among) {
+            if !self.send_one_away(among, Duration::ZERO) {
                 self.count(reason);
                 self.0.refused.say(|times| {
                     let (port, limit) = (self.0.port, self.limit(reason));
@@ -153,7 +158,9 @@ impl Crowd {
                 });
                 return None;
             }
-            drop(tokio::time::timeout(LEAVING, left).await);
+            if self.leaving() > LEAVING_AT_ONCE {
+                drop(tokio::time::timeout(LEAVING, left).await);
+            }
         }
         Some(self.enter(address))
     }
@@ -165,7 +172,7 @@ impl Crowd {
             let port = self.0.port;
             tracing::warn!(port, %error, times, "connections cannot be taken");
         });
-        self.send_one_away(None);
+        self.send_one_away(None, GRACE);
     }
 
     /// The connection with that number made a call: it stays until it ends.
@@ -183,6 +190,7 @@ impl Crowd {
         let member = Member {
             address,
             talks: false,
+            since: Instant::now(),
             leave: leave.clone(),
         };
         members.present.insert(number, member);
@@ -212,11 +220,21 @@ impl Crowd {
         (total >= self.0.limits.total).then_some(Reason::Total)
     }
 
+    fn leaving(&self) -> usize {
+        let members = self.members();
+        members
+            .present
+            .values()
+            .filter(|member| member.leave.is_cancelled())
+            .count()
+    }
+
     /// Asks the oldest connection without a call to leave: of that address, or of the one that has most of them.
-    fn send_one_away(&self, among: Option<IpAddr>) -> bool {
+    fn send_one_away(&self, among: Option<IpAddr>, age: Duration) -> bool {
         let members = self.members();
         let silent = || {
-            let silent = |member: &&Member| !member.talks && !member.leave.is_cancelled();
+            let silent =
+                move |member: &&Member| !member.talks && !member.leave.is_cancelled() && member.since.elapsed() >= age;
             members.present.values().filter(silent)
         };
         let mut counts: HashMap<Option<IpAddr>, usize> = HashMap::new();
