@@ -106,7 +106,7 @@ async fn held(scene: &mut Scene, at: Point) -> bool {
         // It is over: the session waits for us, and its number is the last one.
         _ => {
             let last = "select pid, pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1 from pg_stat_activity \
-                        where datname = current_database() and application_name like 'pgflight%' and query like '%commit' \
+                        where datname = current_database() and application_name like 'pgflight%' \
                         order by query_start desc limit 1";
             scene.database.execute("begin").await;
             let line = scene.database.lines(last).await;
@@ -138,6 +138,8 @@ async fn killed(cluster: &Cluster, mode: Mode, at: Point, creates: bool) {
             scene.database.execute(&format!("drop table {}", mode.table())).await;
             oracle = oracle_for(mode);
         }
+        // What was there before stays there, also with asynchronous commits.
+        scene.database.execute("checkpoint").await;
         scene.proxy.arm(at, 1, Deed::Mute);
         let putting = tokio::spawn(async move {
             let result = put(&mut flight, mode, &mut oracle, "lost", 1).await;
