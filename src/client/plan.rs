@@ -143,11 +143,13 @@ pub async fn ask(args: &PlanArgs, server: Server) -> Result<MigrationReport, Pla
     let answers = connection.flight().do_action(connection.request(action)).await;
     let answer = match answers {
         Ok(answers) => answers.into_inner().next().await,
+        Err(status) => Some(Err(status)),
+    };
+    let answer = match answer.ok_or_else(|| PlanError::Answer("it is empty".to_owned()))? {
+        Ok(answer) => answer,
         Err(status) => return Err(connection.explained(status.into()).await.into()),
     };
-    let answer = answer.ok_or_else(|| PlanError::Answer("it is empty".to_owned()))?;
-    let body = answer.map_err(Refusal::from)?.body;
-    serde_json::from_slice(&body).map_err(|error| PlanError::Answer(error.to_string()))
+    serde_json::from_slice(&answer.body).map_err(|error| PlanError::Answer(error.to_string()))
 }
 
 /// The plan for people: SQL that can be run as it is, everything else as comments.
