@@ -13,11 +13,11 @@ use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Field, Int16Type, I
 use arrow::record_batch::RecordBatch;
 use bytes::{BufMut, BytesMut};
 use criterion::{Criterion, Throughput, criterion_main};
+use pgflight::codec::encode::{CopyPlan, EncodeOptions};
 use pgflight::model::ident::Ident;
 use pgflight::model::options::TypeProfile;
 use pgflight::model::table::TargetColumn;
 use pgflight::model::type_map::default_type;
-use pgflight::postgres::copy::{CopyPlan, EncodeOptions};
 use tpchgen::generators::LineItemGenerator;
 use tpchgen_arrow::LineItemArrow;
 

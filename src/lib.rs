@@ -5,10 +5,14 @@
 pub mod app;
 pub mod cli;
 pub mod client;
+pub mod codec;
 pub mod config;
 pub mod embed;
 pub mod ingest;
+mod literal;
 pub mod model;
+pub mod planner;
 pub mod postgres;
 pub mod server;
+pub mod sql;
 pub mod telemetry;

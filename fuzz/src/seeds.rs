@@ -302,7 +302,7 @@ fn copies() -> Vec<Vec<u8>> {
 
 fn copy(piece: u8, rows: &[&Vec<Option<Vec<u8>>>]) -> Vec<u8> {
     let mut out = vec![piece];
-    out.extend(pgflight::postgres::copy::HEADER);
+    out.extend(pgflight::codec::HEADER);
     for row in rows {
         out.put_i16(i16::try_from(row.len()).unwrap_or(i16::MAX));
         for field in *row {
@@ -315,7 +315,7 @@ fn copy(piece: u8, rows: &[&Vec<Option<Vec<u8>>>]) -> Vec<u8> {
             }
         }
     }
-    out.extend(pgflight::postgres::copy::TRAILER);
+    out.extend(pgflight::codec::TRAILER);
     out
 }
 

@@ -1,7 +1,7 @@
 //! What kind of failure something is, independent of where it happened.
 //!
 //! Every error enum answers `class()`; the doors map a class to their protocol's status, the retry loop asks it
-//! nothing (whether to retry is decided from SQLSTATE, in `postgres::sqlstate`).
+//! nothing (whether to retry is decided from SQLSTATE, in `sql::state`).
 
 /// The kinds of failure that a caller can tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

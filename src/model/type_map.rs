@@ -2,7 +2,7 @@
 //!
 //! Two maps: `native` picks the closest Postgres type that holds every value of the Arrow type, `cloudquery` repeats the
 //! Go plugin's choices so that its databases can be taken over. Loading into an existing column is the encoder's
-//! business (`postgres::copy`), which takes many more pairs than these.
+//! business (`codec::encode`), which takes many more pairs than these.
 
 use arrow::datatypes::{DataType, Field};
 

@@ -14,14 +14,15 @@ pub use place::{CopyPlace, place};
 
 use super::catalog::CatalogError;
 use super::connect::ConnectError;
-use super::copy::{CellError, PlanError};
 use super::load::Mark;
-use super::load::delete::DeletePlanError;
-use super::migrate::{MigrateError, READ_WRITE};
+use super::migrate::MigrateError;
 use super::read::error::ReadError;
+use crate::codec::encode::{CellError, PlanError};
 use crate::ingest::error::{DestinationError, Error as IngestError, StreamError};
 use crate::model::ident::{Ident, TableName};
 use crate::model::wanted::SchemaProblems;
+use crate::planner::READ_WRITE;
+use crate::planner::delete::DeletePlanError;
 
 use driver::{words, words_or_grant};
 pub use row::BadRow;

@@ -1,13 +1,11 @@
 //! The Postgres side: how a stream becomes a table.
 //!
-//! Pure half (no I/O, no async, no clock): `copy` (Arrow to COPY BINARY), `migrate` except `apply`, `sql`, `sqlstate`,
-//! `load::merge`, `read::{decode, plan, type_map}`, `reserved`. Effect half: `connect`, `pool`, `catalog`, `migrate::apply`, `load`, the
-//! rest of `read`. Only this module names tokio-postgres.
+//! Connections, the catalog, transactions, and the application of plans. What needs no server is made elsewhere: bytes in `codec`,
+//! plans and their SQL in `planner`, quoting and the meaning of SQLSTATEs in `sql`. Only this module names tokio-postgres.
 
 pub mod catalog;
 pub mod check;
 pub mod connect;
-pub mod copy;
 pub mod embed;
 pub mod error;
 pub mod load;
@@ -17,7 +15,5 @@ pub mod queries;
 pub mod read;
 mod reserved;
 pub(crate) mod serial;
-pub mod sql;
-pub mod sqlstate;
 mod state;
 mod writable;

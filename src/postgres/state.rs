@@ -9,8 +9,8 @@ use tokio_postgres::types::Type;
 use super::error::Error;
 use super::pool::{Ask, Session};
 use super::queries;
-use super::sql::Sql;
 use crate::model::ident::Ident;
+use crate::sql::Sql;
 
 /// Key of the advisory lock: the first eight bytes of SHA-256 of `pgflight state`.
 const LOCK_KEY: i64 = 0x220e_6e7e_ebd9_01e8;

@@ -1,9 +1,9 @@
 //! Whether a session takes writes, and if not, why: a standby may be promoted, a setting stays until somebody changes it.
 
 use super::error::Error;
-use super::migrate::found::ServerFacts;
 use super::pool::Ask;
 use super::queries;
+use crate::planner::found::ServerFacts;
 
 /// Asks the server.
 ///

@@ -20,12 +20,13 @@ use arrow::array::RecordBatch;
 use bytes::{Bytes, BytesMut};
 use fastrand::Rng;
 use futures::SinkExt;
+use pgflight::codec::encode::{CopyPlan, EncodeOptions};
+use pgflight::codec::{HEADER, TRAILER};
 use pgflight::model::ident::Ident;
 use pgflight::model::options::TypeProfile;
 use pgflight::model::pg_type::PgType;
 use pgflight::model::table::TargetColumn;
 use pgflight::model::type_map::default_type;
-use pgflight::postgres::copy::{CopyPlan, EncodeOptions, HEADER, TRAILER};
 use tokio_postgres::types::ToSql;
 
 use self::column::{Column, Draw};

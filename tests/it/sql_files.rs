@@ -69,7 +69,7 @@ async fn every_sql_file_is_prepared_by_every_server() {
 /// The decided table of SQLSTATEs has every code that a server under test can raise, as the server's own list says.
 #[test]
 fn every_sqlstate_of_every_server_is_decided() {
-    let table = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/postgres/sqlstate/codes.txt");
+    let table = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/sql/state/codes.txt");
     let table = fs::read_to_string(table).expect("the table");
     let decided: BTreeSet<&str> = table.lines().filter_map(code_of).collect();
     for &version in cluster::versions() {

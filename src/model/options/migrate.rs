@@ -1,6 +1,6 @@
 //! How a table is created and what a migration may do besides its mode: options with more than a word.
 //!
-//! Data and its text forms only; what follows from it is decided in `postgres::migrate`.
+//! Data and its text forms only; what follows from it is decided in `planner`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -8,11 +8,11 @@ use tokio_postgres::types::Type;
 use self::beside::{RawColumnGrant, RawPart, RawTrigger};
 use super::{CatalogError, CatalogFault, ident, read};
 use crate::model::ident::{Ident, TableName};
-use crate::postgres::migrate::depth::{ColumnUser, Depth, Grant, IndexDefinition, View};
-use crate::postgres::migrate::found::FoundTable;
+use crate::planner::depth::{ColumnUser, Depth, Grant, IndexDefinition, View};
+use crate::planner::found::FoundTable;
 use crate::postgres::pool::Ask;
 use crate::postgres::queries;
-use crate::postgres::sql::{ServerText, Sql};
+use crate::sql::{ServerText, Sql};
 
 #[derive(Debug, Deserialize)]
 struct RawDepth {

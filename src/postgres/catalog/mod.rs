@@ -13,13 +13,13 @@ use tokio_postgres::types::{ToSql, Type};
 
 use self::raw::{RawColumn, RawFound, RawKey, RawTable};
 use self::types::Types;
-use super::migrate::found::{
-    ColumnRights, Found, FoundColumn, FoundIndex, FoundKey, FoundSchema, FoundTable, Generated, Identity, RelationKind,
-    Rights, ServerFacts,
-};
 use super::pool::Ask;
 use super::queries;
 use crate::model::ident::{Ident, TableName};
+use crate::planner::found::{
+    ColumnRights, Found, FoundColumn, FoundIndex, FoundKey, FoundSchema, FoundTable, Generated, Identity, RelationKind,
+    Rights, ServerFacts,
+};
 
 pub use self::depth::read_depth;
 pub use self::error::{CatalogError, CatalogFault};

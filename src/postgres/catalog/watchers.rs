@@ -2,7 +2,7 @@
 
 use super::raw::{RawRule, RawTable, RawTrigger};
 use super::{CatalogFault, ident};
-use crate::postgres::migrate::found::{FoundReference, FoundRule, FoundTrigger, RowCommand, RowTrigger};
+use crate::planner::found::{FoundReference, FoundRule, FoundTrigger, RowCommand, RowTrigger};
 
 pub(super) fn triggers(raw: &RawTable) -> Result<Vec<FoundTrigger>, CatalogFault> {
     raw.triggers.iter().flatten().map(trigger).collect()

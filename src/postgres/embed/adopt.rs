@@ -13,9 +13,9 @@ use super::prepare::{LOCK_KEY, extension, name, shape};
 use super::shape::Shape;
 use crate::model::ident::TableName;
 use crate::model::pg_type::PgType;
+use crate::planner::found::{Found, FoundTable};
 use crate::postgres::catalog::read_table;
 use crate::postgres::error::Error;
-use crate::postgres::migrate::found::{Found, FoundTable};
 use crate::postgres::queries;
 use crate::postgres::state;
 

@@ -12,8 +12,8 @@ use super::PgEmbedStore;
 use super::overview::RECONCILE;
 use super::prepare::Ready;
 use super::shape::Shape;
+use crate::codec::{HEADER, TRAILER};
 use crate::ingest::ports::embed::Expanded;
-use crate::postgres::copy::{HEADER, TRAILER};
 use crate::postgres::error::Error;
 use crate::postgres::queries;
 

@@ -16,13 +16,13 @@ use super::PgEmbedStore;
 use super::overview::RECONCILE;
 use super::prepare::Ready;
 use super::shape::plain_type;
+use crate::codec::encode::{CopyPlan, EncodeOptions};
 use crate::ingest::ports::Chunk;
 use crate::model::ident::Ident;
 use crate::model::table::TargetColumn;
+use crate::planner::VerifiedTable;
 use crate::postgres::catalog::read_table;
-use crate::postgres::copy::{CopyPlan, EncodeOptions};
 use crate::postgres::error::Error;
-use crate::postgres::migrate::VerifiedTable;
 use crate::postgres::queries;
 
 /// How often a load that waits looks whether its table is drained.

@@ -13,9 +13,9 @@ use crate::config::OnConfigChange;
 use crate::model::embed::{EmbedTable, VectorStorage};
 use crate::model::ident::{Ident, TableName};
 use crate::model::pg_type::PgType;
+use crate::planner::found::{Found, FoundTable};
 use crate::postgres::catalog::read_table;
 use crate::postgres::error::Error;
-use crate::postgres::migrate::found::{Found, FoundTable};
 use crate::postgres::queries;
 use crate::postgres::state;
 

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::model::embed::{EmbedTable, Template, TemplatePart, VectorStorage};
 use crate::model::ident::{Ident, TableName};
 use crate::model::pg_type::PgType;
-use crate::postgres::sql::Sql;
+use crate::sql::Sql;
 
 /// Temporary table that holds the journal's keys.
 pub(super) const KEYS: &str = "pg_temp.\"pgflight_embed_keys\"";

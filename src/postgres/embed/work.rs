@@ -13,8 +13,8 @@ use super::PgEmbedStore;
 use super::copy_rows::push_row;
 use super::held::Metadata;
 use super::prepare::Ready;
+use crate::codec::{HEADER, TRAILER};
 use crate::ingest::ports::embed::{Claimed, Committed, Embedded, Held, RowKey};
-use crate::postgres::copy::{HEADER, TRAILER};
 use crate::postgres::error::Error;
 use crate::postgres::queries;
 

@@ -4,7 +4,7 @@
 use super::{Error, driver};
 use crate::ingest::error::StreamError;
 use crate::model::class::Class;
-use crate::postgres::sqlstate::{Remedy, poisons_pool};
+use crate::sql::state::{Remedy, poisons_pool};
 
 impl Error {
     /// The kind of failure.

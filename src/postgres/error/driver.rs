@@ -6,7 +6,7 @@ use tokio_postgres::error::DbError;
 use super::CopyPlace;
 use super::words::said;
 use crate::model::class::Class;
-use crate::postgres::sqlstate::{Remedy, verdict};
+use crate::sql::state::{Remedy, verdict};
 
 /// The driver's own faults, by the words of its `Display`: it does not show its error kinds.
 const OURS: [&str; 6] = [

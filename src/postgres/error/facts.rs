@@ -4,8 +4,8 @@
 use tokio_postgres::error::DbError;
 
 use super::{CopyPlace, Error};
+use crate::codec::encode::PlanError;
 use crate::ingest::error::Facts;
-use crate::postgres::copy::PlanError;
 
 impl Error {
     pub(super) fn db(&self) -> Option<&DbError> {

@@ -8,7 +8,7 @@ use super::Error;
 use super::words::message;
 use crate::ingest::error::Facts;
 use crate::model::class::Class;
-use crate::postgres::sqlstate::verdict;
+use crate::sql::state::verdict;
 
 /// Classes of SQLSTATE that are about data: values, constraints, what triggers and functions of the table raise, limits.
 const OF_DATA: [&str; 10] = ["22", "23", "27", "38", "39", "44", "54", "09", "2F", "P0"];

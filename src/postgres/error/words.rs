@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use tokio_postgres::error::DbError;
 
 use super::CopyPlace;
-use crate::postgres::sqlstate::betrays_pooler;
+use crate::sql::state::betrays_pooler;
 
 /// Postgres' message without row values. Input functions quote the text that they refuse (class 22, and 42601 for `tsquery` and
 /// `jsonpath`); a column, constraint or type in quotes goes with it, and is told beside the message where Postgres names it.

@@ -8,26 +8,26 @@ use bytes::{Buf, Bytes, BytesMut};
 use postgres_types::{IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::Row;
 
-use super::delete;
 use super::destination::PgDestination;
 use super::plan::{SOURCE_COLUMN, TIME_COLUMN, lock_waits};
 use super::retry::Next;
 use super::wish::Wish;
+use crate::codec::encode::{CellError, CopyPlan, EncodeOptions};
 use crate::model::command::{DeleteRecords, DeleteStale, MigrateCommand, Predicate};
 use crate::model::ident::TableName;
 use crate::model::loading::Loading;
 use crate::model::migration::MigrationReport;
 use crate::model::options::{NulBytes, TypeProfile};
 use crate::model::table::TargetColumn;
+use crate::planner::delete;
+use crate::planner::diff::Accepts;
+use crate::planner::found::FoundTable;
+use crate::planner::loading::unusable;
+use crate::planner::policy::Policy;
 use crate::postgres::catalog;
-use crate::postgres::copy::{CellError, CopyPlan, EncodeOptions};
 use crate::postgres::embed::followed::Followed;
 use crate::postgres::error::Error;
-use crate::postgres::migrate::apply::{self, MigrateRequest};
-use crate::postgres::migrate::diff::Accepts;
-use crate::postgres::migrate::found::FoundTable;
-use crate::postgres::migrate::loading::unusable;
-use crate::postgres::migrate::policy::Policy;
+use crate::postgres::migrate::{self, MigrateRequest};
 use crate::postgres::pool::Connection;
 use crate::postgres::writable::check_found;
 
@@ -62,9 +62,9 @@ impl PgDestination {
         };
         let mut connection = self.connections.get().await?;
         if command.dry_run {
-            return Ok(apply::plan_only(connection.client(), &request).await?);
+            return Ok(migrate::plan_only(connection.client(), &request).await?);
         }
-        Ok(apply::ensure(connection.client_mut(), &request).await?.1)
+        Ok(migrate::ensure(connection.client_mut(), &request).await?.1)
     }
 
     /// Deletes stale rows slice by slice, each a transaction of its own.

@@ -10,8 +10,9 @@ use tokio::sync::Semaphore;
 use tokio_postgres::{Client, CopyInSink};
 
 use super::rows::Rows;
+use crate::codec::encode::{BoundBatch, CellError, CopyPlan};
+use crate::codec::{HEADER, TRAILER};
 use crate::ingest::aside::{aside, aside_if_large};
-use crate::postgres::copy::{BoundBatch, CellError, CopyPlan, HEADER, TRAILER};
 
 /// Bytes per CopyData message. The driver passes anything above 4 KiB through as its own message; 256 KiB keeps the
 /// piece in the cache and the number of messages low.

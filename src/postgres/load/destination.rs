@@ -22,6 +22,7 @@ use super::session::{SessionLimits, session_setup};
 use super::shared::Shared;
 use super::stream::{self, Writer};
 use super::wish::{Wish, depends_on_installed};
+use crate::codec::encode::CopyPlan;
 use crate::config::{Config, Pooler, Source};
 use crate::ingest::ports::{Load, StreamName, StreamState};
 use crate::ingest::request::{LoadOptions, LoadRequest};
@@ -29,22 +30,21 @@ use crate::model::caller::Caller;
 use crate::model::ident::{Ident, TableName};
 use crate::model::installed::Installed;
 use crate::model::options::{BadRowPolicy, CommitMode, TypeProfile, WriteMode};
+use crate::planner::VerifiedTable;
+use crate::planner::diff::Accepts;
+use crate::planner::policy::Policy as MigratePolicy;
 use crate::postgres::catalog::{read_installed, read_table};
 use crate::postgres::connect::{ConnectPlan, Connector};
-use crate::postgres::copy::CopyPlan;
 use crate::postgres::embed::PgEmbedStore;
 use crate::postgres::embed::note::NotePlan;
 use crate::postgres::error::Error;
-use crate::postgres::migrate::VerifiedTable;
-use crate::postgres::migrate::apply::{self, MigrateRequest};
-use crate::postgres::migrate::diff::Accepts;
-use crate::postgres::migrate::policy::Policy as MigratePolicy;
+use crate::postgres::migrate::{self, MigrateRequest};
 use crate::postgres::pool::{Begin, Connection, Connections, PoolSettings};
 use crate::postgres::read::Schemas;
 use crate::postgres::reserved::{self, Use};
-use crate::postgres::sql::Sql;
 use crate::postgres::state;
 use crate::postgres::writable::check_found;
+use crate::sql::Sql;
 
 /// The part of `limits.max_inflight_bytes` that keeps chunks of open transactions, as its divisor; doors get the rest.
 pub const RETAINED_SHARE: u64 = 4;
@@ -191,8 +191,8 @@ impl PgDestination {
         let migrate = self.migrate_request(request, &wish, &accepts);
         let mut connection = lending.await?;
         let there = match request.options.commit {
-            CommitMode::Batch => Some(Box::pin(apply::ensure(connection.client_mut(), &migrate)).await?),
-            CommitMode::Atomic => Box::pin(apply::prepare(connection.client_mut(), &migrate)).await?,
+            CommitMode::Batch => Some(Box::pin(migrate::ensure(connection.client_mut(), &migrate)).await?),
+            CommitMode::Atomic => Box::pin(migrate::prepare(connection.client_mut(), &migrate)).await?,
         };
         if let Some((table, report)) = there {
             let plan = Arc::new(self.plan(&connection, request, &wish, &table).await?);
@@ -208,7 +208,7 @@ impl PgDestination {
         let commits = self.commits_of(request);
         let mark = begin(&mut connection, &settings, self.patience(request), commits).await?;
         let creating = Box::pin(async {
-            let (table, report) = apply::ensure_in(connection.client().driver(), &migrate).await?;
+            let (table, report) = migrate::ensure_in(connection.client().driver(), &migrate).await?;
             let plan = self.plan(&connection, request, &wish, &table).await?;
             Ok((Arc::new(plan), sql_of(report)))
         });
@@ -240,7 +240,7 @@ impl PgDestination {
         if found.table.is_none() {
             return Err(dropped(&found.name));
         }
-        match apply::prepare(connection.client_mut(), &migrate).await? {
+        match migrate::prepare(connection.client_mut(), &migrate).await? {
             Some((table, _)) => Ok(Arc::new(self.plan(&connection, request, &wish, &table).await?)),
             None => Err(dropped(&found.name)),
         }

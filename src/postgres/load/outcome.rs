@@ -13,7 +13,7 @@ use super::mark::{Mark, Proof, Witness};
 use crate::postgres::error::Error;
 use crate::postgres::queries;
 use crate::postgres::serial::Serial;
-use crate::postgres::sqlstate::Remedy;
+use crate::sql::state::Remedy;
 use crate::telemetry::names;
 
 /// What became of a transaction.

@@ -5,19 +5,19 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::commits::Commits;
-use super::merge::{Merge, copy_into};
-use super::parts::{Part, parts};
 use super::patience::Patience;
 use super::reject::RejectPlan;
 use super::suppressed::Suppression;
 use super::unchanged;
+use crate::codec::encode::CopyPlan;
 use crate::ingest::request::LoadOptions;
 use crate::model::ident::{Ident, TableName};
 use crate::model::options::WriteMode;
-use crate::postgres::copy::CopyPlan;
+use crate::planner::merge::{Merge, copy_into};
+use crate::planner::parts::{Part, parts};
+use crate::planner::{LockWaits, VerifiedTable};
 use crate::postgres::embed::note::NotePlan;
 use crate::postgres::error::Error;
-use crate::postgres::migrate::{LockWaits, VerifiedTable};
 
 /// Column that names a row's source, as CloudQuery has it.
 pub(super) const SOURCE_COLUMN: &str = "_cq_source_name";

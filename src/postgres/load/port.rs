@@ -18,7 +18,7 @@ use crate::model::ident::TableName;
 use crate::model::migration::MigrationReport;
 use crate::postgres::error::Error;
 use crate::postgres::read;
-use crate::postgres::sqlstate::Remedy;
+use crate::sql::state::Remedy;
 
 impl PgDestination {
     /// The same destination, with connections lent to this caller.

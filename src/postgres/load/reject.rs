@@ -10,13 +10,13 @@ use bytes::BytesMut;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
+use crate::codec::encode::{CellError, CopyPlan, EncodeOptions};
 use crate::ingest::ports::Chunk;
 use crate::ingest::request::LoadRequest;
 use crate::model::ident::{Ident, TableName};
 use crate::model::options::BadRowPolicy;
 use crate::model::pg_type::PgType;
 use crate::model::table::TargetColumn;
-use crate::postgres::copy::{CellError, CopyPlan, EncodeOptions};
 use crate::postgres::error::{BadRow, Error};
 use crate::postgres::queries;
 

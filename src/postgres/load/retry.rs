@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::postgres::sqlstate::Remedy;
+use crate::sql::state::Remedy;
 
 /// How long and how often.
 #[derive(Clone, Copy, Debug)]

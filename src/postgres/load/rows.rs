@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use arrow::array::RecordBatch;
 
+use crate::codec::encode::CopyPlan;
 use crate::ingest::ports::Chunk;
-use crate::postgres::copy::CopyPlan;
 
 /// Bad rows that are counted for a message.
 const MOST_COUNTED: usize = 1000;

@@ -12,7 +12,7 @@ use crate::ingest::request::LoadRequest;
 use crate::postgres::error::Error;
 use crate::postgres::migrate::{Blocker, blockers};
 use crate::postgres::pool::Begin;
-use crate::postgres::sqlstate::Remedy;
+use crate::sql::state::Remedy;
 use crate::telemetry::names;
 
 /// The means of one load.

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio_postgres::types::{ToSql, Type};
 
-use super::merge::Staged;
 use super::plan::{Move, Stage};
 use super::transaction::Transaction;
+use crate::planner::merge::Staged;
 use crate::postgres::error::Error;
 
 /// What may leave rows out, and whether it may.

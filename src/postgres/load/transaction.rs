@@ -18,11 +18,11 @@ use super::rows::Rows;
 use super::suppressed::{LeftOut, Suppressed};
 use super::unchanged::is_mark;
 use crate::ingest::ports::Chunk;
+use crate::planner::LockWaits;
 use crate::postgres::embed::note::NotePlan;
 use crate::postgres::error::{Error, place};
-use crate::postgres::migrate::LockWaits;
 use crate::postgres::pool::{Connection, Session};
-use crate::postgres::sqlstate::{Remedy, verdict};
+use crate::sql::state::{Remedy, verdict};
 
 /// A transaction that is open.
 #[derive(Debug)]

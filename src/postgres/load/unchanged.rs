@@ -6,8 +6,8 @@
 //! says then is what the rows were read by. So the look comes in the same round trip as COMMIT, before it.
 
 use crate::model::ident::Ident;
-use crate::postgres::migrate::VerifiedTable;
-use crate::postgres::sql::Sql;
+use crate::planner::VerifiedTable;
+use crate::sql::Sql;
 
 /// The name that Postgres then fails to find.
 const MARK: &str = "pgflight: the table was changed";

@@ -2,6 +2,7 @@
 
 use arrow::datatypes::{Field, Schema};
 
+use crate::codec::encode::{CopyPlan, EncodeOptions, PlanError};
 use crate::ingest::request::LoadRequest;
 use crate::model::command::MigrateCommand;
 use crate::model::extension::PG_TYPE_KEYS;
@@ -14,9 +15,8 @@ use crate::model::pg_type::PgType;
 use crate::model::table::{TableShape, TargetColumn};
 use crate::model::type_map::default_type_on;
 use crate::model::wanted::{WantedOptions, wanted_table};
-use crate::postgres::copy::{CopyPlan, EncodeOptions, PlanError};
+use crate::planner::policy::Policy;
 use crate::postgres::error::Error;
-use crate::postgres::migrate::policy::Policy;
 
 /// What a stream asks of its table.
 pub(super) struct Wish<'a> {

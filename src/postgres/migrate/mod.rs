@@ -1,10 +1,4 @@
-//! Makes a table take a stream: read (`catalog`, effects), diff, plan, render (pure), apply (effects).
-//!
-//! ```text
-//! TableShape (wanted) --+
-//! Found (catalog) ------+-> diff -> plan -> Plan (data) -> ddl -> apply -> VerifiedTable
-//! Policy (options) -----+             \-> Refusal: every reason at once
-//! ```
+//! Makes a table take a stream: reads it (`catalog`), has `planner` make a plan, applies it.
 //!
 //! Three ways in, one engine: [`ensure`] as part of a stream or of an action, [`plan_only`] for a dry run, [`ensure_in`] inside a
 //! load's transaction.
@@ -19,26 +13,100 @@
 //! retryable. Tables that exist are altered by [`prepare`] before the load's transaction starts: an ACCESS EXCLUSIVE lock
 //! must not last as long as a load. A column added for a load that then fails stays; it is empty and harmless. So is a schema.
 
-pub mod ddl;
-pub mod depth;
-pub mod diff;
-pub mod found;
-pub mod loading;
-pub mod names;
-pub mod partition;
-pub mod plan;
-pub mod policy;
-pub mod refusal;
-pub mod rules;
-pub mod step;
-pub mod waits;
+mod after;
+mod error;
+mod locks;
+mod report;
+mod run;
 
-pub mod apply;
-mod obstacles;
-mod verified;
+use tokio_postgres::GenericClient;
 
-pub use self::apply::{Blocker, MigrateError, MigrateRequest, blockers, ensure, ensure_in, plan_only, prepare};
-pub use self::obstacles::READ_WRITE;
-pub use self::refusal::{Reason, Refusal};
-pub use self::verified::VerifiedTable;
-pub use self::waits::LockWaits;
+use crate::model::ident::{Ident, TableName};
+use crate::model::migration::MigrationReport;
+use crate::model::table::TableShape;
+use crate::planner::diff::Accepts;
+use crate::planner::policy::Policy;
+use crate::planner::{LockWaits, VerifiedTable};
+use crate::postgres::catalog::read_depth;
+use crate::postgres::pool::{Ask, Begin};
+
+pub use self::error::{Blocker, MigrateError};
+pub use self::locks::blockers;
+
+/// What a stream asks of its table.
+#[derive(Clone, Copy)]
+pub struct MigrateRequest<'a> {
+    /// The table as the client names it.
+    pub name: &'a TableName,
+    /// Schema for names without one; without it the first schema of `search_path`.
+    pub default_schema: Option<&'a Ident>,
+    /// The shape that the stream wants.
+    pub wanted: &'a TableShape,
+    /// What may be done about it.
+    pub policy: &'a Policy,
+    /// Whether the encoder can write stream column `n` into a column of some type. Without it, only types that hold every
+    /// value of the wanted type fit.
+    pub accepts: Option<&'a Accepts<'a>>,
+    /// Bounds of all waiting.
+    pub waits: LockWaits,
+}
+
+impl std::fmt::Debug for MigrateRequest<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MigrateRequest")
+            .field("name", self.name)
+            .field("policy", self.policy)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes the table fit: nothing but one catalog read when it does already, else a short transaction of its own.
+///
+/// # Errors
+/// See [`MigrateError`]; nothing was changed then, except that an index of its own transaction may be left.
+pub async fn ensure(
+    client: &mut impl Begin,
+    request: &MigrateRequest<'_>,
+) -> Result<(VerifiedTable, MigrationReport), MigrateError> {
+    run::ensure(client, request).await
+}
+
+/// As [`ensure`] for a table that exists; `None` where it does not, so that [`ensure_in`] can create it with its first rows.
+///
+/// # Errors
+/// As [`ensure`]. A table that is missing and could not be created is refused here already.
+pub async fn prepare(
+    client: &mut impl Begin,
+    request: &MigrateRequest<'_>,
+) -> Result<Option<(VerifiedTable, MigrationReport)>, MigrateError> {
+    let planned = run::look(client, request).await?;
+    if planned.found.table.is_none() {
+        return Ok(None);
+    }
+    run::ensure(client, request).await.map(Some)
+}
+
+/// Makes the table fit inside `tx`; all locks last to its end, so existing tables go through [`prepare`] first.
+///
+/// # Errors
+/// As [`ensure`]; `tx` is aborted then.
+pub async fn ensure_in(
+    tx: &(impl GenericClient + Ask),
+    request: &MigrateRequest<'_>,
+) -> Result<(VerifiedTable, MigrationReport), MigrateError> {
+    run::ensure_in(tx, request).await
+}
+
+/// What [`ensure`] would do now. Changes nothing.
+///
+/// # Errors
+/// A refusal, or a failure to read the catalog.
+pub async fn plan_only(client: &impl Ask, request: &MigrateRequest<'_>) -> Result<MigrationReport, MigrateError> {
+    let mut planned = run::look(client, request).await?;
+    if let (None, Some(table)) = (planned.plan.bytes, &planned.found.table) {
+        // A role that may only insert may not look; the size is not worth a refusal.
+        let depth = read_depth(client, &planned.found.name, table).await.ok();
+        planned.plan.bytes = depth.map(|depth| depth.bytes);
+    }
+    Ok(report::of(&planned, false))
+}

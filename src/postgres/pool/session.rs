@@ -13,7 +13,7 @@ use tokio_postgres::{Client, Error, Row, Transaction};
 
 use crate::model::ident::Ident;
 use crate::postgres::serial::Serials;
-use crate::postgres::sqlstate::betrays_pooler;
+use crate::sql::state::betrays_pooler;
 
 /// Whoever can be asked with one of our statements. What is asked for every load is prepared once for a session and kept under a
 /// name there, where the session belongs to nobody else.

@@ -1,7 +1,7 @@
 //! Why a table is not read, in words for the client.
 
-use super::decode::DecodeError;
-use super::plan::PlanError;
+use crate::codec::decode::DecodeError;
+use crate::codec::decode::plan::PlanError;
 use crate::ingest::error::Facts;
 use crate::model::class::Class;
 

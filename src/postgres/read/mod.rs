@@ -1,14 +1,11 @@
-//! Reading a table back as Arrow, the counterpart of `copy` and `load`.
+//! Reading a table back as Arrow, the counterpart of `load`.
 //!
-//! Pure half: [`decode`] (COPY BINARY to batches), [`type_map`] (which field a column is read as), [`plan`] (what one read
-//! does). Effect half: `open` (the transaction and the COPY), `describe` (schemas, estimates, lists).
+//! `open` is the transaction and the COPY, `describe` schemas, estimates and lists; what one read does is planned in
+//! [`crate::codec::decode`].
 
-pub mod decode;
 mod describe;
 pub mod error;
 mod open;
-pub mod plan;
-pub mod type_map;
 
 pub(crate) use describe::{describe, list};
 pub(crate) use open::{Schemas, read};

@@ -8,19 +8,18 @@
 use futures::stream::{BoxStream, StreamExt};
 use tokio_postgres::CopyOutStream;
 
-use super::decode::{BatchLimits, DecodeError, TableDecoder};
 use super::error::ReadError;
-use super::plan::{Cast, ReadPlan};
+use crate::codec::decode::{BatchLimits, Cast, DecodeError, ReadPlan, TableDecoder};
 use crate::ingest::error::Error as IngestError;
 use crate::ingest::ports::{ReadRequest, TableReader};
 use crate::model::ident::{Ident, TableName};
 use crate::model::table::TargetColumn;
+use crate::planner::found::{FoundTable, RelationKind};
 use crate::postgres::catalog;
 use crate::postgres::error::Error;
-use crate::postgres::migrate::found::{FoundTable, RelationKind};
 use crate::postgres::pool::{Connection, Connections};
 use crate::postgres::reserved::{self, Use};
-use crate::postgres::sql::Sql;
+use crate::sql::Sql;
 
 /// A relation that can be read, as the catalog has it.
 pub(super) struct Readable {

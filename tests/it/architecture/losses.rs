@@ -4,7 +4,7 @@
 //! listed here with what kind of error it is; nothing that comes over the wire is among them.
 
 use super::source::Source;
-use super::{EFFECTS_INSIDE_PURE, PURE, is_test_module, is_within, rust_files, without_tests};
+use super::{is_test_module, is_within, rust_files, without_tests};
 
 /// Files of the effect half that make texts of errors, how often, and of which.
 const TEXTS: &[(&str, usize, &str)] = &[
@@ -53,10 +53,8 @@ const TEXTS: &[(&str, usize, &str)] = &[
 const MAKES_TEXT: [&str; 4] = ["error.to_string()", "err.to_string()", "{error}", "{error:"];
 
 fn is_judged(module: &str) -> bool {
-    let effect = !PURE.iter().any(|zone| is_within(module, zone))
-        || EFFECTS_INSIDE_PURE.iter().any(|zone| is_within(module, zone));
     // How connections are made has failures of its own, told apart by what a person does about them.
-    is_within(module, "postgres") && effect && !is_within(module, "postgres::connect") && !is_test_module(module)
+    is_within(module, "postgres") && !is_within(module, "postgres::connect") && !is_test_module(module)
 }
 
 /// How often a file makes a text of an error, in code and not in comments or in the texts of error enums.

@@ -6,7 +6,7 @@
 use pgflight::model::options::MigrateMode;
 use pgflight::model::pg_type::PgType;
 use pgflight::model::table::{ColumnShape, TableShape};
-use pgflight::postgres::migrate::policy::Policy;
+use pgflight::planner::policy::Policy;
 use tokio_postgres::Client;
 
 use super::fixture::{cloudquery, column, columns, ident, keyed, migrate, not_null, shape, statements};

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use pgflight::model::class::Class;
 use pgflight::model::pg_type::PgType;
-use pgflight::postgres::migrate::{LockWaits, MigrateError, MigrateRequest, ensure, ensure_in};
+use pgflight::planner::LockWaits;
+use pgflight::postgres::migrate::{MigrateError, MigrateRequest, ensure, ensure_in};
 
 use super::fixture::{Done, column, columns, keyed, not_null, request, safe, shape, table};
 use crate::support::database::Database;

@@ -5,8 +5,9 @@ use pgflight::model::migration::MigrationReport;
 use pgflight::model::options::{MigrateMode, TypeProfile};
 use pgflight::model::pg_type::PgType;
 use pgflight::model::table::{ColumnShape, TableShape};
-use pgflight::postgres::migrate::policy::Policy;
-use pgflight::postgres::migrate::{LockWaits, MigrateError, MigrateRequest, VerifiedTable, ensure};
+use pgflight::planner::policy::Policy;
+use pgflight::planner::{LockWaits, VerifiedTable};
+use pgflight::postgres::migrate::{MigrateError, MigrateRequest, ensure};
 use tokio_postgres::Client;
 
 use crate::support::database::Database;

@@ -2,7 +2,7 @@
 
 use pgflight::model::options::MigrateMode;
 use pgflight::model::pg_type::PgType;
-use pgflight::postgres::migrate::policy::{ForcedStrategy, Policy};
+use pgflight::planner::policy::{ForcedStrategy, Policy};
 
 use super::fixture::{column, columns, ident, keyed, migrate, mode, not_null, shape};
 use crate::support::database::Database;

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use pgflight::model::options::MigrateMode;
 use pgflight::model::pg_type::PgType;
 use pgflight::model::table::{ColumnShape, TableShape};
-use pgflight::postgres::migrate::policy::{ForcedStrategy, Nullability, Policy};
-use pgflight::postgres::migrate::{LockWaits, MigrateError, MigrateRequest, ensure};
+use pgflight::planner::LockWaits;
+use pgflight::planner::policy::{ForcedStrategy, Nullability, Policy};
+use pgflight::postgres::migrate::{MigrateError, MigrateRequest, ensure};
 use tokio_postgres::Client;
 
 use super::fixture::{Done, column, keyed, mode, not_null, request, safe, shape, table};

@@ -3,7 +3,7 @@
 use pgflight::model::options::MigrateMode;
 use pgflight::model::pg_type::PgType;
 use pgflight::model::table::TableShape;
-use pgflight::postgres::migrate::policy::{ForcedStrategy, Policy};
+use pgflight::planner::policy::{ForcedStrategy, Policy};
 
 use super::fixture::{cloudquery, column, columns, keyed, migrate, mode, not_null, safe, shape, statements};
 use crate::support::cluster::{self, Cluster};

@@ -5,8 +5,8 @@
 use pgflight::model::options::{MigrateMode, TypeProfile};
 use pgflight::model::pg_type::{NumericMod, PgType};
 use pgflight::model::table::{ColumnShape, TableShape};
+use pgflight::planner::policy::Policy;
 use pgflight::postgres::migrate::MigrateError;
-use pgflight::postgres::migrate::policy::Policy;
 
 use super::fixture::{column, migrate, shape};
 use crate::support::database::Database;

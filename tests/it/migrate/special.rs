@@ -1,7 +1,7 @@
 //! Tables with a history: dropped columns, serial and generated columns, defaults, views, partitions, triggers.
 
 use pgflight::model::pg_type::PgType;
-use pgflight::postgres::migrate::policy::Policy;
+use pgflight::planner::policy::Policy;
 
 use super::fixture::{column, columns, ident, migrate, not_null, safe, shape, statements};
 use crate::support::cluster::{self, Cluster};

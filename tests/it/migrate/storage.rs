@@ -2,7 +2,7 @@
 
 use pgflight::model::pg_type::PgType;
 use pgflight::model::table::TableShape;
-use pgflight::postgres::migrate::policy::{CreateOptions, PartitionBy, PartitionWidth, Policy};
+use pgflight::planner::policy::{CreateOptions, PartitionBy, PartitionWidth, Policy};
 
 use super::fixture::{column, columns, keyed, migrate, not_null, safe, shape};
 use crate::support::cluster::{self, Cluster};

@@ -3,7 +3,7 @@
 use pgflight::model::class::Class;
 use pgflight::model::options::MigrateMode;
 use pgflight::model::pg_type::{NumericMod, PgType};
-use pgflight::postgres::migrate::policy::{Policy, RewritePolicy};
+use pgflight::planner::policy::{Policy, RewritePolicy};
 use pgflight::postgres::migrate::{MigrateRequest, ensure};
 
 use super::fixture::{column, columns, migrate, request, safe, shape, table};

@@ -7,13 +7,13 @@ use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::{concat, concat_batches, sort_to_indices, take_record_batch};
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use futures::TryStreamExt;
+use pgflight::codec::encode::{CopyPlan, EncodeOptions};
 use pgflight::config::{Config, ProcessSource};
 use pgflight::ingest::ports::{Destination, ReadRequest};
 use pgflight::model::caller::Caller;
 use pgflight::model::ident::{Ident, TableName};
 use pgflight::model::pg_type::PgType;
 use pgflight::model::table::TargetColumn;
-use pgflight::postgres::copy::{CopyPlan, EncodeOptions};
 use pgflight::postgres::load::PgDestination;
 use serde_json::json;
 

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StructArray};
 use arrow::datatypes::Fields;
+use pgflight::codec::encode::{CopyPlan, EncodeOptions};
 use pgflight::model::pg_type::PgType;
 use pgflight::model::table::TargetColumn;
-use pgflight::postgres::copy::{CopyPlan, EncodeOptions};
 
 use super::column::{Column, Draw};
 use super::kinds::{Kind, schema};

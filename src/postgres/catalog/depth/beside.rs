@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use super::{CatalogFault, RawGrant, grants, ident};
 use crate::model::ident::{Ident, TableName};
-use crate::postgres::migrate::depth::{Grant, PartIndex, PartitionPart, TriggerDefinition, TriggerState};
-use crate::postgres::sql::ServerText;
+use crate::planner::depth::{Grant, PartIndex, PartitionPart, TriggerDefinition, TriggerState};
+use crate::sql::ServerText;
 
 type Named<'a> = &'a dyn Fn(&i16) -> Option<Ident>;
 

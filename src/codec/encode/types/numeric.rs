@@ -1,0 +1,111 @@
+//! `numeric`: base-10000 digit groups around the decimal point.
+//!
+//! Payload: `i16` number of groups, `i16` weight of the first (in groups, 0 is the group left of the point), `u16` sign,
+//! `u16` display scale, then the groups; leading and trailing zero groups are left out, as Postgres does. Values are
+//! exact: what a `numeric(p,s)` cannot hold without rounding is refused.
+
+use arrow::array::{Array, ArrowPrimitiveType, PrimitiveArray};
+use arrow::datatypes::{
+    DataType, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type, Float16Type, Float32Type, Float64Type,
+    Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type, i256,
+};
+
+use super::numeric_shape::{Magnitude, NumericShape};
+use super::numeric_text::decimal_text;
+use crate::codec::encode::cells::from_text;
+use crate::codec::encode::column::{Measured, Planned, bind_as, measured, rendered};
+use crate::codec::encode::error::{CellReason, Refused};
+use crate::codec::encode::source::Source;
+use crate::model::pg_type::NumericMod;
+
+pub(in crate::codec::encode) fn plan(source: &Source<'_>, modifier: Option<NumericMod>) -> Planned {
+    let scaled = |scale: i8| NumericShape::new(i32::from(scale), modifier);
+    match source.data_type {
+        DataType::Decimal32(_, scale) => {
+            from::<Decimal32Type>(scaled(*scale), |v| small(v < 0, v.unsigned_abs().into()))
+        }
+        DataType::Decimal64(_, scale) => from::<Decimal64Type>(scaled(*scale), |v| small(v < 0, v.unsigned_abs())),
+        DataType::Decimal128(_, scale) => from::<Decimal128Type>(scaled(*scale), signed128),
+        DataType::Decimal256(_, scale) => from::<Decimal256Type>(scaled(*scale), signed256),
+        DataType::Int8 => from::<Int8Type>(scaled(0), |v| small(v < 0, v.unsigned_abs().into())),
+        DataType::Int16 => from::<Int16Type>(scaled(0), |v| small(v < 0, v.unsigned_abs().into())),
+        DataType::Int32 => from::<Int32Type>(scaled(0), |v| small(v < 0, v.unsigned_abs().into())),
+        DataType::Int64 => from::<Int64Type>(scaled(0), |v| small(v < 0, v.unsigned_abs())),
+        DataType::UInt8 => from::<UInt8Type>(scaled(0), |v| small(false, v.into())),
+        DataType::UInt16 => from::<UInt16Type>(scaled(0), |v| small(false, v.into())),
+        DataType::UInt32 => from::<UInt32Type>(scaled(0), |v| small(false, v.into())),
+        DataType::UInt64 => from::<UInt64Type>(scaled(0), |v| small(false, v)),
+        DataType::Float16 => float::<Float16Type>(modifier, |v| v.to_f32().to_string()),
+        DataType::Float32 => float::<Float32Type>(modifier, |v| v.to_string()),
+        DataType::Float64 => float::<Float64Type>(modifier, |v| v.to_string()),
+        _ if source.is_text() => from_text(move |text, out| decimal_text(text, modifier, out)),
+        _ => Err(Refused::NoRule),
+    }
+}
+
+/// A float as the shortest decimal that reads back as the same float, which is also how Postgres prints it.
+fn float<T: ArrowPrimitiveType>(modifier: Option<NumericMod>, text: fn(T::Native) -> String) -> Planned {
+    bind_as(move |array: PrimitiveArray<T>| {
+        let values = array.values().clone();
+        rendered(array.nulls(), move |row, out| {
+            decimal_text(&text(values[row]), modifier, out)
+        })
+    })
+}
+
+/// Sign and magnitude of an unscaled value.
+type Signed = (bool, Magnitude);
+
+fn small(negative: bool, magnitude: u64) -> Signed {
+    (negative, Magnitude::Small(magnitude))
+}
+
+fn signed128(value: i128) -> Signed {
+    let low = value.unsigned_abs();
+    let magnitude = u64::try_from(low).map_or(Magnitude::Wide { high: 0, low }, Magnitude::Small);
+    (value < 0, magnitude)
+}
+
+fn signed256(value: i256) -> Signed {
+    // The magnitude of the most negative value is its own bit pattern read without a sign.
+    let (low, high) = value.wrapping_abs().to_parts();
+    let magnitude = match (u64::try_from(low), high) {
+        (Ok(low), 0) => Magnitude::Small(low),
+        _ => Magnitude::Wide {
+            high: high as u128,
+            low,
+        },
+    };
+    (value.is_negative(), magnitude)
+}
+
+struct Numbers<V> {
+    shape: NumericShape,
+    value: V,
+}
+
+fn from<T: ArrowPrimitiveType>(shape: NumericShape, split: fn(T::Native) -> Signed) -> Planned {
+    bind_as(move |array: PrimitiveArray<T>| {
+        let values = array.values().clone();
+        measured(
+            array.nulls(),
+            Numbers {
+                shape,
+                value: move |row: usize| split(values[row]),
+            },
+        )
+    })
+}
+
+impl<V: Fn(usize) -> Signed + Send + Sync> Measured for Numbers<V> {
+    fn size(&self, row: usize) -> Result<usize, CellReason> {
+        let (_, magnitude) = (self.value)(row);
+        self.shape.check(magnitude)?;
+        Ok(self.shape.size(magnitude))
+    }
+
+    fn put(&self, row: usize, out: &mut [u8]) -> usize {
+        let (negative, magnitude) = (self.value)(row);
+        self.shape.put(negative, magnitude, out)
+    }
+}
