@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::commands::{fail, print};
+use super::terminal::{fail, print};
 use crate::cli::{EXIT_FAILURE, EXIT_USAGE};
 use crate::config::{Config, ProcessSource};
 use crate::postgres::check::{CheckError, check};

@@ -1,11 +1,10 @@
 //! One command line, from arguments to exit code.
 
 use std::ffi::OsString;
-use std::fmt::Display;
-use std::io::Write;
 use std::process::ExitCode;
 
-use crate::cli::{self, Command, ConfigCommand, EXIT_FAILURE, EXIT_USAGE};
+use super::terminal::{complain, fail, print};
+use crate::cli::{self, Command, ConfigCommand, EXIT_USAGE};
 use crate::config::{Loaded, ProcessSource, json_schema};
 use crate::postgres::load::Login;
 
@@ -56,24 +55,4 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Demo(demo) => super::foreground::demo(&demo),
         Command::Plan(plan) => loaded().map_or_else(|code| code, |loaded| super::plan::run(*plan, &loaded.config)),
     }
-}
-
-/// Writes a result to standard output. A reader that goes away early (`| head`) is no failure.
-pub(super) fn print(text: &str) -> ExitCode {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => fail(EXIT_FAILURE, &error),
-        _ => ExitCode::SUCCESS,
-    }
-}
-
-/// Says on standard error what went wrong, and gives the exit code.
-pub(super) fn fail(code: u8, error: &dyn Display) -> ExitCode {
-    complain("error", error);
-    ExitCode::from(code)
-}
-
-fn complain(kind: &str, what: impl Display) {
-    // Nobody is left to tell when standard error is closed.
-    drop(writeln!(std::io::stderr(), "pgflight: {kind}: {what}"));
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::commands::{fail, print};
+use super::terminal::{fail, print};
 use crate::cli::{EXIT_FAILURE, EXIT_USAGE, EmbeddingsAdopt, EmbeddingsBackfill, EmbeddingsCommand};
 use crate::config::{Config, ProcessSource};
 use crate::embed::provider::Provider;

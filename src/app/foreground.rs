@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::commands::fail;
+use super::terminal::fail;
 use super::{demo, load};
 use crate::cli::{DemoCommand, EXIT_FAILURE, EXIT_USAGE, LoadCommand};
 use crate::client::progress::Display;

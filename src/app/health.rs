@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::commands::{fail, print};
+use super::terminal::{fail, print};
 use crate::cli::{EXIT_FAILURE, EXIT_USAGE, HealthCommand};
 use crate::config::{Config, ListenAddress};
 

@@ -14,6 +14,7 @@ mod open_files;
 mod plan;
 mod ports;
 pub mod serve;
+mod terminal;
 mod unconfigured;
 
 pub use commands::run;

@@ -5,7 +5,7 @@
 
 use std::process::ExitCode;
 
-use super::commands::{fail, print};
+use super::terminal::{fail, print};
 use crate::cli::{EXIT_FAILURE, EXIT_USAGE, PlanCommand};
 use crate::client::connect::{DEFAULT_SERVER, Server};
 use crate::client::plan::{self, PlanArgs, PlanError};

@@ -13,10 +13,10 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
-use super::commands::fail;
 use super::followers::Followers;
 use super::open_files;
 use super::ports::{bind, bind_tcp, grpc_settings, tls_files};
+use super::terminal::fail;
 use super::unconfigured::{Unconfigured, names_database};
 use crate::cli::EXIT_FAILURE;
 use crate::config::{Config, ProcessSource};
@@ -210,34 +210,9 @@ pub async fn start_with(
     metrics: RenderMetrics,
 ) -> Result<Running, ServeError> {
     let life = Life::default();
-    let limits = &config.raw().limits;
     let (listener, grpc, socket_file) = bind(config.listen()).await?;
-    let budget = budget_of(limits.max_inflight_bytes / RECEIVED_SHARE);
-    let streams = Places::new(limits.max_streams as usize);
-    let put = PutContext {
-        destination: Arc::clone(&destination),
-        config: Arc::clone(&config),
-        budget: budget.clone(),
-        dictionaries: budget_of(limits.max_inflight_bytes / DICTIONARY_SHARE),
-        streams: streams.clone(),
-        idle_timeout: limits.stream_idle_timeout.get(),
-        life: life.clone(),
-    };
-    let shared = Shared {
-        budget,
-        streams,
-        idle_timeout: limits.stream_idle_timeout.get(),
-        life: life.clone(),
-        environment: names_database(&ProcessSource),
-    };
-    let authenticator = Authenticator::new(&config.raw().auth);
-    let readiness = Readiness::new(destination, life.clone());
-    let doors = Doors {
-        flight: FlightFront::new(put, authenticator.clone()),
-        cloudquery: CloudQueryFront::new(Arc::clone(&config), destinations, authenticator.clone(), shared),
-        authenticator,
-        readiness: readiness.clone(),
-    };
+    let readiness = Readiness::new(Arc::clone(&destination), life.clone());
+    let doors = doors(&config, destination, destinations, &life, readiness.clone());
     let tls = tls_files(&config)?;
     let (settings, stop) = (grpc_settings(&config), life.draining.clone());
     let mut tasks = vec![tokio::spawn(async move {
@@ -263,6 +238,42 @@ pub async fn start_with(
         tasks,
         followers: Followers::default(),
     })
+}
+
+/// What callers may do: loads of all doors share one budget and one number of places.
+fn doors(
+    config: &Arc<Config>,
+    destination: Arc<dyn Destination>,
+    destinations: Arc<dyn Destinations<Config>>,
+    life: &Life,
+    readiness: Readiness,
+) -> Doors {
+    let limits = &config.raw().limits;
+    let budget = budget_of(limits.max_inflight_bytes / RECEIVED_SHARE);
+    let streams = Places::new(limits.max_streams as usize);
+    let put = PutContext {
+        destination,
+        config: Arc::clone(config),
+        budget: budget.clone(),
+        dictionaries: budget_of(limits.max_inflight_bytes / DICTIONARY_SHARE),
+        streams: streams.clone(),
+        idle_timeout: limits.stream_idle_timeout.get(),
+        life: life.clone(),
+    };
+    let shared = Shared {
+        budget,
+        streams,
+        idle_timeout: limits.stream_idle_timeout.get(),
+        life: life.clone(),
+        environment: names_database(&ProcessSource),
+    };
+    let authenticator = Authenticator::new(&config.raw().auth);
+    Doors {
+        flight: FlightFront::new(put, authenticator.clone()),
+        cloudquery: CloudQueryFront::new(Arc::clone(config), destinations, authenticator.clone(), shared),
+        authenticator,
+        readiness,
+    }
 }
 
 fn start_admin(

@@ -3,8 +3,10 @@
 //! A Postgres `DETAIL` can hold row values ("Key (email)=(..) already exists"), so it is never shown; table, column,
 //! constraint, SQLSTATE and the row's place in the stream are.
 
+mod bad_row;
 mod class;
 pub(in crate::postgres) mod driver;
+mod extension;
 mod facts;
 mod place;
 mod row;
@@ -24,9 +26,9 @@ use crate::model::wanted::SchemaProblems;
 use crate::planner::READ_WRITE;
 use crate::planner::delete::DeletePlanError;
 
+pub use bad_row::BadRow;
+use bad_row::more_words;
 use driver::{words, words_or_grant};
-pub use row::BadRow;
-use row::more_words;
 
 /// Something failed on the Postgres side.
 #[derive(Debug, thiserror::Error)]
@@ -189,7 +191,7 @@ pub enum Error {
     #[error("embeddings: {0}")]
     Embed(String),
     /// The extension is not there and cannot be created.
-    #[error("embeddings: {}", class::pgvector_words(.database, .source))]
+    #[error("embeddings: {}", extension::words(.database, .source))]
     NoPgvector {
         /// The database.
         database: String,

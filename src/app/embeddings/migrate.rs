@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::super::commands::{fail, print};
+use super::super::terminal::{fail, print};
 use super::{EXIT_NOT_DRAINED, named};
 use crate::cli::{EXIT_FAILURE, EmbeddingsMigrate};
 use crate::config::{Config, ProcessSource};

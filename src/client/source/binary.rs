@@ -14,10 +14,10 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::LogicalType;
 use parquet::schema::types::Type;
 
-use super::BatchReader;
 use super::error::SourceError;
 use super::format::Format;
 use super::input::Counted;
+use super::reader::BatchReader;
 use crate::model::extension;
 
 /// Rows per batch decoded from Parquet: a few MiB for usual tables; wider rows are split again before sending.

@@ -7,9 +7,9 @@ use std::io::{BufRead, Read};
 use arrow::array::{Array, StringBuilder};
 use csv::{ErrorKind, Reader, ReaderBuilder, StringRecord};
 
-use super::TextOptions;
 use super::error::SourceError;
 use super::kind::Dialect;
+use super::options::TextOptions;
 use super::text::{BLOCK_BYTES, Block, TextRows};
 
 pub(super) struct CsvRows {

@@ -11,6 +11,8 @@ mod format;
 mod input;
 mod kind;
 mod ndjson;
+mod options;
+mod reader;
 mod text;
 mod unify;
 
@@ -25,39 +27,11 @@ use arrow::datatypes::SchemaRef;
 pub use error::SourceError;
 pub use format::Format;
 pub use input::{Input, expand};
+pub use options::TextOptions;
 
 use input::{Bytes, Counted};
+use reader::BatchReader;
 use text::{TextColumns, TypedText};
-
-/// How text formats are read.
-#[derive(Clone, Debug)]
-pub struct TextOptions {
-    /// CSV field delimiter; `None` is a comma, or a tab for `.tsv`.
-    pub delimiter: Option<u8>,
-    /// Whether the first CSV line names the columns; else they are `column_1`, `column_2`, ...
-    pub header: bool,
-    /// The CSV field that means NULL.
-    pub null_text: String,
-    /// How many rows per file are looked at to infer types.
-    pub infer_rows: usize,
-    /// Columns that are text (CSV) or a JSON document (NDJSON) whatever they look like.
-    pub text_columns: Vec<String>,
-    /// All columns are.
-    pub all_text: bool,
-}
-
-impl Default for TextOptions {
-    fn default() -> Self {
-        Self {
-            delimiter: None,
-            header: true,
-            null_text: String::new(),
-            infer_rows: 20_000,
-            text_columns: Vec::new(),
-            all_text: false,
-        }
-    }
-}
 
 /// Rows to be sent: one schema and batches of it, read on demand.
 pub struct Source {
@@ -103,23 +77,6 @@ impl Iterator for Source {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.batches.next()
-    }
-}
-
-/// One opened input.
-trait BatchReader: Iterator<Item = Result<RecordBatch, SourceError>> + Send {
-    fn schema(&self) -> SchemaRef;
-    /// Rows, where the input says so in advance.
-    fn row_count(&self) -> Option<u64> {
-        None
-    }
-    /// The inferred columns, if the format has no types of its own.
-    fn text_columns(&self) -> Option<&TextColumns> {
-        None
-    }
-    /// What the user probably meant instead.
-    fn hint(&self) -> Option<String> {
-        None
     }
 }
 

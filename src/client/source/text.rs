@@ -11,7 +11,8 @@ use arrow::datatypes::{Schema, SchemaRef};
 
 use super::error::SourceError;
 use super::kind::{Dialect, Kind};
-use super::{BatchReader, TextOptions};
+use super::options::TextOptions;
+use super::reader::BatchReader;
 
 /// Rows per block of texts.
 pub(super) const BLOCK_ROWS: usize = 8192;

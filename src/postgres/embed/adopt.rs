@@ -8,9 +8,9 @@ use tokio_postgres::Transaction;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::PgEmbedStore;
-use super::overview::{BACKFILL, SWEEP_PRIO};
 use super::prepare::{LOCK_KEY, extension, name, shape};
 use super::shape::Shape;
+use super::sweep::{BACKFILL, SWEEP_PRIO};
 use crate::model::ident::TableName;
 use crate::model::pg_type::PgType;
 use crate::planner::found::{Found, FoundTable};

@@ -9,9 +9,9 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Row, Transaction};
 
 use super::PgEmbedStore;
-use super::overview::RECONCILE;
 use super::prepare::Ready;
 use super::shape::Shape;
+use super::sweep::RECONCILE;
 use crate::codec::{HEADER, TRAILER};
 use crate::ingest::ports::embed::Expanded;
 use crate::postgres::error::Error;

@@ -10,9 +10,9 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{GenericClient, Transaction};
 
 use super::PgEmbedStore;
-use super::overview::RECONCILE;
 use super::prepare::{LOCK_KEY, index_name, name, shape};
 use super::shape::Shape;
+use super::sweep::RECONCILE;
 use crate::model::embed::EmbedTable;
 use crate::model::ident::{Ident, TableName};
 use crate::postgres::catalog::read_table;

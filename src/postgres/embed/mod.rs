@@ -15,6 +15,7 @@ pub(crate) mod note;
 mod overview;
 mod prepare;
 mod shape;
+mod sweep;
 mod vector_index;
 mod work;
 

@@ -13,9 +13,9 @@ use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::PgEmbedStore;
-use super::overview::RECONCILE;
 use super::prepare::Ready;
 use super::shape::plain_type;
+use super::sweep::RECONCILE;
 use crate::codec::encode::{CopyPlan, EncodeOptions};
 use crate::ingest::ports::Chunk;
 use crate::model::ident::Ident;

@@ -6,15 +6,10 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::PgEmbedStore;
 use super::prepare::Ready;
+use super::sweep::{BACKFILL, RECONCILE, SWEEP_PRIO};
 use crate::ingest::ports::embed::{ServiceTrouble, Sweep, TableStatus};
 use crate::postgres::error::Error;
 use crate::postgres::queries;
-
-/// Kinds of journal entries that are sweeps.
-pub(super) const BACKFILL: i16 = 1;
-pub(super) const RECONCILE: i16 = 2;
-/// Sweeps come after live rows.
-pub(super) const SWEEP_PRIO: i16 = 5;
 
 impl PgEmbedStore {
     pub(super) async fn table_status(&self, table: usize) -> Result<TableStatus, Error> {

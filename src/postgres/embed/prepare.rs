@@ -7,8 +7,8 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{GenericClient, Transaction};
 
 use super::PgEmbedStore;
-use super::overview::{BACKFILL, RECONCILE, SWEEP_PRIO};
 use super::shape::{Shape, TypedColumn, plain_type};
+use super::sweep::{BACKFILL, RECONCILE, SWEEP_PRIO};
 use crate::config::OnConfigChange;
 use crate::model::embed::{EmbedTable, VectorStorage};
 use crate::model::ident::{Ident, TableName};

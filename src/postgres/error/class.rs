@@ -1,7 +1,7 @@
 //! What kind of failure an error is and what may heal it: decided from its type and, where Postgres or the driver failed, by
 //! [`super::driver`].
 
-use super::{Error, driver};
+use super::{Error, driver, extension};
 use crate::ingest::error::StreamError;
 use crate::model::class::Class;
 use crate::sql::state::{Remedy, poisons_pool};
@@ -27,7 +27,7 @@ impl Error {
             Error::RowsLost { .. } => Class::Internal,
             Error::Denied { .. } => Class::Denied,
             Error::Embed(_) | Error::Unfit { .. } | Error::ReadOnly { .. } | Error::Suppressed { .. } => Class::Refused,
-            Error::NoPgvector { source, .. } => class_of_extension(source),
+            Error::NoPgvector { source, .. } => extension::class(source),
             Error::EmbedLate(_) => Class::Timeout,
             Error::CommitUnknown { .. } | Error::NoteRefused { .. } => Class::Unavailable,
             Error::Stream(error) => class_of_stream(error),
@@ -93,29 +93,6 @@ impl Error {
     /// `target_session_attrs` asks for.
     pub(in crate::postgres) fn may_pass(&self) -> bool {
         matches!(self, Error::Connect(error) if error.is_transient())
-    }
-}
-
-/// Who has to create it, where that is what is missing.
-pub(super) fn pgvector_words(database: &str, source: &tokio_postgres::Error) -> String {
-    let why = driver::words(source, None);
-    match class_of_extension(source) {
-        Class::Refused => format!(
-            "pgvector is not installed in database {database} and could not be created ({why}); a superuser, or the \
-             role that your provider gives that right, must run in {database}: CREATE EXTENSION vector; (the server \
-             needs the package pgvector for it), or set embeddings.required: false to load rows without vectors"
-        ),
-        _ => format!("creating the extension pgvector in database {database} failed: {why}"),
-    }
-}
-
-/// An extension that the server does not have or the role may not create is the state of the database.
-fn class_of_extension(error: &tokio_postgres::Error) -> Class {
-    match driver::class(error) {
-        Class::Denied | Class::Unsupported | Class::NotFound | Class::AlreadyExists => Class::Refused,
-        // Files of the extension that are missing (58P01).
-        Class::Internal if driver::code(error).is_some_and(|code| code.starts_with("58")) => Class::Refused,
-        class => class,
     }
 }
 

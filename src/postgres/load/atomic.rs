@@ -9,6 +9,7 @@ use std::time::Instant;
 use async_trait::async_trait;
 use tokio::sync::{Mutex, watch};
 
+use super::left_out::LeftOut;
 use super::opened::Opened;
 use super::outcome::Outcome;
 use super::retain::Retained;
@@ -16,7 +17,6 @@ use super::retry::{Next, Tries};
 use super::shared::Shared;
 use super::stale::{Sources, delete_in};
 use super::stream::Writer;
-use super::suppressed::LeftOut;
 use super::transaction::Transaction;
 use crate::ingest::error::Error as IngestError;
 use crate::ingest::ports::{Chunk, Finished, Load, StreamState, Written};

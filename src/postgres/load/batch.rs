@@ -10,6 +10,7 @@ use futures::future::BoxFuture;
 use tokio::sync::Mutex;
 
 use super::halve::halves;
+use super::left_out::LeftOut;
 use super::outcome::Outcome;
 use super::plan::Plan;
 use super::reject::RejectCount;
@@ -17,7 +18,6 @@ use super::retry::Next;
 use super::shared::Shared;
 use super::stale::{Sources, Stale};
 use super::stream::Writer;
-use super::suppressed::LeftOut;
 use super::transaction::{Transaction, meets_key};
 use crate::ingest::error::Error as IngestError;
 use crate::ingest::ports::{Chunk, Finished, Load, StreamState, Written};

@@ -1,14 +1,12 @@
-//! Opens loads: makes the table fit, decides how rows reach it, plans the encoder. No row is written here.
+//! The database as a destination: makes a table fit, decides how rows reach it, plans the encoder. Knows no kind of load (`open`
+//! makes them), and no row is written here.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::datatypes::Schema;
 
-use super::atomic::AtomicLoad;
-use super::batch::BatchLoad;
 use super::commits::Commits;
-use super::finished::FinishedLoad;
 use super::lost::end_lost;
 use super::mark::begin;
 use super::opened::{Begun, Opened, sql_of};
@@ -19,17 +17,15 @@ use super::retain::RetainBudget;
 use super::retry::{Policy, Tries};
 use super::room::Room;
 use super::session::{SessionLimits, session_setup};
-use super::shared::Shared;
-use super::stream::{self, Writer};
+use super::stream;
 use super::wish::{Wish, depends_on_installed};
 use crate::codec::encode::CopyPlan;
 use crate::config::{Config, Pooler, Source};
-use crate::ingest::ports::{Load, StreamName, StreamState};
+use crate::ingest::ports::{StreamName, StreamState};
 use crate::ingest::request::{LoadOptions, LoadRequest};
-use crate::model::caller::Caller;
 use crate::model::ident::{Ident, TableName};
 use crate::model::installed::Installed;
-use crate::model::options::{BadRowPolicy, CommitMode, TypeProfile, WriteMode};
+use crate::model::options::{CommitMode, TypeProfile, WriteMode};
 use crate::planner::VerifiedTable;
 use crate::planner::diff::Accepts;
 use crate::planner::policy::Policy as MigratePolicy;
@@ -42,7 +38,6 @@ use crate::postgres::migrate::{self, MigrateRequest};
 use crate::postgres::pool::{Begin, Connection, Connections, PoolSettings};
 use crate::postgres::read::Schemas;
 use crate::postgres::reserved::{self, Use};
-use crate::postgres::state;
 use crate::postgres::writable::check_found;
 use crate::sql::Sql;
 
@@ -122,49 +117,6 @@ impl PgDestination {
         let schema = table.schema.as_ref().or(self.default_schema.as_ref());
         schema.map_or(Ok(()), |schema| {
             reserved::check(schema, &self.state_schema, Use::Change)
-        })
-    }
-
-    pub(super) async fn open_load(&self, caller: &Caller, request: LoadRequest) -> Result<Arc<dyn Load>, Error> {
-        self.check_schema(&request.table)?;
-        let name = request
-            .options
-            .stream_id
-            .clone()
-            .map(|stream_id| stream_name(caller, stream_id));
-        if let Some(name) = &name {
-            let connection = self.connections.get().await?;
-            let asking = stream::status(connection.client(), &self.state_schema, name);
-            let found = self.patience(&request).wait(asking).await?;
-            if let Some(state) = found.filter(|state| state.finished.is_some()) {
-                return Ok(Arc::new(FinishedLoad(state)));
-            }
-        }
-        if request.options.on_bad_row == BadRowPolicy::Reject {
-            let connection = self.connections.get().await?;
-            state::ensure(connection.client(), &self.state_schema).await?;
-        }
-        let mut opened = self.open_table(&request, self.connections.get()).await?;
-        if name.is_some() {
-            // Whoever holds a connection waits for no other one.
-            opened.give_back().await;
-        }
-        let writer = match name {
-            None => None,
-            Some(name) => {
-                let connection = self.connections.get().await?;
-                let table = opened.plan.table.clone();
-                let (client, options) = (connection.client(), &request.options);
-                let opening = Writer::open(client, &self.state_schema, name, &table, options);
-                Some(self.patience(&request).wait(opening).await?)
-            }
-        };
-        let migration = opened.migration.clone();
-        let (commit, lanes) = (request.options.commit, usize::from(request.options.lanes.get()));
-        let shared = Shared::new(self.clone(), request, Arc::clone(&opened.plan));
-        Ok(match commit {
-            CommitMode::Atomic => Arc::new(AtomicLoad::new(shared, writer, migration, opened.waiting().await)),
-            CommitMode::Batch => Arc::new(BatchLoad::new(shared, writer, lanes, migration)),
         })
     }
 
@@ -323,7 +275,7 @@ impl PgDestination {
     }
 
     /// Longest wait for the answer to a statement of this load.
-    fn patience(&self, request: &LoadRequest) -> Patience {
+    pub(super) fn patience(&self, request: &LoadRequest) -> Patience {
         Patience::new(self.statement_timeout(request))
     }
 
@@ -369,13 +321,6 @@ impl PgDestination {
             Some(format!("set local {name} = {}; ", wanted.as_millis()))
         });
         session + &changed.collect::<String>()
-    }
-}
-
-pub(super) fn stream_name(caller: &Caller, stream_id: String) -> StreamName {
-    StreamName {
-        owner: caller.principal.namespace().to_owned(),
-        stream_id,
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio_postgres::types::Type;
 
-use super::mark::Mark;
+use super::proof::Mark;
 use crate::postgres::error::Error;
 use crate::postgres::pool::Connections;
 use crate::postgres::queries;

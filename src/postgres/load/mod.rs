@@ -1,4 +1,4 @@
-//! One load into one table. Implements the core's ports.
+//! One load into one table. Implements the core's ports. What a load may do is planned in `planner`, its bytes are made in `codec`.
 //!
 //! - `commit: atomic` ([`atomic`]): one transaction on one connection; nothing is visible before `finish`.
 //! - `commit: batch` ([`batch`]): each chunk is a transaction of its own and durable when its `write` returns.
@@ -8,7 +8,7 @@
 //! driver shows a server error only at the end of a COPY. A connection whose COPY failed is closed: the driver and the
 //! server may disagree about what comes next on it. With `on_bad_row: reject` cells are checked first, and a COPY that the
 //! server refused is undone to a savepoint (`sifted`, `sieve`). `retry` decides what is run again, `outcome` and `stream`
-//! find out what became of a COMMIT that was not answered, by a row that commits with it (`commits`, `mark`), `lost` ends what a
+//! find out what became of a COMMIT that was not answered, by a row that commits with it (`commits`, `mark`, `proof`), `lost` ends what a
 //! broken connection left behind, `spare` gives the connections of silent clients to others.
 
 mod atomic;
@@ -20,14 +20,17 @@ mod destination;
 mod factory;
 mod finished;
 mod halve;
+mod left_out;
 mod lost;
 mod mark;
+mod open;
 mod opened;
 mod outcome;
 mod patience;
 mod plan;
 mod port;
 mod probe;
+mod proof;
 mod ready;
 mod reject;
 mod retain;
@@ -48,5 +51,5 @@ mod wish;
 
 pub use destination::{PgDestination, RETAINED_SHARE};
 pub use factory::{Login, Made, PgDestinations};
-pub use mark::Mark;
+pub use proof::Mark;
 pub(crate) use session::session_setup_of;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::mark::Mark;
 use super::plan::Plan;
+use super::proof::Mark;
 use crate::model::migration::MigrationReport;
 use crate::postgres::pool::Connection;
 

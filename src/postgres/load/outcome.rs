@@ -9,7 +9,7 @@ use tokio_postgres::types::Type;
 
 use super::destination::PgDestination;
 use super::lost::end_lost;
-use super::mark::{Mark, Proof, Witness};
+use super::proof::{Mark, Proof, Witness};
 use crate::postgres::error::Error;
 use crate::postgres::queries;
 use crate::postgres::serial::Serial;

@@ -5,9 +5,9 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::commits::Commits;
+use super::left_out::Suppression;
 use super::patience::Patience;
 use super::reject::RejectPlan;
-use super::suppressed::Suppression;
 use super::unchanged;
 use crate::codec::encode::CopyPlan;
 use crate::ingest::request::LoadOptions;

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
-use super::destination::{PgDestination, stream_name};
+use super::destination::PgDestination;
+use super::open::stream_name;
 use super::stream;
 use crate::ingest::error::Error as IngestError;
 use crate::ingest::ports::{

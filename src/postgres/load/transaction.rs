@@ -10,12 +10,13 @@ use std::time::Duration;
 use tokio_postgres::error::Severity;
 
 use super::copy_in::{CopyFailure, copy_rows};
+use super::left_out::{LeftOut, Suppressed};
 use super::lost::end_lost;
-use super::mark::{Mark, Proof, begin};
+use super::mark::begin;
 use super::plan::{CopyInto, Move, Plan, Stage};
+use super::proof::{Mark, Proof};
 use super::reject::{RejectCount, RejectShare};
 use super::rows::Rows;
-use super::suppressed::{LeftOut, Suppressed};
 use super::unchanged::is_mark;
 use crate::ingest::ports::Chunk;
 use crate::planner::LockWaits;

@@ -9,7 +9,7 @@
 //! an abort, a Ctrl-C and a crash leave nothing at all, without any cleaning up that could itself fail or drop a table that
 //! somebody else had begun to use. The price: until that load ends, nobody else can create the same table (the catalog's
 //! own unique index would make them wait in any case). Others wait for the migration lock, which blocks nobody but other
-//! migrators of this one table, at most [`LockWaits::turn`], and then get [`MigrateError::Busy`], which says so and is
+//! migrators of this one table, at most [`LockWaits::turn`](crate::planner::LockWaits::turn), and then get [`MigrateError::Busy`], which says so and is
 //! retryable. Tables that exist are altered by [`prepare`] before the load's transaction starts: an ACCESS EXCLUSIVE lock
 //! must not last as long as a load. A column added for a load that then fails stays; it is empty and harmless. So is a schema.
 
@@ -17,48 +17,19 @@ mod after;
 mod error;
 mod locks;
 mod report;
+mod request;
 mod run;
 
 use tokio_postgres::GenericClient;
 
-use crate::model::ident::{Ident, TableName};
 use crate::model::migration::MigrationReport;
-use crate::model::table::TableShape;
-use crate::planner::diff::Accepts;
-use crate::planner::policy::Policy;
-use crate::planner::{LockWaits, VerifiedTable};
+use crate::planner::VerifiedTable;
 use crate::postgres::catalog::read_depth;
 use crate::postgres::pool::{Ask, Begin};
 
 pub use self::error::{Blocker, MigrateError};
 pub use self::locks::blockers;
-
-/// What a stream asks of its table.
-#[derive(Clone, Copy)]
-pub struct MigrateRequest<'a> {
-    /// The table as the client names it.
-    pub name: &'a TableName,
-    /// Schema for names without one; without it the first schema of `search_path`.
-    pub default_schema: Option<&'a Ident>,
-    /// The shape that the stream wants.
-    pub wanted: &'a TableShape,
-    /// What may be done about it.
-    pub policy: &'a Policy,
-    /// Whether the encoder can write stream column `n` into a column of some type. Without it, only types that hold every
-    /// value of the wanted type fit.
-    pub accepts: Option<&'a Accepts<'a>>,
-    /// Bounds of all waiting.
-    pub waits: LockWaits,
-}
-
-impl std::fmt::Debug for MigrateRequest<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MigrateRequest")
-            .field("name", self.name)
-            .field("policy", self.policy)
-            .finish_non_exhaustive()
-    }
-}
+pub use self::request::MigrateRequest;
 
 /// Makes the table fit: nothing but one catalog read when it does already, else a short transaction of its own.
 ///

@@ -5,9 +5,9 @@ use std::time::Duration;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, GenericClient};
 
-use super::MigrateRequest;
 use super::error::{self, MigrateError};
 use super::locks::{blockers, is_lock_timeout, jitter, set_lock_timeout, take_turn, turn_key};
+use super::request::MigrateRequest;
 use super::{after, report};
 use crate::model::ident::TableName;
 use crate::model::migration::MigrationReport;

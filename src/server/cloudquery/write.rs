@@ -5,6 +5,7 @@
 //! Different tables wait for each other only where a message names both. Memory is bounded: rows wait in chunks, chunks
 //! hold permits, and when those are used up nothing more is read from the client.
 
+mod context;
 mod migrations;
 mod parts;
 mod tables;
@@ -17,33 +18,21 @@ use futures::{Stream, StreamExt};
 use tokio::task::JoinSet;
 use tonic::Status;
 
-use super::clients::Client;
 use super::message::{self, Command, Decoder, Record};
 use super::pb;
 use super::pb::write::request::Message;
 use crate::ingest::aside::aside_if_large;
-use crate::ingest::budget::{Beyond, ByteBudget, BytePermit};
+use crate::ingest::budget::{Beyond, BytePermit};
 use crate::ingest::error::{Error, Kept, RequestError, StreamError};
-use crate::ingest::ports::Destination;
-use crate::model::caller::Caller;
 use crate::model::command::{DeleteRecords, DeleteStale};
 use crate::model::ident::TableName;
 use crate::server::upload::Gate;
+pub(super) use context::WriteContext;
 use migrations::Migrations;
 use tables::{Rows, Tables};
 
 /// How long a message waits for memory before the rows that are held back are written.
 const BUDGET_PATIENCE: Duration = Duration::from_millis(100);
-
-/// What a Write call works with.
-#[derive(Clone, Debug)]
-pub(super) struct WriteContext {
-    pub(super) client: Arc<Client>,
-    pub(super) destination: Arc<dyn Destination>,
-    pub(super) caller: Caller,
-    pub(super) budget: ByteBudget,
-    pub(super) idle_timeout: Duration,
-}
 
 /// How many connections a Write call may hold for loads, and as many again for deletions.
 #[derive(Clone, Copy, Debug)]

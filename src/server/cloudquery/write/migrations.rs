@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 
-use super::WriteContext;
+use super::context::WriteContext;
 use crate::ingest::error::{DestinationError, Error, Facts};
 use crate::model::class::Class;
 use crate::model::command::MigrateCommand;

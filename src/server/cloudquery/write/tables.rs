@@ -11,7 +11,7 @@ use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
-use super::WriteContext;
+use super::context::WriteContext;
 use super::parts::{Parts, Split};
 use crate::ingest::batcher::IncomingBatch;
 use crate::ingest::budget::BytePermit;

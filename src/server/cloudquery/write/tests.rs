@@ -11,8 +11,12 @@ use futures::stream;
 
 use super::*;
 use crate::config::Config;
+use crate::ingest::budget::ByteBudget;
+use crate::ingest::ports::Destination;
+use crate::model::caller::Caller;
 use crate::model::caller::Principal;
 use crate::model::options::NulBytes;
+use crate::server::cloudquery::clients::Client;
 use crate::server::cloudquery::closed::Closed;
 use crate::server::cloudquery::spec::Settings;
 

@@ -1,0 +1,68 @@
+//! Opens loads of the destination: finished streams, the table, the stream's row, then a load of the kind that was asked for.
+
+use std::sync::Arc;
+
+use super::atomic::AtomicLoad;
+use super::batch::BatchLoad;
+use super::destination::PgDestination;
+use super::finished::FinishedLoad;
+use super::shared::Shared;
+use super::stream::{self, Writer};
+use crate::ingest::ports::{Load, StreamName};
+use crate::ingest::request::LoadRequest;
+use crate::model::caller::Caller;
+use crate::model::options::{BadRowPolicy, CommitMode};
+use crate::postgres::error::Error;
+use crate::postgres::state;
+
+impl PgDestination {
+    pub(super) async fn open_load(&self, caller: &Caller, request: LoadRequest) -> Result<Arc<dyn Load>, Error> {
+        self.check_schema(&request.table)?;
+        let name = request
+            .options
+            .stream_id
+            .clone()
+            .map(|stream_id| stream_name(caller, stream_id));
+        if let Some(name) = &name {
+            let connection = self.connections.get().await?;
+            let asking = stream::status(connection.client(), &self.state_schema, name);
+            let found = self.patience(&request).wait(asking).await?;
+            if let Some(state) = found.filter(|state| state.finished.is_some()) {
+                return Ok(Arc::new(FinishedLoad(state)));
+            }
+        }
+        if request.options.on_bad_row == BadRowPolicy::Reject {
+            let connection = self.connections.get().await?;
+            state::ensure(connection.client(), &self.state_schema).await?;
+        }
+        let mut opened = self.open_table(&request, self.connections.get()).await?;
+        if name.is_some() {
+            // Whoever holds a connection waits for no other one.
+            opened.give_back().await;
+        }
+        let writer = match name {
+            None => None,
+            Some(name) => {
+                let connection = self.connections.get().await?;
+                let table = opened.plan.table.clone();
+                let (client, options) = (connection.client(), &request.options);
+                let opening = Writer::open(client, &self.state_schema, name, &table, options);
+                Some(self.patience(&request).wait(opening).await?)
+            }
+        };
+        let migration = opened.migration.clone();
+        let (commit, lanes) = (request.options.commit, usize::from(request.options.lanes.get()));
+        let shared = Shared::new(self.clone(), request, Arc::clone(&opened.plan));
+        Ok(match commit {
+            CommitMode::Atomic => Arc::new(AtomicLoad::new(shared, writer, migration, opened.waiting().await)),
+            CommitMode::Batch => Arc::new(BatchLoad::new(shared, writer, lanes, migration)),
+        })
+    }
+}
+
+pub(super) fn stream_name(caller: &Caller, stream_id: String) -> StreamName {
+    StreamName {
+        owner: caller.principal.namespace().to_owned(),
+        stream_id,
+    }
+}
