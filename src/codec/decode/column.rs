@@ -6,10 +6,11 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, ArrowPrimitiveType, PrimitiveArray, PrimitiveBuilder};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field};
 use arrow::error::ArrowError;
 
 use super::fault::{Fault, Refused};
+use crate::model::pg_type::PgType;
 
 /// Builds one Arrow array out of fields.
 pub(crate) trait ColumnDecoder: Send {
@@ -28,6 +29,10 @@ pub(crate) type Decoder = Box<dyn ColumnDecoder>;
 
 /// The outcome of planning a column.
 pub(crate) type Planned = Result<Decoder, Refused>;
+
+/// Plans the element of a list or the attribute of a row by its own type's rule: the registry, handed in because it knows the types
+/// and they do not know it.
+pub(crate) type PlanPart = fn(&PgType, &Field) -> Planned;
 
 /// Appends a field that may be NULL.
 pub(crate) fn append(decoder: &mut dyn ColumnDecoder, nullable: bool, field: Option<&[u8]>) -> Result<usize, Fault> {

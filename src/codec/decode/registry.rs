@@ -29,11 +29,11 @@ pub(crate) fn plan(ty: &PgType, field: &Field) -> Planned {
         PgType::Interval | PgType::LimitedInterval(_) => types::interval::plan(field),
         PgType::Inet | PgType::Cidr | PgType::MacAddr | PgType::MacAddr8 => types::address::plan(ty, field),
         PgType::Bit(_) | PgType::VarBit(_) => types::bits::plan(field),
-        PgType::Array(element) => types::array::plan(element, field),
+        PgType::Array(element) => types::array::plan(element, field, plan),
         PgType::Vector(..) | PgType::HalfVec(..) => types::vector::plan(ty, field),
         PgType::Hstore(_) => types::hstore::plan(field),
         PgType::Domain(domain) => plan(&domain.base, field),
-        PgType::Composite(composite) => types::composite::plan(composite, field),
+        PgType::Composite(composite) => types::composite::plan(composite, field, plan),
         // Passed on as Postgres sends them, with the type's name in the field.
         PgType::Point | PgType::Line | PgType::Lseg | PgType::Box => types::bytea::plan(field),
         PgType::Path | PgType::Polygon | PgType::Circle => types::bytea::plan(field),

@@ -20,8 +20,10 @@ mod plan;
 mod registry;
 mod render;
 mod rendered;
+mod rules;
 mod source;
 mod types;
+mod unfolded;
 mod weight;
 
 #[cfg(test)]

@@ -5,24 +5,31 @@ use arrow::datatypes::DataType;
 use super::EncodeOptions;
 use super::column::Planned;
 use super::error::Refused;
+use super::rules::Rules;
 use super::source::Source;
 use super::types;
 use crate::model::extension::Extension;
 use crate::model::pg_type::PgType;
 
-/// Plans one column, list element or attribute.
+/// Plans one column.
 pub(crate) fn plan(source: &Source<'_>, target: &PgType, options: &EncodeOptions) -> Planned {
+    rule(source, target, &Rules::new(rule, options))
+}
+
+/// Plans one column, list element or attribute.
+fn rule(source: &Source<'_>, target: &PgType, rules: &Rules<'_>) -> Planned {
+    let options = rules.options;
     match source.data_type {
         DataType::Null => return types::null::plan(),
         DataType::Dictionary(_, _) | DataType::RunEndEncoded(_, _) => {
-            return types::indexed::plan(source, target, options);
+            return types::indexed::plan(source, target, rules);
         }
         _ => {}
     }
     if let Some(Extension::TimestampWithOffset) = source.extension
         && matches!(target, PgType::Timestamp(_) | PgType::TimestampTz(_))
     {
-        return types::timestamp::plan_with_offset(source, target, options);
+        return types::timestamp::plan_with_offset(source, target, rules);
     }
     if !keeps_meaning(source.extension.as_ref(), target) {
         return Err(Refused::NoRule);
@@ -60,11 +67,11 @@ pub(crate) fn plan(source: &Source<'_>, target: &PgType, options: &EncodeOptions
         PgType::Point | PgType::Line | PgType::Lseg | PgType::Box | PgType::Path | PgType::Polygon | PgType::Circle => {
             types::geometric::plan(source, target)
         }
-        PgType::Range(range) => types::range::plan(source, range, options),
-        PgType::Multirange(range) => types::multirange::plan(source, range, options),
-        PgType::Composite(composite) => types::composite::plan(source, composite, options),
-        PgType::Array(element) => types::array::plan(source, element, options),
-        PgType::Domain(domain) => plan(source, &domain.base, options),
+        PgType::Range(range) => types::range::plan(source, range, rules),
+        PgType::Multirange(range) => types::multirange::plan(source, range, rules),
+        PgType::Composite(composite) => types::composite::plan(source, composite, rules),
+        PgType::Array(element) => types::array::plan(source, element, rules),
+        PgType::Domain(domain) => rule(source, &domain.base, rules),
         PgType::Other(other) => types::system::plan(source, other, options),
     }
 }

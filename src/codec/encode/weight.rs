@@ -5,7 +5,7 @@ use arrow::array::{Array, ArrayRef, AsArray, OffsetSizeTrait, UnionArray};
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, UnionMode};
 
-use super::types::indexed::split;
+use super::unfolded::split;
 
 /// Bytes of a view, or of an offset and a size, which share what they point at.
 const SHARED: u64 = 16;

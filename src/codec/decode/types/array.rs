@@ -13,10 +13,9 @@ use arrow::datatypes::{DataType, Field, FieldRef};
 use arrow::error::ArrowError;
 
 use super::vector::offsets;
-use crate::codec::decode::column::{ColumnDecoder, Decoder, Planned, append};
+use crate::codec::decode::column::{ColumnDecoder, Decoder, PlanPart, Planned, append};
 use crate::codec::decode::cursor::Cursor;
 use crate::codec::decode::fault::{Fault, Refused};
-use crate::codec::decode::registry;
 use crate::model::extension::Extension;
 use crate::model::pg_type::PgType;
 
@@ -25,11 +24,11 @@ const MOST_DIMENSIONS: usize = 6;
 /// A NULL element is a length word.
 const LEAST_ELEMENT: usize = 4;
 
-pub(in crate::codec::decode) fn plan(element: &PgType, field: &Field) -> Planned {
+pub(in crate::codec::decode) fn plan(element: &PgType, field: &Field, plan_part: PlanPart) -> Planned {
     if let Some(Extension::FixedShapeTensor { shape }) = Extension::of(field)
         && let (Some(level), DataType::FixedSizeList(item, _)) = (Level::of(field.data_type()), field.data_type())
     {
-        let child = registry::plan(element, item)?;
+        let child = plan_part(element, item)?;
         return Ok(Box::new(Arrays {
             levels: vec![level],
             shape: Some(shape),
@@ -45,7 +44,7 @@ pub(in crate::codec::decode) fn plan(element: &PgType, field: &Field) -> Planned
             _ => break,
         };
         // A list of vectors has a list type as its element: the levels end where the element's own rule begins.
-        if let Ok(child) = registry::plan(element, innermost) {
+        if let Ok(child) = plan_part(element, innermost) {
             return arrays(levels, child);
         }
     }

@@ -8,13 +8,12 @@ use arrow::array::{ArrayRef, StructArray};
 use arrow::datatypes::{DataType, Field, Fields};
 use arrow::error::ArrowError;
 
-use crate::codec::decode::column::{ColumnDecoder, Decoder, Planned, append};
+use crate::codec::decode::column::{ColumnDecoder, Decoder, PlanPart, Planned, append};
 use crate::codec::decode::cursor::Cursor;
 use crate::codec::decode::fault::{Fault, Refused};
-use crate::codec::decode::registry;
 use crate::model::pg_type::CompositeType;
 
-pub(in crate::codec::decode) fn plan(ty: &CompositeType, field: &Field) -> Planned {
+pub(in crate::codec::decode) fn plan(ty: &CompositeType, field: &Field, plan_part: PlanPart) -> Planned {
     let DataType::Struct(fields) = field.data_type() else {
         return Err(Refused::NoRule);
     };
@@ -28,7 +27,7 @@ pub(in crate::codec::decode) fn plan(ty: &CompositeType, field: &Field) -> Plann
         .fields
         .iter()
         .zip(fields)
-        .map(|((_, ty), field)| registry::plan(ty, field));
+        .map(|((_, ty), field)| plan_part(ty, field));
     Ok(Box::new(Structs {
         fields: fields.clone(),
         children: children.collect::<Result<_, _>>()?,

@@ -8,13 +8,13 @@ use std::collections::HashSet;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Field, FieldRef, UnionMode};
 
+use super::form::{Quoting, Style, Write, or_null, stay_distinct};
 use super::scalar::{Place, scalar};
 use super::variant::{refuse_storage, variant};
-use super::{Quoting, Style, Write, or_null, stay_distinct};
 use crate::codec::encode::error::{CellReason, WrongArray};
 use crate::codec::encode::lists::{Lists, element_field};
 use crate::codec::encode::rendered::Text;
-use crate::codec::encode::types::indexed::Unfolded;
+use crate::codec::encode::unfolded::Unfolded;
 use crate::model::extension::{Extension, meant};
 
 /// Writes the values of `array` as JSON, NULL as `null`.

@@ -5,13 +5,13 @@ use arrow::datatypes::*;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::form::{Quoting, Style, Write};
 use super::number::{Float, put_decimal, put_go_decimal};
 use super::temporal::{go_duration, interval, temporal};
-use super::{Quoting, Style, Write};
 use crate::codec::encode::cells::{Binaries, Strings};
 use crate::codec::encode::error::{CellReason, WrongArray};
 use crate::codec::encode::rendered::Text;
-use crate::codec::encode::types::indexed::is_encoded;
+use crate::codec::encode::unfolded::is_encoded;
 use crate::literal::digits::{put_hex, put_whole};
 use crate::model::extension::Extension;
 

@@ -6,8 +6,8 @@ use arrow::datatypes::{
     IntervalUnit, IntervalYearMonthType, TimeUnit,
 };
 
+use super::form::{Quoting, Style, Write};
 use super::scalar::{Place, Scalar, of, primitive};
-use super::{Quoting, Style, Write};
 use crate::codec::encode::error::WrongArray;
 use crate::literal::calendar::{put, put_date, put_fraction, put_time};
 use crate::literal::digits::put_whole;

@@ -10,16 +10,16 @@ use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field, TimeUnit};
 
+use super::form::{Style, Write, stay_distinct};
 use super::json::{json, put_string};
 use super::number::{Float, put_decimal};
 use super::scalar::{put_boolean, put_bytes, put_uuid};
 use super::temporal::{put_day, put_time_of_day, put_timestamp};
-use super::{Style, Write, stay_distinct};
 use crate::codec::encode::cells::Binaries;
 use crate::codec::encode::error::{CellReason, WrongArray};
 use crate::codec::encode::lists::{Lists, element_field};
 use crate::codec::encode::rendered::Text;
-use crate::codec::encode::types::indexed::Unfolded;
+use crate::codec::encode::unfolded::Unfolded;
 use crate::literal::digits::put_whole;
 use crate::literal::variant::{Malformed, Names, Value};
 use crate::model::extension;

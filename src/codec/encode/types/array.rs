@@ -10,13 +10,12 @@ use arrow::array::Array;
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::DataType;
 
-use crate::codec::encode::EncodeOptions;
 use crate::codec::encode::column::{
     ColumnEncoder, Encoder, Faults, Planned, Scratch, fits, length_word, put_null, some_nulls,
 };
 use crate::codec::encode::error::Refused;
 use crate::codec::encode::lists::{Lists, element_field};
-use crate::codec::encode::registry;
+use crate::codec::encode::rules::Rules;
 use crate::codec::encode::source::Source;
 use crate::model::extension::Extension;
 use crate::model::pg_type::PgType;
@@ -24,18 +23,18 @@ use crate::model::pg_type::PgType;
 const EMPTY_HEADER: usize = 12;
 const HEADER: usize = 20;
 
-pub(in crate::codec::encode) fn plan(source: &Source<'_>, element: &PgType, options: &EncodeOptions) -> Planned {
+pub(in crate::codec::encode) fn plan(source: &Source<'_>, element: &PgType, rules: &Rules<'_>) -> Planned {
     if source.is_text() {
-        return super::literal::array(element, options);
+        return super::literal::array(element, rules);
     }
     let Some(field) = element_field(source.data_type) else {
         return Err(Refused::NoRule);
     };
     let deep_tensor = matches!(&source.extension, Some(Extension::FixedShapeTensor { shape }) if shape.len() != 1);
     if !is_value(field.data_type(), element) && (deep_tensor || element_field(field.data_type()).is_some()) {
-        return super::matrix::plan(source, element, options);
+        return super::matrix::plan(source, element, rules);
     }
-    let bind_elements = registry::plan(&Source::of(field), element, options)?;
+    let bind_elements = rules.plan(&Source::of(field), element)?;
     let oid = element.oid();
     Ok(Box::new(move |array| {
         let lists = Lists::of(array)?;

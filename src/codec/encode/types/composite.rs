@@ -9,22 +9,17 @@ use arrow::array::{Array, AsArray};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::DataType;
 
-use crate::codec::encode::EncodeOptions;
 use crate::codec::encode::column::{
     Bind, ColumnEncoder, Encoder, Faults, Planned, Scratch, fits, length_word, put_null, some_nulls,
 };
 use crate::codec::encode::error::{Refused, WrongArray};
-use crate::codec::encode::registry;
+use crate::codec::encode::rules::Rules;
 use crate::codec::encode::source::Source;
 use crate::model::pg_type::CompositeType;
 
-pub(in crate::codec::encode) fn plan(
-    source: &Source<'_>,
-    composite: &CompositeType,
-    options: &EncodeOptions,
-) -> Planned {
+pub(in crate::codec::encode) fn plan(source: &Source<'_>, composite: &CompositeType, rules: &Rules<'_>) -> Planned {
     if source.is_text() {
-        return super::literal::composite(composite, options);
+        return super::literal::composite(composite, rules);
     }
     let DataType::Struct(fields) = source.data_type else {
         return Err(Refused::NoRule);
@@ -46,7 +41,7 @@ pub(in crate::codec::encode) fn plan(
             (_, Some(_)) => return Err(Refused::Because(format!("the struct has two fields named {name:?}"))),
             (None, _) => None,
             (Some((at, field)), None) => {
-                let bind = registry::plan(&Source::of(field), ty, options).map_err(|why| match why {
+                let bind = rules.plan(&Source::of(field), ty).map_err(|why| match why {
                     Refused::NoRule => {
                         Refused::Because(format!("attribute {name:?} is {ty}, not {}", field.data_type()))
                     }

@@ -8,12 +8,12 @@ use std::collections::HashSet;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::DataType;
 
-use super::indexed::Unfolded;
 use crate::codec::encode::EncodeOptions;
 use crate::codec::encode::cells::{Strings, from_text};
 use crate::codec::encode::column::{NULL_FIELD, Planned, fits, length_word, rendered};
 use crate::codec::encode::error::{CellReason, Refused, WrongArray};
 use crate::codec::encode::source::Source;
+use crate::codec::encode::unfolded::Unfolded;
 use crate::literal;
 use crate::model::extension::{is_text, unencoded};
 use crate::model::options::NulBytes;

@@ -3,31 +3,26 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{AnyDictionaryArray, Array, ArrayRef, AsArray, RunArray};
-use arrow::buffer::NullBuffer;
-use arrow::datatypes::{ArrowNativeType, DataType, Int16Type, Int32Type, Int64Type, RunEndIndexType};
+use arrow::datatypes::DataType;
 
-use crate::codec::encode::EncodeOptions;
-use crate::codec::encode::column::{ColumnEncoder, Encoder, Faults, Planned, Scratch, put_null, some_nulls};
+use crate::codec::encode::column::{ColumnEncoder, Encoder, Faults, Planned, Scratch, put_null};
 use crate::codec::encode::error::{CellReason, Refused, WrongArray};
-use crate::codec::encode::registry;
+use crate::codec::encode::rules::Rules;
 use crate::codec::encode::source::Source;
+use crate::codec::encode::unfolded::{NULL_INDEX, split};
 use crate::model::pg_type::PgType;
 
 /// Most bytes of finished fields. Values may themselves share bytes (views), so a small dictionary can stand for more than memory
 /// holds; over this, rows encode their value again.
 const FINISHED_BYTES: usize = 256 << 20;
 
-/// The index of a row that is NULL by its key.
-const NULL_INDEX: usize = usize::MAX;
-
-pub(in crate::codec::encode) fn plan(source: &Source<'_>, target: &PgType, options: &EncodeOptions) -> Planned {
+pub(in crate::codec::encode) fn plan(source: &Source<'_>, target: &PgType, rules: &Rules<'_>) -> Planned {
     let values = match source.data_type {
         DataType::Dictionary(_, values) => values.as_ref(),
         DataType::RunEndEncoded(_, values) => values.data_type(),
         _ => return Err(Refused::NoRule),
     };
-    let bind_values = registry::plan(&source.stored_as(values), target, options)?;
+    let bind_values = rules.plan(&source.stored_as(values), target)?;
     let expected = source.data_type.clone();
     Ok(Box::new(move |array| {
         if array.data_type() != &expected {
@@ -40,94 +35,6 @@ pub(in crate::codec::encode) fn plan(source: &Source<'_>, target: &PgType, optio
             fields: Fields::of(encoder, values.len(), FINISHED_BYTES),
         }) as Encoder)
     }))
-}
-
-/// The value index of each row, and the values.
-pub(in crate::codec::encode) fn split(array: &ArrayRef) -> Option<(Vec<usize>, ArrayRef)> {
-    match array.data_type() {
-        DataType::Dictionary(_, _) => {
-            let dictionary = array.as_any_dictionary_opt()?;
-            Some((keys(dictionary), dictionary.values().clone()))
-        }
-        DataType::RunEndEncoded(ends, _) => match ends.data_type() {
-            DataType::Int16 => runs::<Int16Type>(array),
-            DataType::Int32 => runs::<Int32Type>(array),
-            DataType::Int64 => runs::<Int64Type>(array),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-/// Whether values lie behind a dictionary or in runs.
-pub(in crate::codec::encode) fn is_encoded(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Dictionary(_, _) | DataType::RunEndEncoded(_, _))
-}
-
-/// Values where they lie, and which of them each row has. Rows may share a long one, so no row gets a copy of its own.
-pub(in crate::codec::encode) struct Unfolded {
-    indexes: Option<Vec<usize>>,
-    nulls: Option<NullBuffer>,
-    /// The values.
-    pub(in crate::codec::encode) values: ArrayRef,
-}
-
-impl Unfolded {
-    /// The rows of an array, behind a dictionary or in runs or neither.
-    pub(in crate::codec::encode) fn of(array: &ArrayRef) -> Result<Self, WrongArray> {
-        let (indexes, values) = if is_encoded(array.data_type()) {
-            let (indexes, values) = split(array).ok_or_else(|| WrongArray::Type(array.data_type().clone()))?;
-            (Some(indexes), values)
-        } else {
-            (None, ArrayRef::clone(array))
-        };
-        Ok(Self {
-            indexes,
-            nulls: some_nulls(values.logical_nulls().as_ref()),
-            values,
-        })
-    }
-
-    /// The index of a row's value, nothing where it is NULL.
-    pub(in crate::codec::encode) fn get(&self, row: usize) -> Option<usize> {
-        let index = self.indexes.as_ref().map_or(row, |indexes| indexes[row]);
-        let is_null = |nulls: &NullBuffer| nulls.is_null(index);
-        (index != NULL_INDEX && !self.nulls.as_ref().is_some_and(is_null)).then_some(index)
-    }
-}
-
-fn keys(dictionary: &dyn AnyDictionaryArray) -> Vec<usize> {
-    // An empty dictionary has nothing but NULL keys, which `normalized_keys` cannot clamp into it.
-    if dictionary.values().is_empty() {
-        return vec![NULL_INDEX; dictionary.len()];
-    }
-    let mut keys = dictionary.normalized_keys();
-    if let Some(nulls) = dictionary
-        .keys()
-        .nulls()
-        .filter(|nulls: &&NullBuffer| nulls.null_count() > 0)
-    {
-        for (row, key) in keys.iter_mut().enumerate() {
-            if nulls.is_null(row) {
-                *key = NULL_INDEX;
-            }
-        }
-    }
-    keys
-}
-
-fn runs<R: RunEndIndexType>(array: &ArrayRef) -> Option<(Vec<usize>, ArrayRef)> {
-    let runs = array.as_any().downcast_ref::<RunArray<R>>()?;
-    let mut indexes = Vec::with_capacity(runs.len());
-    let mut index = if runs.is_empty() { 0 } else { runs.get_physical_index(0) };
-    let ends = runs.run_ends();
-    for row in 0..runs.len() {
-        while index < ends.values().len() && ends.values()[index].as_usize() <= row + ends.offset() {
-            index += 1;
-        }
-        indexes.push(index);
-    }
-    Some((indexes, runs.values().clone()))
 }
 
 /// The field of every value, finished unless they are too many.
@@ -235,7 +142,7 @@ impl ColumnEncoder for Indexed {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Int32Array, StringViewArray};
+    use arrow::array::{Array, StringViewArray};
 
     use super::*;
     use crate::codec::encode::column::rendered;
@@ -276,18 +183,5 @@ mod tests {
         let (kept, expected) = written(usize::MAX);
         assert!(kept > 0 && expected.ends_with(b"\0\0\0\x11a text of its own\0\0\0\0\0\0\0\x01a"));
         assert_eq!(written(kept - 1), (0, expected));
-    }
-
-    #[test]
-    fn a_row_is_null_by_its_key_or_by_its_value() {
-        let keys = Int32Array::from(vec![Some(1), None, Some(0)]);
-        let values: ArrayRef = Arc::new(StringViewArray::from(vec![None, Some("b")]));
-        let array: ArrayRef = Arc::new(arrow::array::DictionaryArray::<Int32Type>::new(keys, values.clone()));
-        let rows = |array: &ArrayRef| -> Vec<Option<usize>> {
-            let unfolded = Unfolded::of(array).unwrap();
-            (0..array.len()).map(|row| unfolded.get(row)).collect()
-        };
-        assert_eq!(rows(&array), [Some(1), None, None]);
-        assert_eq!(rows(&values), [None, Some(1)]);
     }
 }

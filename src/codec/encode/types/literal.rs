@@ -7,11 +7,10 @@ use arrow::array::{Array, ArrayRef, StringArray};
 use arrow::datatypes::{DataType, Field};
 
 use super::range::{EMPTY, LOWER_INFINITE, UPPER_INFINITE, flags};
-use crate::codec::encode::EncodeOptions;
 use crate::codec::encode::cells::from_text;
 use crate::codec::encode::column::{Bind, Faults, Planned, Scratch};
 use crate::codec::encode::error::{CellReason, Refused};
-use crate::codec::encode::registry;
+use crate::codec::encode::rules::Rules;
 use crate::codec::encode::source::Source;
 use crate::literal::container::{self, Part, RangeText};
 use crate::model::pg_type::{CompositeType, PgType, RangeType};
@@ -21,9 +20,9 @@ use crate::model::pg_type::{CompositeType, PgType, RangeType};
 struct Parts(Arc<Bind>);
 
 impl Parts {
-    fn of(ty: &PgType, options: &EncodeOptions) -> Result<Self, Refused> {
+    fn of(ty: &PgType, rules: &Rules<'_>) -> Result<Self, Refused> {
         let field = Field::new("part", DataType::Utf8, true);
-        Ok(Self(Arc::new(registry::plan(&Source::of(&field), ty, options)?)))
+        Ok(Self(Arc::new(rules.plan(&Source::of(&field), ty)?)))
     }
 
     /// Appends parts as fields.
@@ -49,8 +48,8 @@ impl Parts {
 }
 
 /// `{1,NULL,"a b"}`, in up to six dimensions.
-pub(super) fn array(element: &PgType, options: &EncodeOptions) -> Planned {
-    let parts = Parts::of(element, options)?;
+pub(super) fn array(element: &PgType, rules: &Rules<'_>) -> Planned {
+    let parts = Parts::of(element, rules)?;
     let oid = element.oid();
     from_text(move |text, out| {
         let (lengths, elements) = container::array(text).ok_or(CellReason::NotA("an array in the form {a,b}"))?;
@@ -67,8 +66,8 @@ pub(super) fn array(element: &PgType, options: &EncodeOptions) -> Planned {
 }
 
 /// `[1,5)`, `empty`.
-pub(super) fn range(range: &RangeType, options: &EncodeOptions) -> Planned {
-    let parts = Parts::of(&range.subtype, options)?;
+pub(super) fn range(range: &RangeType, rules: &Rules<'_>) -> Planned {
+    let parts = Parts::of(&range.subtype, rules)?;
     from_text(move |text, out| {
         let range = container::range(text).ok_or(CellReason::NotA("a range in the form [a,b)"))?;
         put_range(range, &parts, out)
@@ -76,8 +75,8 @@ pub(super) fn range(range: &RangeType, options: &EncodeOptions) -> Planned {
 }
 
 /// `{[1,3),[5,7)}`.
-pub(super) fn multirange(range: &RangeType, options: &EncodeOptions) -> Planned {
-    let parts = Parts::of(&range.subtype, options)?;
+pub(super) fn multirange(range: &RangeType, rules: &Rules<'_>) -> Planned {
+    let parts = Parts::of(&range.subtype, rules)?;
     from_text(move |text, out| {
         let ranges = container::multirange(text).ok_or(CellReason::NotA("a multirange in the form {[a,b)}"))?;
         out.extend_from_slice(&(ranges.len() as i32).to_be_bytes());
@@ -109,10 +108,10 @@ fn put_range(range: RangeText, parts: &Parts, out: &mut Vec<u8>) -> Result<(), C
 }
 
 /// `(1,"x y",)`, as many fields as attributes.
-pub(super) fn composite(composite: &CompositeType, options: &EncodeOptions) -> Planned {
+pub(super) fn composite(composite: &CompositeType, rules: &Rules<'_>) -> Planned {
     let attributes = composite.fields.iter();
     let attributes: Result<Vec<(u32, Parts)>, Refused> = attributes
-        .map(|(_, ty)| Ok((ty.oid(), Parts::of(ty, options)?)))
+        .map(|(_, ty)| Ok((ty.oid(), Parts::of(ty, rules)?)))
         .collect();
     let attributes = attributes?;
     from_text(move |text, out| {

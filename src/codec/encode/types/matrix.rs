@@ -9,13 +9,12 @@ use arrow::array::Array;
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::Field;
 
-use crate::codec::encode::EncodeOptions;
 use crate::codec::encode::column::{
     ColumnEncoder, Encoder, Faults, Planned, Scratch, fits, length_word, put_null, some_nulls,
 };
 use crate::codec::encode::error::{CellReason, Refused};
 use crate::codec::encode::lists::{Lists, element_field};
-use crate::codec::encode::registry;
+use crate::codec::encode::rules::Rules;
 use crate::codec::encode::source::Source;
 use crate::model::extension::Extension;
 use crate::model::pg_type::PgType;
@@ -25,7 +24,7 @@ const MAX_DIMENSIONS: usize = 6;
 const EMPTY_HEADER: usize = 12;
 
 /// Plans lists at least two deep, and tensors of at least two dimensions.
-pub(in crate::codec::encode) fn plan(source: &Source<'_>, element: &PgType, options: &EncodeOptions) -> Planned {
+pub(in crate::codec::encode) fn plan(source: &Source<'_>, element: &PgType, rules: &Rules<'_>) -> Planned {
     let Leaf { field, lists, shape } = leaf(source).ok_or(Refused::NoRule)?;
     let depth = lists - 1 + shape.as_ref().map_or(1, Vec::len);
     if depth > MAX_DIMENSIONS {
@@ -33,7 +32,7 @@ pub(in crate::codec::encode) fn plan(source: &Source<'_>, element: &PgType, opti
             "{depth} dimensions, Postgres has at most {MAX_DIMENSIONS}"
         )));
     }
-    let bind_leaves = registry::plan(&Source::of(field), element, options)?;
+    let bind_leaves = rules.plan(&Source::of(field), element)?;
     let oid = element.oid();
     Ok(Box::new(move |array| {
         let outer = Lists::of(array)?;

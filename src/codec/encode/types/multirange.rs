@@ -4,21 +4,21 @@
 //! leaves out empty ones; a NULL among them has no meaning and is refused.
 
 use super::range::{self, Bound};
-use crate::codec::encode::EncodeOptions;
 use crate::codec::encode::column::{Planned, rendered};
 use crate::codec::encode::error::{CellReason, Refused};
 use crate::codec::encode::lists::{Lists, element_field};
+use crate::codec::encode::rules::Rules;
 use crate::codec::encode::source::Source;
 use crate::model::pg_type::RangeType;
 
-pub(in crate::codec::encode) fn plan(source: &Source<'_>, range: &RangeType, options: &EncodeOptions) -> Planned {
+pub(in crate::codec::encode) fn plan(source: &Source<'_>, range: &RangeType, rules: &Rules<'_>) -> Planned {
     if source.is_text() {
-        return super::literal::multirange(range, options);
+        return super::literal::multirange(range, rules);
     }
     let Some(element) = element_field(source.data_type) else {
         return Err(Refused::NoRule);
     };
-    let bind = range::plan(&Source::of(element), range, options)?;
+    let bind = range::plan(&Source::of(element), range, rules)?;
     Ok(Box::new(move |array| {
         let Lists {
             starts,

@@ -8,13 +8,12 @@ use arrow::array::{Array, AsArray, BooleanArray};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Fields};
 
-use super::indexed::Unfolded;
-use crate::codec::encode::EncodeOptions;
 use crate::codec::encode::cells::Strings;
 use crate::codec::encode::column::{Encoder, Faults, Planned, Scratch, rendered};
 use crate::codec::encode::error::{CellReason, Refused, WrongArray};
-use crate::codec::encode::registry;
+use crate::codec::encode::rules::Rules;
 use crate::codec::encode::source::Source;
+use crate::codec::encode::unfolded::Unfolded;
 use crate::model::extension::{is_text, unencoded};
 use crate::model::pg_type::RangeType;
 
@@ -24,17 +23,17 @@ const UPPER_INCLUSIVE: u8 = 0x04;
 pub(super) const LOWER_INFINITE: u8 = 0x08;
 pub(super) const UPPER_INFINITE: u8 = 0x10;
 
-pub(in crate::codec::encode) fn plan(source: &Source<'_>, range: &RangeType, options: &EncodeOptions) -> Planned {
+pub(in crate::codec::encode) fn plan(source: &Source<'_>, range: &RangeType, rules: &Rules<'_>) -> Planned {
     if source.is_text() {
-        return super::literal::range(range, options);
+        return super::literal::range(range, rules);
     }
     let DataType::Struct(fields) = source.data_type else {
         return Err(Refused::NoRule);
     };
     let lower_at = position(fields, "lower")?;
     let upper_at = position(fields, "upper")?;
-    let bind_lower = registry::plan(&Source::of(&fields[lower_at]), &range.subtype, options)?;
-    let bind_upper = registry::plan(&Source::of(&fields[upper_at]), &range.subtype, options)?;
+    let bind_lower = rules.plan(&Source::of(&fields[lower_at]), &range.subtype)?;
+    let bind_upper = rules.plan(&Source::of(&fields[upper_at]), &range.subtype)?;
     let bounds_at = position(fields, "bounds")
         .ok()
         .filter(|at| is_text(unencoded(fields[*at].data_type())));

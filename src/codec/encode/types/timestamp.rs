@@ -14,7 +14,7 @@ use crate::codec::encode::cells::from_text;
 use crate::codec::encode::column::{Planned, bind_as, fixed};
 use crate::codec::encode::error::{CellReason, Refused, WrongArray};
 use crate::codec::encode::lists::child_under;
-use crate::codec::encode::registry;
+use crate::codec::encode::rules::Rules;
 use crate::codec::encode::source::Source;
 use crate::literal;
 use crate::model::pg_type::PgType;
@@ -75,15 +75,11 @@ pub(in crate::codec::encode) fn plan(source: &Source<'_>, digits: Option<u8>, op
 }
 
 /// `arrow.timestamp_with_offset`: the instant; the offset is not kept, as `timestamptz` keeps none.
-pub(in crate::codec::encode) fn plan_with_offset(
-    source: &Source<'_>,
-    target: &PgType,
-    options: &EncodeOptions,
-) -> Planned {
+pub(in crate::codec::encode) fn plan_with_offset(source: &Source<'_>, target: &PgType, rules: &Rules<'_>) -> Planned {
     let DataType::Struct(fields) = source.data_type else {
         return Err(Refused::NoRule);
     };
-    let bind = registry::plan(&Source::of(&fields[0]), target, options)?;
+    let bind = rules.plan(&Source::of(&fields[0]), target)?;
     Ok(Box::new(move |array| {
         let parent = array
             .as_struct_opt()
