@@ -3,6 +3,7 @@
 //! All numbers are big-endian, as Postgres sends them. Nothing here panics, whatever the bytes.
 
 use super::fault::Fault;
+use crate::codec::wire::NULL_LENGTH;
 
 /// What is left of a field.
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +57,7 @@ impl<'a> Cursor<'a> {
     /// A field inside a field: its bytes, or nothing for NULL.
     pub(crate) fn field(&mut self) -> Result<Option<&'a [u8]>, Fault> {
         match self.i32()? {
-            -1 => Ok(None),
+            NULL_LENGTH => Ok(None),
             length => {
                 let length = usize::try_from(length).map_err(|_| Fault::Malformed("a length is negative"))?;
                 self.take(length).map(Some)

@@ -11,8 +11,8 @@ use bytes::{Buf, Bytes, BytesMut};
 use super::column::{Decoder, append};
 use super::cursor::Cursor;
 use super::fault::{DecodeError, Fault};
+use crate::codec::wire::SIGNATURE;
 
-const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
 /// Flags of the header whose meaning a reader must know; none is defined today (16 was "has OIDs").
 const CRITICAL_FLAGS: u32 = 0xFFFF_0000;
 /// Postgres sends no message of 1 GiB or more, and a row is one message.

@@ -12,12 +12,13 @@ use arrow::buffer::NullBuffer;
 use super::error::{CellReason, Refused, WrongArray};
 use super::rendered::Meter;
 pub(crate) use super::rendered::{rendered, rendered_text};
+use crate::codec::wire::NULL_LENGTH;
 
 /// Largest payload of one field: Postgres' 1 GiB allocation limit less the header of a `text` value.
 pub(crate) const MAX_FIELD: usize = 0x3FFF_FFFB;
 
 /// The length word of a NULL field.
-pub(crate) const NULL_FIELD: [u8; 4] = (-1i32).to_be_bytes();
+pub(crate) const NULL_FIELD: [u8; 4] = NULL_LENGTH.to_be_bytes();
 
 /// Encodes the cells of one array.
 pub(crate) trait ColumnEncoder: Send + Sync {

@@ -16,12 +16,9 @@ use super::{bytea, text};
 use crate::codec::decode::column::{ColumnDecoder, Planned};
 use crate::codec::decode::cursor::Cursor;
 use crate::codec::decode::fault::{Fault, Refused};
+use crate::codec::wire::{FAMILY_V4, FAMILY_V6};
 use crate::model::extension::Extension;
 use crate::model::pg_type::PgType;
-
-/// `AF_INET` of Postgres' own numbering, whatever the platform's.
-const FAMILY_V4: u8 = 2;
-const FAMILY_V6: u8 = 3;
 
 pub(in crate::codec::decode) fn plan(ty: &PgType, field: &Field) -> Planned {
     let masked = Extension::of(field) == Some(Extension::Inet);

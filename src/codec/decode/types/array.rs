@@ -16,11 +16,10 @@ use super::vector::offsets;
 use crate::codec::decode::column::{ColumnDecoder, Decoder, PlanPart, Planned, append};
 use crate::codec::decode::cursor::Cursor;
 use crate::codec::decode::fault::{Fault, Refused};
+use crate::codec::wire::MAX_DIMENSIONS;
 use crate::model::extension::Extension;
 use crate::model::pg_type::PgType;
 
-/// `MAXDIM` of Postgres.
-const MOST_DIMENSIONS: usize = 6;
 /// A NULL element is a length word.
 const LEAST_ELEMENT: usize = 4;
 
@@ -53,7 +52,7 @@ pub(in crate::codec::decode) fn plan(element: &PgType, field: &Field, plan_part:
 
 fn arrays(levels: Vec<Level>, child: Decoder) -> Planned {
     let fixed_inside = levels.len() > 1 && levels.iter().any(|level| matches!(level.form, Form::Fixed(_)));
-    if fixed_inside || levels.len() > MOST_DIMENSIONS {
+    if fixed_inside || levels.len() > MAX_DIMENSIONS {
         return Err(Refused::Because(
             "lists of lists are read as List and LargeList, up to six levels".to_owned(),
         ));

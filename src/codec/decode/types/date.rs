@@ -5,10 +5,7 @@ use arrow::datatypes::{DataType, Date32Type, Date64Type, Field};
 use crate::codec::decode::column::{Planned, primitive};
 use crate::codec::decode::cursor::exactly;
 use crate::codec::decode::fault::{Fault, Refused};
-
-/// Days from 1970-01-01 to 2000-01-01.
-const EPOCH_DAYS: i32 = 10_957;
-const DAY_MS: i64 = 86_400_000;
+use crate::codec::wire::{DAY_MS, EPOCH_DAYS};
 
 pub(in crate::codec::decode) fn plan(field: &Field) -> Planned {
     match field.data_type() {

@@ -13,6 +13,7 @@ use super::{numeric_text, text};
 use crate::codec::decode::column::{Planned, primitive};
 use crate::codec::decode::cursor::Cursor;
 use crate::codec::decode::fault::{Fault, Refused};
+use crate::codec::wire::sign;
 
 pub(in crate::codec::decode) fn plan(field: &Field) -> Planned {
     let ty = field.data_type();
@@ -102,7 +103,7 @@ pub(super) fn read(payload: &[u8]) -> Result<Read<'_>, Fault> {
     let mut cursor = Cursor::new(payload);
     let count = cursor.u16()?;
     let weight = cursor.i16()?;
-    let sign = cursor.u16()?;
+    let word = cursor.u16()?;
     let display_scale = cursor.u16()?;
     let bytes = cursor.take(usize::from(count) * 2)?;
     cursor.end()?;
@@ -118,12 +119,12 @@ pub(super) fn read(payload: &[u8]) -> Result<Read<'_>, Fault> {
             groups,
         })
     };
-    match sign {
-        0x0000 => Ok(number(false)),
-        0x4000 => Ok(number(true)),
-        0xC000 => Ok(Read::NotANumber),
-        0xD000 => Ok(Read::Infinite { negative: false }),
-        0xF000 => Ok(Read::Infinite { negative: true }),
+    match word {
+        sign::POSITIVE => Ok(number(false)),
+        sign::NEGATIVE => Ok(number(true)),
+        sign::NAN => Ok(Read::NotANumber),
+        sign::INFINITY => Ok(Read::Infinite { negative: false }),
+        sign::MINUS_INFINITY => Ok(Read::Infinite { negative: true }),
         _ => Err(Fault::Malformed("the sign of a numeric is not known")),
     }
 }

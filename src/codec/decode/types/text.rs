@@ -10,6 +10,7 @@ use super::bytea;
 use crate::codec::decode::column::{ColumnDecoder, Planned};
 use crate::codec::decode::cursor::exactly;
 use crate::codec::decode::fault::{Fault, Refused};
+use crate::codec::wire::VERSION;
 use crate::model::extension::Extension;
 
 /// Gives the text of a payload, either in the payload itself or written into the second argument (which comes empty).
@@ -43,7 +44,7 @@ fn as_json(field: &Field, refused: Refused, carve: bytea::Carve) -> Planned {
 
 fn versioned(payload: &[u8]) -> Result<&[u8], Fault> {
     match payload.split_first() {
-        Some((1, text)) => Ok(text),
+        Some((&VERSION, text)) => Ok(text),
         Some(_) => Err(Fault::Malformed("the version is not 1")),
         None => Err(Fault::Short),
     }

@@ -7,8 +7,7 @@ use arrow::datatypes::{
 use crate::codec::decode::column::{Planned, primitive};
 use crate::codec::decode::cursor::exactly;
 use crate::codec::decode::fault::{Fault, Refused};
-
-const DAY_MICROS: i64 = 86_400_000_000;
+use crate::codec::wire::DAY_MICROS;
 
 pub(in crate::codec::decode) fn plan(field: &Field) -> Planned {
     let ty = field.data_type();

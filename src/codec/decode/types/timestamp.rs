@@ -15,9 +15,7 @@ use super::time::whole;
 use crate::codec::decode::column::{Planned, primitive};
 use crate::codec::decode::cursor::exactly;
 use crate::codec::decode::fault::{Fault, Refused};
-
-/// Seconds from 1970-01-01 to 2000-01-01.
-const EPOCH_SECONDS: i64 = 946_684_800;
+use crate::codec::wire::EPOCH_SECONDS;
 
 pub(in crate::codec::decode) fn plan(field: &Field) -> Planned {
     let DataType::Timestamp(unit, _) = field.data_type() else {

@@ -7,13 +7,11 @@ use crate::codec::encode::cells::from_text;
 use crate::codec::encode::column::{Planned, bind_as, fixed};
 use crate::codec::encode::error::{CellReason, Refused};
 use crate::codec::encode::source::Source;
+use crate::codec::wire::{DAY_MS, EPOCH_DAYS};
 use crate::literal;
 
-/// Days from 1970-01-01 to 2000-01-01.
-pub(in crate::codec::encode) const EPOCH_DAYS: i64 = 10_957;
 const FIRST: i64 = -2_451_545;
 const LAST: i64 = 2_145_031_948;
-const DAY_MS: i64 = 86_400_000;
 
 pub(in crate::codec::encode) fn plan(source: &Source<'_>) -> Planned {
     match source.data_type {
@@ -52,7 +50,7 @@ pub(in crate::codec::encode) fn days(milliseconds: i64) -> Result<i64, CellReaso
 
 /// Payload for days since 1970-01-01.
 pub(in crate::codec::encode) fn payload(unix_days: i64) -> Result<[u8; 4], CellReason> {
-    let days = unix_days - EPOCH_DAYS;
+    let days = unix_days - i64::from(EPOCH_DAYS);
     if (FIRST..=LAST).contains(&days) {
         Ok((days as i32).to_be_bytes())
     } else {

@@ -14,12 +14,11 @@ use crate::codec::encode::column::{Planned, rendered, rendered_text};
 use crate::codec::encode::error::{CellReason, Refused};
 use crate::codec::encode::render::{Style, json, refuse_unclear};
 use crate::codec::encode::source::Source;
+use crate::codec::wire::VERSION;
 use crate::model::extension::{Extension, is_text};
 use crate::model::options::{NulBytes, TypeProfile};
 use crate::model::pg_type::PgType;
 
-/// First byte of a `jsonb` and of a `jsonpath` payload.
-const VERSION: u8 = 1;
 /// What `jsonb` refuses inside strings.
 const NUL_ESCAPE: &[u8] = b"\\u0000";
 

@@ -16,11 +16,10 @@ use crate::codec::encode::error::{CellReason, Refused};
 use crate::codec::encode::lists::{Lists, element_field};
 use crate::codec::encode::rules::Rules;
 use crate::codec::encode::source::Source;
+use crate::codec::wire::MAX_DIMENSIONS;
 use crate::model::extension::Extension;
 use crate::model::pg_type::PgType;
 
-/// Dimensions that Postgres allows.
-const MAX_DIMENSIONS: usize = 6;
 const EMPTY_HEADER: usize = 12;
 
 /// Plans lists at least two deep, and tensors of at least two dimensions.

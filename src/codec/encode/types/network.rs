@@ -5,6 +5,7 @@ use crate::codec::encode::cells::{Binaries, from_text};
 use crate::codec::encode::column::{Planned, rendered};
 use crate::codec::encode::error::{CellReason, Refused};
 use crate::codec::encode::source::Source;
+use crate::codec::wire::{FAMILY_V4, FAMILY_V6};
 use crate::literal;
 use crate::model::extension::Extension;
 use crate::model::pg_type::PgType;
@@ -43,8 +44,8 @@ fn address(source: &Source<'_>, is_cidr: bool) -> Planned {
 fn put_address(text: &str, is_cidr: bool, out: &mut Vec<u8>) -> Result<(), CellReason> {
     let (address, bits) = literal::network(text).ok_or(CellReason::NotA("an IP address"))?;
     let (family, bytes) = match address {
-        std::net::IpAddr::V4(address) => (2, address.octets().to_vec()),
-        std::net::IpAddr::V6(address) => (3, address.octets().to_vec()),
+        std::net::IpAddr::V4(address) => (FAMILY_V4, address.octets().to_vec()),
+        std::net::IpAddr::V6(address) => (FAMILY_V6, address.octets().to_vec()),
     };
     if is_cidr && !host_is_zero(&bytes, usize::from(bits)) {
         return Err(CellReason::NotA("a network without host bits"));

@@ -4,10 +4,9 @@
 //! Magnitudes below 2^64 / 1000 (all of TPC-H) take a path of `u64` divisions by constants; wider ones long division.
 
 use crate::codec::encode::error::CellReason;
+use crate::codec::wire::sign;
 use crate::model::pg_type::NumericMod;
 
-/// Sign word of a negative number; 0 is positive.
-pub(super) const NEGATIVE: u16 = 0x4000;
 /// Groups of the widest magnitude: 2^256 x 1000 has 81 digits.
 const MAX_GROUPS: usize = 21;
 const SMALL_MAX: u64 = u64::MAX / 1000;
@@ -118,7 +117,7 @@ impl NumericShape {
         } else {
             groups.len() as i32 - 1 - self.fraction_groups
         };
-        let sign = if negative { NEGATIVE } else { 0 };
+        let sign = if negative { sign::NEGATIVE } else { sign::POSITIVE };
         let (head, tail) = out.split_at_mut(8);
         head[..2].copy_from_slice(&(kept.len() as u16).to_be_bytes());
         head[2..4].copy_from_slice(&(weight as i16).to_be_bytes());

@@ -1,12 +1,10 @@
 //! Decimal text as `numeric`: any number of digits, exact or refused.
 
-use super::numeric_shape::{NEGATIVE, put_header};
+use super::numeric_shape::put_header;
 use crate::codec::encode::error::CellReason;
+use crate::codec::wire::sign;
 use crate::model::pg_type::NumericMod;
 
-const NAN: u16 = 0xC000;
-const INFINITY: u16 = 0xD000;
-const MINUS_INFINITY: u16 = 0xF000;
 /// The display scale that Postgres itself sends with an infinity; it ignores the one that it is sent.
 const INFINITY_SCALE: u16 = 0x20;
 /// Digits that Postgres keeps before and after the point without a declared precision.
@@ -29,10 +27,16 @@ pub(in crate::codec::encode) fn decimal_text(
         return Err(NOT_A_NUMBER);
     }
     match number.to_ascii_lowercase().as_str() {
-        "nan" if !negative => return special(NAN, 0, out),
+        "nan" if !negative => return special(sign::NAN, 0, out),
         // numeric(p,s) holds NaN and no infinity.
         "inf" | "infinity" if modifier.is_some() => return Err(CellReason::NotFinite),
-        "inf" | "infinity" => return special(if negative { MINUS_INFINITY } else { INFINITY }, INFINITY_SCALE, out),
+        "inf" | "infinity" => {
+            return special(
+                if negative { sign::MINUS_INFINITY } else { sign::INFINITY },
+                INFINITY_SCALE,
+                out,
+            );
+        }
         _ => {}
     }
     let (mantissa, exponent) = match number.split_once(['e', 'E']) {
@@ -112,7 +116,7 @@ fn finite(
         out,
         groups as u16,
         first_group as i16,
-        if negative { NEGATIVE } else { 0 },
+        if negative { sign::NEGATIVE } else { sign::POSITIVE },
         display_scale as u16,
     );
     for group in 0..groups {

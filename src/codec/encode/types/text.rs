@@ -21,6 +21,7 @@ use crate::codec::encode::column::{
 use crate::codec::encode::error::{CellReason, Refused};
 use crate::codec::encode::render::{Style, refuse_unclear, text};
 use crate::codec::encode::source::Source;
+use crate::codec::wire::VERSION;
 use crate::model::extension::{is_binary, is_text};
 use crate::model::options::NulBytes;
 use crate::model::pg_type::PgType;
@@ -50,7 +51,7 @@ pub(in crate::codec::encode) fn plan(source: &Source<'_>, target: &PgType, optio
             let nul_bytes = options.nul_bytes;
             from_text(move |text, out| one_byte(text, nul_bytes, out))
         }
-        PgType::Ltree(_) => layouts(ty, Some(1), NoNul, options),
+        PgType::Ltree(_) => layouts(ty, Some(VERSION), NoNul, options),
         PgType::Enum(labels) => {
             let labels: Arc<HashSet<Vec<u8>>> =
                 Arc::new(labels.labels.iter().map(|l| l.clone().into_bytes()).collect());

@@ -11,9 +11,8 @@ use crate::codec::encode::cells::from_text;
 use crate::codec::encode::column::{Planned, bind_as, fixed};
 use crate::codec::encode::error::{CellReason, Refused};
 use crate::codec::encode::source::Source;
+use crate::codec::wire::DAY_MICROS;
 use crate::literal;
-
-const DAY_MICROS: i64 = 86_400_000_000;
 
 pub(in crate::codec::encode) fn plan(source: &Source<'_>, digits: Option<u8>, options: &EncodeOptions) -> Planned {
     let floor = options.floors_nanoseconds();

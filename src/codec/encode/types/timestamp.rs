@@ -16,11 +16,10 @@ use crate::codec::encode::error::{CellReason, Refused, WrongArray};
 use crate::codec::encode::lists::child_under;
 use crate::codec::encode::rules::Rules;
 use crate::codec::encode::source::Source;
+use crate::codec::wire::EPOCH_SECONDS;
 use crate::literal;
 use crate::model::pg_type::PgType;
 
-/// Seconds from 1970-01-01 to 2000-01-01.
-const EPOCH_SECONDS: i64 = 946_684_800;
 /// What is finer than a microsecond.
 pub(super) const TOO_FINE: CellReason = CellReason::Inexact("the value has nanoseconds, Postgres keeps microseconds");
 const FIRST: i64 = -211_813_488_000_000_000;
