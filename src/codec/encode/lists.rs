@@ -37,41 +37,7 @@ pub(crate) fn element_field(data_type: &DataType) -> Option<&FieldRef> {
 impl Lists {
     /// The lists of an array of any list layout.
     pub(crate) fn of(array: &ArrayRef) -> Result<Self, WrongArray> {
-        let rows = array.len();
-        let (ranges, elements): (Vec<(usize, usize)>, ArrayRef) = match array.data_type() {
-            DataType::List(_) => {
-                let list = array.as_list::<i32>();
-                (pairs(list.offsets().iter().map(|o| *o as usize)), list.values().clone())
-            }
-            DataType::LargeList(_) => {
-                let list = array.as_list::<i64>();
-                (pairs(list.offsets().iter().map(|o| *o as usize)), list.values().clone())
-            }
-            DataType::FixedSizeList(_, size) => {
-                let size = *size as usize;
-                (
-                    (0..rows).map(|row| (row * size, (row + 1) * size)).collect(),
-                    array.as_fixed_size_list().values().clone(),
-                )
-            }
-            DataType::ListView(_) => {
-                let list = array.as_list_view::<i32>();
-                let starts = list.offsets().iter().zip(list.sizes().iter());
-                (
-                    starts.map(|(o, s)| (*o as usize, (*o + *s) as usize)).collect(),
-                    list.values().clone(),
-                )
-            }
-            DataType::LargeListView(_) => {
-                let list = array.as_list_view::<i64>();
-                let starts = list.offsets().iter().zip(list.sizes().iter());
-                (
-                    starts.map(|(o, s)| (*o as usize, (*o + *s) as usize)).collect(),
-                    list.values().clone(),
-                )
-            }
-            other => return Err(WrongArray::Type(other.clone())),
-        };
+        let (ranges, elements) = ranges(array)?;
         let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0).cloned();
         let first = ranges.first().map_or(0, |(start, _)| *start);
         let is_null = |row: usize| nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
@@ -89,7 +55,7 @@ impl Lists {
                 .collect();
             return Self::gathered(&ranges, nulls, &elements);
         }
-        let mut starts = Vec::with_capacity(rows + 1);
+        let mut starts = Vec::with_capacity(array.len() + 1);
         starts.extend(ranges.iter().map(|(start, _)| start - first));
         starts.push(next - first);
         Ok(Self {
@@ -138,6 +104,45 @@ impl Lists {
             elements: taken.map_err(|_| WrongArray::Type(elements.data_type().clone()))?,
         })
     }
+}
+
+/// Where each list begins and ends in the elements, in the order of the rows.
+fn ranges(array: &ArrayRef) -> Result<(Vec<(usize, usize)>, ArrayRef), WrongArray> {
+    let rows = array.len();
+    Ok(match array.data_type() {
+        DataType::List(_) => {
+            let list = array.as_list::<i32>();
+            (pairs(list.offsets().iter().map(|o| *o as usize)), list.values().clone())
+        }
+        DataType::LargeList(_) => {
+            let list = array.as_list::<i64>();
+            (pairs(list.offsets().iter().map(|o| *o as usize)), list.values().clone())
+        }
+        DataType::FixedSizeList(_, size) => {
+            let size = *size as usize;
+            (
+                (0..rows).map(|row| (row * size, (row + 1) * size)).collect(),
+                array.as_fixed_size_list().values().clone(),
+            )
+        }
+        DataType::ListView(_) => {
+            let list = array.as_list_view::<i32>();
+            let starts = list.offsets().iter().zip(list.sizes().iter());
+            (
+                starts.map(|(o, s)| (*o as usize, (*o + *s) as usize)).collect(),
+                list.values().clone(),
+            )
+        }
+        DataType::LargeListView(_) => {
+            let list = array.as_list_view::<i64>();
+            let starts = list.offsets().iter().zip(list.sizes().iter());
+            (
+                starts.map(|(o, s)| (*o as usize, (*o + *s) as usize)).collect(),
+                list.values().clone(),
+            )
+        }
+        other => return Err(WrongArray::Type(other.clone())),
+    })
 }
 
 /// Whether a copy is over the limit, and more than what came in.

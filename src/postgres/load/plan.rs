@@ -187,15 +187,7 @@ pub(super) fn plan(
     copy: impl Fn() -> Result<CopyPlan, Error>,
 ) -> Result<Plan, Error> {
     let (table, loading) = (target.table, options.loading());
-    let (move_by, key) = match options.write_mode {
-        // COPY counts a row of a view as stored whatever its trigger did.
-        WriteMode::Append if table.is_view() || table.collects_rows(&loading) => (Some(Move::Insert), Vec::new()),
-        WriteMode::Append => (None, Vec::new()),
-        WriteMode::Overwrite | WriteMode::OverwriteDeleteStale => (Some(Move::Merge), overwrite_key(&target)),
-        // Into a table that is empty and that nobody else can see, there is nothing to swap.
-        WriteMode::Replace if table.created() => (None, Vec::new()),
-        WriteMode::Replace => (Some(Move::Swap), Vec::new()),
-    };
+    let (move_by, key) = way(&target, options);
     let unchanged = unchanged::check(table, table.conflict_index(&key));
     // A row without a value in its key would be another row each time that it is sent.
     let matched: &[Ident] = if table.matches_null(&key) { &[] } else { &key };
@@ -242,6 +234,22 @@ pub(super) fn plan(
         notes: None,
         rejects: None,
     })
+}
+
+/// How rows leave the staging table, where they go through one, and the key that they are matched by.
+fn way(target: &Target<'_>, options: &LoadOptions) -> (Option<Move>, Vec<Ident>) {
+    let table = target.table;
+    match options.write_mode {
+        // COPY counts a row of a view as stored whatever its trigger did.
+        WriteMode::Append if table.is_view() || table.collects_rows(&options.loading()) => {
+            (Some(Move::Insert), Vec::new())
+        }
+        WriteMode::Append => (None, Vec::new()),
+        WriteMode::Overwrite | WriteMode::OverwriteDeleteStale => (Some(Move::Merge), overwrite_key(target)),
+        // Into a table that is empty and that nobody else can see, there is nothing to swap.
+        WriteMode::Replace if table.created() => (None, Vec::new()),
+        WriteMode::Replace => (Some(Move::Swap), Vec::new()),
+    }
 }
 
 /// Puts the checks of these constraints off to the end of the transaction.

@@ -4,8 +4,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RunArray};
-use arrow::datatypes::{DataType, Int16Type, Int32Type, Int64Type, RunEndIndexType, UnionMode};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RunArray, UnionArray};
+use arrow::datatypes::{DataType, Int16Type, Int32Type, Int64Type, RunEndIndexType, UnionFields, UnionMode};
 
 /// Most elements that the list views of a column may stand for.
 const MAX_ELEMENTS: u64 = 64 << 20;
@@ -77,20 +77,22 @@ fn elements(array: &ArrayRef) -> Option<Vec<u64>> {
             DataType::Int32 => runs::<Int32Type>(array),
             _ => runs::<Int64Type>(array),
         },
-        DataType::Union(fields, mode) => {
-            let union = array.as_union();
-            sum(fields.iter().map(|(code, _)| {
-                let each = elements(union.child(code))?;
-                let counted = rows.clone().map(|row| match mode {
-                    UnionMode::Sparse => each[row],
-                    UnionMode::Dense if union.type_id(row) == code => each[union.value_offset(row)],
-                    UnionMode::Dense => 0,
-                });
-                Some(counted.collect())
-            }))
-        }
+        DataType::Union(fields, mode) => in_union(array.as_union(), fields, *mode),
         _ => None,
     }
+}
+
+/// What the child that each value has stands for.
+fn in_union(union: &UnionArray, fields: &UnionFields, mode: UnionMode) -> Option<Vec<u64>> {
+    sum(fields.iter().map(|(code, _)| {
+        let each = elements(union.child(code))?;
+        let counted = (0..union.len()).map(|row| match mode {
+            UnionMode::Sparse => each[row],
+            UnionMode::Dense if union.type_id(row) == code => each[union.value_offset(row)],
+            UnionMode::Dense => 0,
+        });
+        Some(counted.collect())
+    }))
 }
 
 /// The sums for values side by side.
@@ -133,9 +135,9 @@ fn runs<R: RunEndIndexType>(array: &ArrayRef) -> Option<Vec<u64>> {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Int8Array, Int32Array, ListViewArray, UnionArray};
+    use arrow::array::{Int8Array, Int32Array, ListViewArray};
     use arrow::buffer::ScalarBuffer;
-    use arrow::datatypes::{Field, UnionFields};
+    use arrow::datatypes::Field;
 
     use super::*;
 

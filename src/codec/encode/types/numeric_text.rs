@@ -62,6 +62,20 @@ fn special(sign: u16, display_scale: u16, out: &mut Vec<u8>) -> Result<(), CellR
     Ok(())
 }
 
+/// The scale of a column with a modifier, where it holds 0.`digits` x 10^`point` exactly.
+fn kept_scale(modifier: NumericMod, digits: &[u8], point: i64) -> Result<i64, CellReason> {
+    let scale = i64::from(modifier.scale);
+    if !digits.is_empty() && digits.len() as i64 - point > scale {
+        return Err(CellReason::Inexact(
+            "the value has more fraction digits than the column keeps",
+        ));
+    }
+    if !digits.is_empty() && point > i64::from(modifier.precision) - scale {
+        return Err(CellReason::OutOfRange);
+    }
+    Ok(scale.max(0))
+}
+
 /// The number 0.`digits` x 10^`point`.
 fn finite(
     negative: bool,
@@ -82,23 +96,7 @@ fn finite(
         (digits.len() as i64 - point).max(0)
     };
     let display_scale = match modifier {
-        Some(modifier) => {
-            let scale = i64::from(modifier.scale);
-            let ends_at = if digits.is_empty() {
-                i64::MIN
-            } else {
-                digits.len() as i64 - point
-            };
-            if ends_at > scale {
-                return Err(CellReason::Inexact(
-                    "the value has more fraction digits than the column keeps",
-                ));
-            }
-            if !digits.is_empty() && point > i64::from(modifier.precision) - scale {
-                return Err(CellReason::OutOfRange);
-            }
-            scale.max(0)
-        }
+        Some(modifier) => kept_scale(modifier, digits, point)?,
         None => written_scale,
     };
     if needed_scale > MAX_FRACTION || display_scale > MAX_FRACTION || point > MAX_WHOLE {
