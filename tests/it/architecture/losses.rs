@@ -3,8 +3,8 @@
 //! Errors of the driver and of the modules around it are kept as `source` and handed on by `?`. What may make a text of an error is
 //! listed here with what kind of error it is; nothing that comes over the wire is among them.
 
-use super::source::Source;
-use super::{is_test_module, is_within, rust_files, without_tests};
+use super::source::{Source, without_tests};
+use super::{is_test_module, is_within, rust_files};
 
 /// Files of the effect half that make texts of errors, how often, and of which.
 const TEXTS: &[(&str, usize, &str)] = &[

@@ -99,7 +99,34 @@ impl Source {
     }
 }
 
-/// The part of a file before its tests, which stand at its end.
+/// The code without what `#[cfg(test)]` stands before: a module, a function, an import.
+pub(super) fn outside_tests(code: &str) -> String {
+    let mut kept = String::with_capacity(code.len());
+    let mut rest = code;
+    while let Some((before, item)) = rest.split_once("#[cfg(test)]") {
+        kept.push_str(before);
+        rest = behind_item(item);
+    }
+    kept.push_str(rest);
+    kept
+}
+
+/// What stands behind the semicolon or the closing brace of the item at the front.
+fn behind_item(code: &str) -> &str {
+    let mut depth = 0;
+    for (at, c) in code.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 1 => return code.split_at(at + 1).1,
+            '}' => depth -= 1,
+            ';' if depth == 0 => return code.split_at(at + 1).1,
+            _ => {}
+        }
+    }
+    ""
+}
+
+/// The part of a text before its tests, where they stand at its end.
 pub(super) fn without_tests(code: &str) -> &str {
     code.split("#[cfg(test)]").next().unwrap_or(code)
 }
@@ -151,12 +178,12 @@ fn for_each_until_close<'a, I: Iterator<Item = &'a str>>(tokens: &mut I, mut vis
     }
 }
 
-fn is_word(token: &str) -> bool {
+pub(super) fn is_word(token: &str) -> bool {
     token.starts_with(|c: char| c.is_alphabetic() || c == '_')
 }
 
 /// Words, `::` and single other characters.
-fn tokens(code: &str) -> Vec<&str> {
+pub(super) fn tokens(code: &str) -> Vec<&str> {
     let mut tokens = Vec::new();
     let mut rest = code.trim_start();
     while let Some(first) = rest.chars().next() {

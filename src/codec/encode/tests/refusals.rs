@@ -8,8 +8,8 @@ use arrow::record_batch::RecordBatch;
 use bytes::BytesMut;
 
 use super::{batch, encode, field, plan_with};
-use crate::codec::HEADER;
 use crate::codec::encode::{CopyPlan, EncodeOptions};
+use crate::codec::wire::HEADER;
 use crate::model::ident::Ident;
 use crate::model::pg_type::PgType;
 use crate::model::table::TargetColumn;
