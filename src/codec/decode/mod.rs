@@ -7,7 +7,7 @@
 //! `type_map`. Bytes may come in pieces that split anywhere. Malformed bytes are an error that names the row, never a
 //! panic; a value that the Arrow type cannot hold exactly is one too, never rounded. Nothing here does I/O.
 //!
-//! Adding a type: a file in `types/`, its line in `registry.rs` and in `type_map.rs`, a row in `docs/reading.md`.
+//! How a type is added is in ARCHITECTURE.md.
 
 mod column;
 mod cursor;

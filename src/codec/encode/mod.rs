@@ -8,8 +8,8 @@
 //! then writes each column at the rows' cursors; everything that can be wrong with a value is found in the first of the
 //! two passes. Nothing here does I/O, knows a clock, or rounds a value.
 //!
-//! Adding a type: a file in `types/`, its line in `registry.rs`, a row in `docs/types.md`, a golden pair in
-//! `tests/golden/` captured from Postgres.
+//! The registry knows the types; types know the vocabulary ([`column`], [`cells`], [`lists`], [`unfolded`], [`source`]) and not the
+//! registry, which is handed to those that have parts ([`rules`]). How a type is added is in ARCHITECTURE.md.
 
 mod batch;
 mod cells;

@@ -3,6 +3,8 @@
 //! A room has one purpose that its name tells; one that holds more than its share of the house has several. Lines of tests count,
 //! because they have to be found and read as well.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::graph::room;
 use super::source::{Source, is_word, outside_tests};
 use super::{File, is_test_file, rust_files};
@@ -13,7 +15,7 @@ const LONGEST_FUNCTION: usize = 60;
 
 /// Rooms above their share, with their lines.
 fn large_rooms(files: &[File]) -> Vec<String> {
-    let mut rooms = std::collections::BTreeMap::new();
+    let mut rooms = BTreeMap::new();
     for file in files {
         let source = Source::new(&file.path, "");
         *rooms.entry(room(source.module()).to_owned()).or_insert(0) += file.text.lines().count();
@@ -81,6 +83,34 @@ fn no_function_has_more_than_sixty_lines() {
         found.is_empty(),
         "cut them by what their parts do:\n{}",
         found.join("\n")
+    );
+}
+
+/// The modules in the first column of the table in ARCHITECTURE.md.
+fn mapped(page: &str) -> BTreeSet<&str> {
+    let rows = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
+    rows.flat_map(|cell| cell.split(['`', ',', ' ', '|']))
+        .filter(|name| !name.is_empty())
+        .collect()
+}
+
+#[test]
+fn the_map_in_architecture_md_is_the_tree() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/ARCHITECTURE.md"));
+    let page = page.expect("the page is there");
+    let files = rust_files("src");
+    let modules: Vec<Source> = files.iter().map(|file| Source::new(&file.path, "")).collect();
+    let tree: BTreeSet<&str> = modules
+        .iter()
+        .map(|source| room(source.module()))
+        .filter(|room| !room.is_empty())
+        .collect();
+    assert_eq!(mapped(&page), tree);
+    assert_eq!(
+        mapped("| module | what |\n|---|---|\n| `a`, `b` | `c` |\n| d |"),
+        BTreeSet::from(["a", "b"])
     );
 }
 
