@@ -1,7 +1,7 @@
 //! ISO 8601 dates, times and timestamps as Postgres prints and reads them: `2024-02-29`, `12:34:56.789`,
 //! `2024-02-29 12:34:56+05:30`, `0044-03-15 BC`.
 
-use super::{digits, fraction, token, trimmed};
+use super::{fraction, leading_digits, token, trimmed};
 use crate::literal::calendar;
 
 /// An instant, or a wall clock read as UTC.
@@ -68,14 +68,14 @@ fn era(text: &str) -> (&str, bool) {
 }
 
 fn leading_date(text: &mut &str, before: bool) -> Option<i64> {
-    let (year, count) = digits(text, 7)?;
+    let (year, count) = leading_digits(text, 7)?;
     if count < 4 || year == 0 {
         return None;
     }
     token(text, "-")?;
-    let (month, month_digits) = digits(text, 2)?;
+    let (month, month_digits) = leading_digits(text, 2)?;
     token(text, "-")?;
-    let (day, day_digits) = digits(text, 2)?;
+    let (day, day_digits) = leading_digits(text, 2)?;
     if month_digits + day_digits != 4 {
         return None;
     }
@@ -84,13 +84,13 @@ fn leading_date(text: &mut &str, before: bool) -> Option<i64> {
 }
 
 fn leading_time(text: &mut &str) -> Option<i64> {
-    let (hour, hour_digits) = digits(text, 2)?;
+    let (hour, hour_digits) = leading_digits(text, 2)?;
     token(text, ":")?;
-    let (minute, minute_digits) = digits(text, 2)?;
+    let (minute, minute_digits) = leading_digits(text, 2)?;
     let mut second = 0;
     let mut below = 0;
     if token(text, ":").is_some() {
-        let (found, second_digits) = digits(text, 2)?;
+        let (found, second_digits) = leading_digits(text, 2)?;
         if second_digits != 2 {
             return None;
         }
@@ -117,7 +117,7 @@ fn leading_offset(text: &mut &str) -> Option<i64> {
     } else {
         token(text, "+").map(|()| 1)?
     };
-    let (hours, count) = digits(text, 2)?;
+    let (hours, count) = leading_digits(text, 2)?;
     if count != 2 || hours > 15 {
         return None;
     }
@@ -127,7 +127,7 @@ fn leading_offset(text: &mut &str) -> Option<i64> {
             break;
         }
         token(text, ":").or_else(|| (unit == 60).then_some(()))?;
-        let (found, count) = digits(text, 2)?;
+        let (found, count) = leading_digits(text, 2)?;
         if count != 2 || found > 59 {
             return None;
         }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::digits;
+use super::leading_digits;
 
 /// Positions of a lexeme, each with its weight (3 for A, 0 for D).
 pub(crate) type Positions = BTreeMap<u64, u8>;
@@ -33,7 +33,7 @@ pub(crate) fn vector(mut text: &str) -> Option<BTreeMap<String, Positions>> {
         if let Some(rest) = text.strip_prefix(':') {
             text = rest;
             loop {
-                let (position, _) = digits(&mut text, 18)?;
+                let (position, _) = leading_digits(&mut text, 18)?;
                 let weight = letter(&mut text).unwrap_or(0);
                 let kept = positions.entry(position).or_insert(weight);
                 *kept = weight.max(*kept);
@@ -112,7 +112,7 @@ fn operator(text: &mut &str) -> Option<Item> {
         }
     }
     let mut rest = text.strip_prefix('<')?;
-    let (distance, _) = digits(&mut rest, 5)?;
+    let (distance, _) = leading_digits(&mut rest, 5)?;
     *text = rest.strip_prefix('>')?;
     let distance = u16::try_from(distance).ok().filter(|_| distance <= MAX_DISTANCE)?;
     Some(Item::Phrase(distance))

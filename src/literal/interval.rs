@@ -1,7 +1,7 @@
 //! Intervals in the two forms that name their units: ISO 8601 (`P1Y2M3DT4H5M6.7S`, every part with its own sign) and
 //! Postgres' own output (`1 year 2 mons -3 days 04:05:06.7`).
 
-use super::{digits, fraction, token, trimmed};
+use super::{fraction, leading_digits, token, trimmed};
 
 const SECOND: i128 = 1_000_000_000;
 
@@ -67,7 +67,7 @@ fn iso(mut text: &str) -> Option<Interval> {
             }
         }
         let sign = sign(&mut text);
-        let count = sign * i64::try_from(digits(&mut text, 18)?.0).ok()?;
+        let count = sign * i64::try_from(leading_digits(&mut text, 18)?.0).ok()?;
         if in_time && token(&mut text, ".").is_some() {
             let below = fraction(&mut text)?;
             token(&mut text, "S")?;
@@ -103,7 +103,7 @@ fn words(text: &str) -> Option<Interval> {
             clock(&mut read, sign, rest)?;
             continue;
         }
-        let count = sign * i64::try_from(digits(&mut rest, 18)?.0).ok()?;
+        let count = sign * i64::try_from(leading_digits(&mut rest, 18)?.0).ok()?;
         if rest.is_empty() {
             read.add(unit(words.next()?)?, count)?;
         } else {
@@ -121,13 +121,13 @@ fn words(text: &str) -> Option<Interval> {
 
 /// `HH:MM[:SS[.fraction]]`, the hours with any number of digits.
 fn clock(read: &mut Interval, sign: i64, mut text: &str) -> Option<()> {
-    let hours = i64::try_from(digits(&mut text, 18)?.0).ok()?;
+    let hours = i64::try_from(leading_digits(&mut text, 18)?.0).ok()?;
     token(&mut text, ":")?;
-    let (minutes, _) = digits(&mut text, 2)?;
+    let (minutes, _) = leading_digits(&mut text, 2)?;
     let mut seconds = 0;
     let mut below = 0;
     if token(&mut text, ":").is_some() {
-        seconds = digits(&mut text, 2)?.0;
+        seconds = leading_digits(&mut text, 2)?.0;
         if token(&mut text, ".").is_some() {
             below = fraction(&mut text)?;
         }

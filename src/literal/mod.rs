@@ -93,7 +93,7 @@ pub(crate) fn hexadecimal(digits: &str, out: &mut Vec<u8>) -> Option<()> {
 }
 
 /// Reads decimal digits from the front of `text`: at least one, at most `most`.
-fn digits(text: &mut &str, most: usize) -> Option<(u64, usize)> {
+fn leading_digits(text: &mut &str, most: usize) -> Option<(u64, usize)> {
     let count = text.bytes().take(most).take_while(u8::is_ascii_digit).count();
     let (number, rest) = text.split_at(count);
     *text = rest;
