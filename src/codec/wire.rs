@@ -28,7 +28,7 @@ pub(super) const MAX_DIMENSIONS: usize = 6;
 pub(super) const FAMILY_V4: u8 = 2;
 pub(super) const FAMILY_V6: u8 = 3;
 
-/// The byte before the text of `jsonb`, `jsonpath` and `ltree`.
+/// The byte before the text of `jsonb`, `jsonpath`, `ltree` and `lquery`.
 pub(super) const VERSION: u8 = 1;
 
 /// Sign words of `numeric`.

@@ -196,6 +196,7 @@ pub fn names(name: &str, ty: &PgType) -> bool {
         PgType::Hstore(_) => name == "hstore",
         PgType::Citext(_) => name == "citext",
         PgType::Ltree(_) => name == "ltree",
+        PgType::Lquery(_) => name == "lquery",
         PgType::Geometry(_, _) => name == "geometry",
         PgType::Geography(_, _) => name == "geography",
         PgType::Bit(_) => name == "bit",

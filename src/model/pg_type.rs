@@ -112,6 +112,7 @@ pub enum PgType {
     Hstore(TypeHome),
     Citext(TypeHome),
     Ltree(TypeHome),
+    Lquery(TypeHome),
     /// PostGIS `geometry`; the text is the type modifier as Postgres prints it, e.g. `Point,4326`.
     Geometry(Option<String>, TypeHome),
     Geography(Option<String>, TypeHome),
@@ -263,6 +264,7 @@ impl PgType {
             | PgType::Hstore(home)
             | PgType::Citext(home)
             | PgType::Ltree(home)
+            | PgType::Lquery(home)
             | PgType::Geometry(_, home)
             | PgType::Geography(_, home) => Some(home),
             PgType::Enum(ty) => Some(&ty.home),
@@ -299,6 +301,7 @@ impl fmt::Display for PgType {
             PgType::Hstore(home) => named(f, home, "hstore", None),
             PgType::Citext(home) => named(f, home, "citext", None),
             PgType::Ltree(home) => named(f, home, "ltree", None),
+            PgType::Lquery(home) => named(f, home, "lquery", None),
             PgType::Geometry(m, home) => named(f, home, "geometry", m.clone()),
             PgType::Geography(m, home) => named(f, home, "geography", m.clone()),
             PgType::Enum(ty) => named(f, &ty.home, ty.name.as_str(), None),

@@ -160,6 +160,7 @@ pub fn type_name(ty: &PgType) -> String {
         PgType::Hstore(_) => "hstore".to_owned(),
         PgType::Citext(_) => "citext".to_owned(),
         PgType::Ltree(_) => "ltree".to_owned(),
+        PgType::Lquery(_) => "lquery".to_owned(),
         PgType::Geometry(modifier, _) | PgType::Geography(modifier, _) => {
             let name = if matches!(ty, PgType::Geometry(..)) {
                 "geometry"

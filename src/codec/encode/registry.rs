@@ -48,7 +48,8 @@ fn rule(source: &Source<'_>, target: &PgType, rules: &Rules<'_>) -> Planned {
         PgType::Text | PgType::Varchar(_) | PgType::Bpchar(_) | PgType::Name | PgType::Xml | PgType::SingleChar => {
             types::text::plan(source, target, options)
         }
-        PgType::Citext(_) | PgType::Ltree(_) | PgType::Enum(_) => types::text::plan(source, target, options),
+        PgType::Citext(_) | PgType::Enum(_) => types::text::plan(source, target, options),
+        PgType::Ltree(_) | PgType::Lquery(_) => types::text::plan(source, target, options),
         PgType::Json | PgType::Jsonb | PgType::JsonPath => types::json::plan(source, target, options),
         PgType::TsVector | PgType::TsQuery => types::fulltext::plan(source, target),
         PgType::Bytea => types::bytea::plan(source),

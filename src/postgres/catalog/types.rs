@@ -197,6 +197,7 @@ fn of_extension(raw: &RawType, typmod: i32, display: &str, home: &TypeHome) -> O
         ("hstore", "hstore") => PgType::Hstore(home.clone()),
         ("citext", "citext") => PgType::Citext(home.clone()),
         ("ltree", "ltree") => PgType::Ltree(home.clone()),
+        ("ltree", "lquery") => PgType::Lquery(home.clone()),
         ("postgis", "geometry") => PgType::Geometry(modifier, home.clone()),
         ("postgis", "geography") => PgType::Geography(modifier, home.clone()),
         _ => return None,

@@ -137,6 +137,7 @@ const CONTRIB: &[(&str, &[&str])] = &[
     ),
     ("citext", &["MiXed", "", "grüß €𝄞"]),
     ("ltree", &["Top.Science.Astronomy", ""]),
+    ("lquery", &["Top.*{1,2}.!a|b@*", "*"]),
     ("xml", &["<a b=\"1\">x<!-- y --></a>", "text"]),
     ("hstore[]", &["{\"\\\"a\\\"=>\\\"1\\\"\",NULL}"]),
     ("citext[]", &["{A,NULL,\"\"}"]),

@@ -271,6 +271,7 @@ fn every_type() -> Vec<PgType> {
         PgType::Hstore(home()),
         PgType::Citext(home()),
         PgType::Ltree(home()),
+        PgType::Lquery(home()),
         PgType::Geometry(None, home()),
         PgType::Geography(None, home()),
         pair(),

@@ -27,7 +27,7 @@ pub(in crate::codec::decode) fn plan_json(field: &Field) -> Planned {
         .or_else(|refused| as_json(field, refused, |payload| Ok(payload)))
 }
 
-/// `jsonb`, `jsonpath` and `ltree`: a version byte 1 before the text.
+/// `jsonb`, `jsonpath`, `ltree` and `lquery`: a version byte 1 before the text.
 pub(in crate::codec::decode) fn plan_versioned(field: &Field) -> Planned {
     rendered(field.data_type(), |payload, _| utf8(versioned(payload)?))
         .or_else(|refused| as_json(field, refused, versioned))

@@ -115,13 +115,14 @@ fn kind(ty: &PgType) -> usize {
         PgType::TsVector => 57,
         PgType::TsQuery => 58,
         PgType::LimitedInterval(_) => 59,
+        PgType::Lquery(_) => 60,
         // A domain is planned as what it is over.
-        PgType::Domain(_) => 60,
+        PgType::Domain(_) => 61,
     }
 }
 
 /// How many kinds there are, without domains.
-const KINDS: usize = 60;
+const KINDS: usize = 61;
 
 /// Every unit, width and layout that a type of the page stands for.
 fn every_source() -> Vec<(String, Field)> {

@@ -184,6 +184,7 @@ pub(super) fn targets() -> Vec<PgType> {
         PgType::SingleChar,
         PgType::Xml,
         PgType::Ltree(home()),
+        PgType::Lquery(home()),
         PgType::Enum(labels),
         PgType::Json,
         PgType::Jsonb,

@@ -21,7 +21,7 @@ pub(super) const CHECKS: &[fn()] = &[
     tensors_of_one_shape_keep_it_in_documents_and_do_not_become_vectors,
     geoarrow_is_bytes_or_text_and_coordinates_are_documents,
     addresses_of_cloudquery_are_addresses,
-    labels_of_trees_are_text_behind_a_version,
+    labels_of_trees_and_their_patterns_are_text_behind_a_version,
 ];
 
 /// The payload of a golden field, which a reader of Postgres would have got.
@@ -175,9 +175,12 @@ fn addresses_of_cloudquery_are_addresses() {
 }
 
 #[test]
-fn labels_of_trees_are_text_behind_a_version() {
+fn labels_of_trees_and_their_patterns_are_text_behind_a_version() {
     let texts = StringArray::from(vec!["Top.Science.Astronomy", "a", ""]);
     let names = &["ltree_some", "ltree_one", "ltree_empty"];
     let source = field(DataType::Utf8);
     check("ltree", &PgType::Ltree(TypeHome::default()), &source, texts, names);
+    let texts = StringArray::from(vec!["Top.*{1,2}.!a|b@*", "*"]);
+    let names = &["lquery_some", "lquery_any"];
+    check("ltree", &PgType::Lquery(TypeHome::default()), &source, texts, names);
 }

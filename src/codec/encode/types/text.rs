@@ -1,4 +1,5 @@
-//! The types whose payload is their text: `text`, `varchar`, `char`, `name`, `xml`, `citext`, enums, `"char"`, `ltree`.
+//! The types whose payload is their text: `text`, `varchar`, `char`, `name`, `xml`, `citext`, enums, `"char"`, and behind a
+//! version `ltree` and `lquery`.
 //!
 //! Text is copied from any Arrow layout. A value over a declared length is refused, also where Postgres would cut off
 //! trailing blanks. The byte 0 follows the option `nul_bytes`.
@@ -51,7 +52,7 @@ pub(in crate::codec::encode) fn plan(source: &Source<'_>, target: &PgType, optio
             let nul_bytes = options.nul_bytes;
             from_text(move |text, out| one_byte(text, nul_bytes, out))
         }
-        PgType::Ltree(_) => layouts(ty, Some(VERSION), NoNul, options),
+        PgType::Ltree(_) | PgType::Lquery(_) => layouts(ty, Some(VERSION), NoNul, options),
         PgType::Enum(labels) => {
             let labels: Arc<HashSet<Vec<u8>>> =
                 Arc::new(labels.labels.iter().map(|l| l.clone().into_bytes()).collect());
