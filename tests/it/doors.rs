@@ -222,7 +222,8 @@ async fn all_connections_lent_is_no_reason_to_be_called_away() {
         .await;
     let begun = std::time::Instant::now();
     assert_eq!(server.page("/readyz").await.0, "HTTP/1.0 200 OK");
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    // The locks are held until the statement below: an answer that waited for them would never have come.
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     blocker.batch_execute("commit").await.expect("it is there");
     for put in puts {
         put.await.expect("no panic").expect("both are taken");

@@ -132,6 +132,8 @@ async fn asked_to_end_it_lets_running_puts_finish_and_takes_no_new_ones() {
         let idle = Flight::reach(&process.http()).await;
         tap.wait_for(5).await;
         process.signal(Signal::Terminate);
+        process.logs("shutting down").await;
+        // The door is closed by the statement that follows the line.
         tokio::time::sleep(Duration::from_millis(150)).await;
         let late = idle.clone().put(mode.to(ROWS), &[mode.rows("late", 0, ROWS)]).await;
         let late = late.expect_err("a new put is refused while draining");
@@ -141,7 +143,7 @@ async fn asked_to_end_it_lets_running_puts_finish_and_takes_no_new_ones() {
         fed.tell(&mut oracle);
         assert!(fed.result.is_ok(), "{mode:?}: {}", fed.ending());
         assert_eq!(
-            process.exit_code(Duration::from_secs(10)).await,
+            process.exit_code(Duration::from_secs(60)).await,
             Some(0),
             "{}",
             process.log()
@@ -163,10 +165,10 @@ async fn a_put_that_never_ends_is_ended_by_the_drain_timeout_or_a_second_signal(
         tap.wait_for(5).await;
         process.signal(Signal::Terminate);
         if twice {
-            tokio::time::sleep(Duration::from_millis(300)).await;
+            process.logs("shutting down").await;
             process.signal(Signal::Terminate);
         }
-        let code = process.exit_code(Duration::from_secs(10)).await;
+        let code = process.exit_code(Duration::from_secs(60)).await;
         let fed = load.await.unwrap();
         let context = format!("{mode:?}, {}: {}", json!({"twice": twice}), fed.ending());
         assert_eq!(code, Some(0), "{context}\n{}", process.log());

@@ -31,10 +31,11 @@ async fn begin(server: &Server) -> Streaming<FlightData> {
     messages
 }
 
+const COPIES: &str = "select count(*) from pg_stat_activity where query like 'copy (select%' and state = 'active' \
+                      and datname = current_database()";
+
 async fn copies(database: &Database) -> String {
-    database
-        .value("select count(*) from pg_stat_activity where query like 'copy (select%' and state = 'active' and datname = current_database()")
-        .await
+    database.value(COPIES).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,8 +122,7 @@ async fn a_reader_that_stands_still_is_cut_off_with_an_error() {
     let settings = json!({"limits": {"stream_idle_timeout": "1s"}});
     let server = Server::start_with(database.uri(), settings).await;
     let mut messages = begin(&server).await;
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    assert_eq!(copies(&database).await, "0");
+    database.wait_for(&format!("select ({COPIES}) = 0")).await;
     let end = loop {
         match messages.next().await {
             Some(Ok(_)) => {}

@@ -22,7 +22,7 @@ pub(crate) struct Plan {
     pub(crate) to: FlightDescriptor,
     pub(crate) stream: String,
     pub(crate) rows: u64,
-    /// Pause after each chunk.
+    /// Pause after each chunk; closing the tap ends it.
     pub(crate) pace: Duration,
     /// Label each batch with its sequence number.
     pub(crate) labels: bool,
@@ -57,15 +57,28 @@ impl Tap {
         self.closed.store(true, Ordering::SeqCst);
     }
 
+    /// Chunks that were sent.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::SeqCst)
+    }
+
+    /// Waits for so long, or until it is closed.
+    async fn pause(&self, pace: Duration) {
+        let until = tokio::time::Instant::now() + pace;
+        while tokio::time::Instant::now() < until && !self.closed.load(Ordering::SeqCst) {
+            tokio::time::sleep_until(until.min(tokio::time::Instant::now() + Duration::from_millis(5))).await;
+        }
+    }
+
     /// Waits until so many chunks were sent, or the put has ended without.
     pub(crate) async fn wait_for(&self, chunks: u64) {
-        for _ in 0..2_000 {
+        for _ in 0..24_000 {
             if self.sent.load(Ordering::SeqCst) >= chunks {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        panic!("{chunks} chunks were not sent within 10 s");
+        panic!("{chunks} chunks were not sent within 120 s");
     }
 }
 
@@ -128,7 +141,7 @@ fn chunks(plan: Plan, tap: Tap) -> impl futures::Stream<Item = FlightData> + Sen
                         batch.app_metadata = format!("{{\"seq\": {seq}, \"token\": \"after {seq}\"}}").into();
                     }
                     if seq > plan.from {
-                        tokio::time::sleep(plan.pace).await;
+                        tap.pause(plan.pace).await;
                     }
                     tap.sent.store(seq + 1, Ordering::SeqCst);
                     Some((batch, (seq + 1, Next::Batch)))

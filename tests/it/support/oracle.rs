@@ -318,7 +318,7 @@ pub(crate) async fn leftovers(database: &Database) -> Vec<String> {
             "select gid from pg_prepared_xacts where database = current_database()",
         ),
     ];
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let mut found = Vec::new();
         for (what, question) in QUESTIONS {

@@ -165,6 +165,17 @@ impl Process {
         kib * 1024
     }
 
+    /// Waits until it logged this.
+    pub(crate) async fn logs(&self, words: &str) {
+        for _ in 0..6_000 {
+            if self.log().contains(words) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("{words:?} was not logged within 120 s:\n{}", self.log());
+    }
+
     /// What it logged.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
