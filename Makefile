@@ -23,8 +23,9 @@ help: ## Show this list
 build: ## Build the release binary, target/release/pgflight
 	$(CARGO) build --release --locked --bin pgflight
 
-demo: build ## Start a Postgres and a server, load TPC-H over Flight, show what landed (SF=0.1, KEEP=1 to look around)
-	./target/release/pgflight demo --scale-factor $(SF) $(KEPT)
+demo: ## Start a Postgres and a server, load TPC-H over Flight, show what landed (SF=0.1, KEEP=1 to look around)
+	$(CARGO) build --profile demo --locked --bin pgflight
+	./target/demo/pgflight demo --scale-factor $(SF) $(KEPT)
 
 test: lint test-peers ## Everything: format, lints, unit, integration (all Postgres versions), doc tests
 	$(CARGO) test --locked --no-fail-fast

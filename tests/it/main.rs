@@ -33,6 +33,7 @@ mod plan;
 mod pool;
 mod privileges;
 mod promises;
+mod protobuf;
 mod python_clients;
 mod read;
 mod rejects;

@@ -35,9 +35,9 @@ pub fn read_write(request: pb::write::Request) -> Result<usize, RequestError> {
     clippy::too_many_lines,
     reason = "generated; the contract's documentation is proto/cloudquery/plugin/v3.proto"
 )]
-pub mod pb {
-    tonic::include_proto!("cloudquery.plugin.v3");
-}
+#[rustfmt::skip]
+#[path = "pb/plugin_v3.rs"]
+pub mod pb;
 
 /// `cloudquery.discovery.v1`.
 #[expect(
@@ -45,9 +45,9 @@ pub mod pb {
     clippy::too_many_lines,
     reason = "generated; the contract's documentation is proto/cloudquery/discovery/v1.proto"
 )]
-pub mod discovery_v1 {
-    tonic::include_proto!("cloudquery.discovery.v1");
-}
+#[rustfmt::skip]
+#[path = "pb/discovery_v1.rs"]
+pub mod discovery_v1;
 
 /// `cloudquery.discovery.v0`.
 #[expect(
@@ -55,6 +55,6 @@ pub mod discovery_v1 {
     clippy::too_many_lines,
     reason = "generated; the contract's documentation is proto/cloudquery/discovery/v0.proto"
 )]
-pub mod discovery_v0 {
-    tonic::include_proto!("cloudquery.discovery.v0");
-}
+#[rustfmt::skip]
+#[path = "pb/discovery_v0.rs"]
+pub mod discovery_v0;
