@@ -8,11 +8,11 @@ fn main() {
     if succeeds("scripts/cloudquery-peers", "check") {
         println!("cargo:rustc-cfg=cloudquery_cli");
     }
-    // So are tests that need a server with contrib extensions, which the embedded one has not.
+    // So are tests that need a server with contrib extensions, which the embedded one has not and Debian's has.
     println!("cargo:rustc-check-cfg=cfg(contrib_server)");
     println!("cargo:rerun-if-env-changed=PGFLIGHT_TEST_CONTRIB");
     if std::env::var_os("PGFLIGHT_TEST_CONTRIB").is_some_and(|uri| !uri.is_empty())
-       
+        || succeeds("scripts/debian-packages", "check")
     {
         println!("cargo:rustc-cfg=contrib_server");
     }

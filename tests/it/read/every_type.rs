@@ -149,11 +149,10 @@ const CONTRIB: &[(&str, &[&str])] = &[
 #[tokio::test(flavor = "multi_thread")]
 #[cfg_attr(
     not(contrib_server),
-    ignore = "PGFLIGHT_TEST_CONTRIB names no server with contrib extensions and libxml"
+    ignore = "no apt of Debian 12 to bring contrib extensions, and PGFLIGHT_TEST_CONTRIB names no server"
 )]
 async fn types_of_contrib_extensions_and_xml_are_loaded_from_text_and_from_their_own_arrow_type() {
-    let uri = std::env::var("PGFLIGHT_TEST_CONTRIB").expect("a connection string that ends in /postgres");
-    let database = Database::create_at(uri.strip_suffix("postgres").expect("it ends in /postgres")).await;
+    let database = Database::create_at(Cluster::contrib()).await;
     database
         .execute(
             "create extension hstore; create extension citext; create extension ltree; \

@@ -1,5 +1,5 @@
 //! GeoArrow columns and PostGIS: which columns are created, what they and existing ones get, and that what was read is written
-//! as the same. The servers of the tests have no PostGIS, so most of this runs only where `PGFLIGHT_TEST_CONTRIB` names one that has.
+//! as the same. The servers of other tests have no PostGIS, so most of this runs on Debian's, where apt can bring it.
 
 mod there;
 
@@ -11,6 +11,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use serde_json::{Value, json};
 
 use super::get;
+use crate::support::cluster::Cluster;
 use crate::support::database::Database;
 use crate::support::flight::{Flight, command};
 use crate::support::server::Server;
@@ -25,8 +26,7 @@ const SHAPE: &str = "select string_agg(attname || ' ' || replace(format_type(att
 
 /// A database with PostGIS in a schema that `search_path` does not name.
 async fn with_postgis() -> Database {
-    let uri = std::env::var("PGFLIGHT_TEST_CONTRIB").expect("a connection string that ends in /postgres");
-    let database = Database::create_at(uri.strip_suffix("postgres").expect("it ends in /postgres")).await;
+    let database = Database::create_at(Cluster::contrib()).await;
     database
         .execute("create schema gis; create extension postgis schema gis")
         .await;
@@ -142,7 +142,10 @@ async fn without_postgis_geometries_are_bytes_and_text() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[cfg_attr(not(contrib_server), ignore = "PGFLIGHT_TEST_CONTRIB names no server with PostGIS")]
+#[cfg_attr(
+    not(contrib_server),
+    ignore = "no apt of Debian 12 to bring PostGIS, and PGFLIGHT_TEST_CONTRIB names no server"
+)]
 async fn columns_are_created_with_the_types_of_postgis_and_what_is_read_from_them_is_written_as_the_same() {
     let database = with_postgis().await;
     let server = Server::start(&database).await;
@@ -219,7 +222,10 @@ const TEXTS: &[&str] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-#[cfg_attr(not(contrib_server), ignore = "PGFLIGHT_TEST_CONTRIB names no server with PostGIS")]
+#[cfg_attr(
+    not(contrib_server),
+    ignore = "no apt of Debian 12 to bring PostGIS, and PGFLIGHT_TEST_CONTRIB names no server"
+)]
 async fn text_and_binary_are_the_geometries_that_postgis_makes_of_them() {
     let database = with_postgis().await;
     let server = Server::start(&database).await;
@@ -259,7 +265,10 @@ fn unhex(digits: &str) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[cfg_attr(not(contrib_server), ignore = "PGFLIGHT_TEST_CONTRIB names no server with PostGIS")]
+#[cfg_attr(
+    not(contrib_server),
+    ignore = "no apt of Debian 12 to bring PostGIS, and PGFLIGHT_TEST_CONTRIB names no server"
+)]
 async fn tables_of_postgis_are_copied_by_reading_and_writing_them() {
     let database = with_postgis().await;
     database
@@ -306,7 +315,10 @@ fn near_misses() -> Vec<Vec<u8>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[cfg_attr(not(contrib_server), ignore = "PGFLIGHT_TEST_CONTRIB names no server with PostGIS")]
+#[cfg_attr(
+    not(contrib_server),
+    ignore = "no apt of Debian 12 to bring PostGIS, and PGFLIGHT_TEST_CONTRIB names no server"
+)]
 async fn what_is_taken_is_what_postgis_reads_from_the_same_bytes() {
     let database = with_postgis().await;
     let server = Server::start(&database).await;

@@ -36,6 +36,8 @@ pub(crate) struct Options {
     pub(crate) fast: bool,
     /// Server settings, `name=value`.
     pub(crate) settings: Vec<String>,
+    /// Debian's PostgreSQL 15 with contrib extensions, libxml, LZ4 and PostGIS, and without pgvector.
+    pub(crate) contrib: bool,
 }
 
 /// A running cluster; dropping it stops the server and deletes its data.
@@ -70,6 +72,23 @@ impl Cluster {
         Self::shared(*newest)
     }
 
+    /// The shared cluster that has contrib extensions, libxml and PostGIS, as `uri` takes it: a connection string without the database.
+    /// `PGFLIGHT_TEST_CONTRIB` names another server.
+    pub(crate) fn contrib() -> &'static str {
+        static STEM: OnceLock<String> = OnceLock::new();
+        STEM.get_or_init(|| {
+            let uri = std::env::var("PGFLIGHT_TEST_CONTRIB").unwrap_or_else(|_| {
+                let options = Options {
+                    fast: true,
+                    contrib: true,
+                    ..Options::default()
+                };
+                Box::leak(Box::new(Self::private(&options))).uri("postgres")
+            });
+            uri.strip_suffix("postgres").expect("it ends in /postgres").to_owned()
+        })
+    }
+
     /// A cluster of this test's own, to stop, crash and start again.
     pub(crate) fn private(options: &Options) -> Self {
         let mut command = script();
@@ -79,6 +98,9 @@ impl Cluster {
         }
         if let Some(password) = options.password {
             command.args(["--password", password]);
+        }
+        if options.contrib {
+            command.arg("--contrib");
         }
         if options.fast {
             command.arg("--fast");

@@ -12,7 +12,10 @@ use crate::support::flight::{Flight, command};
 use crate::support::server::Server;
 
 #[tokio::test(flavor = "multi_thread")]
-#[cfg_attr(not(contrib_server), ignore = "PGFLIGHT_TEST_CONTRIB names no server with PostGIS")]
+#[cfg_attr(
+    not(contrib_server),
+    ignore = "no apt of Debian 12 to bring PostGIS, and PGFLIGHT_TEST_CONTRIB names no server"
+)]
 async fn columns_that_are_there_keep_their_types_in_every_mode() {
     let database = with_postgis().await;
     let server = Server::start(&database).await;
@@ -60,7 +63,10 @@ fn schema_of(batch: &RecordBatch) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[cfg_attr(not(contrib_server), ignore = "PGFLIGHT_TEST_CONTRIB names no server with PostGIS")]
+#[cfg_attr(
+    not(contrib_server),
+    ignore = "no apt of Debian 12 to bring PostGIS, and PGFLIGHT_TEST_CONTRIB names no server"
+)]
 async fn a_crs_that_a_column_cannot_have_is_refused_before_any_row() {
     let database = with_postgis().await;
     let server = Server::start(&database).await;
@@ -100,7 +106,10 @@ async fn a_crs_that_a_column_cannot_have_is_refused_before_any_row() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[cfg_attr(not(contrib_server), ignore = "PGFLIGHT_TEST_CONTRIB names no server with PostGIS")]
+#[cfg_attr(
+    not(contrib_server),
+    ignore = "no apt of Debian 12 to bring PostGIS, and PGFLIGHT_TEST_CONTRIB names no server"
+)]
 async fn bad_geometries_are_rejected_and_the_others_loaded() {
     let database = with_postgis().await;
     let server = Server::start(&database).await;
