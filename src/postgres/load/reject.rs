@@ -165,13 +165,16 @@ impl RejectPlan {
         }
     }
 
-    /// One row as JSON, where values are kept; `None` also where it cannot be written as JSON.
+    /// One row as JSON, where values are kept; `None` also where it cannot be written as JSON or takes more than a turn's memory.
     pub(super) fn values_of(&self, row: &RecordBatch) -> Option<String> {
         let plan = self.values.as_ref()?;
         let document = StructArray::from(row.clone());
         let one = RecordBatch::try_from_iter([("row", Arc::new(document) as _)]).ok()?;
         let mut out = BytesMut::new();
-        plan.bind(&one).ok()?.encode(0, usize::MAX / 2, 0, &mut out).ok()?;
+        plan.bind(&one)
+            .ok()?
+            .encode_small(0, usize::MAX / 2, 0, &mut out)
+            .ok()?;
         String::from_utf8(out.get(BEFORE_PAYLOAD..)?.to_vec()).ok()
     }
 

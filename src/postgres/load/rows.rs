@@ -1,4 +1,4 @@
-//! The rows of a chunk that are to be stored, as slices of its batches that know their places in the stream. Pure; no row
+//! The rows of a chunk that are to be stored, as slices of its batches that know their places in the stream. Sends nothing; no row
 //! is copied.
 
 use std::ops::Range;
@@ -6,6 +6,7 @@ use std::ops::Range;
 use arrow::array::RecordBatch;
 
 use crate::codec::encode::CopyPlan;
+use crate::ingest::aside::aside_if_large;
 use crate::ingest::ports::Chunk;
 
 /// Bad rows that are counted for a message.
@@ -120,9 +121,12 @@ impl Rows {
         let mut found = 0;
         for piece in &self.pieces {
             if found < MOST_COUNTED
-                && let Ok(bound) = plan.bind(&piece.batch)
+                && let bytes = piece.batch.get_array_memory_size()
+                && let Ok(bad) = aside_if_large(bytes, || {
+                    plan.bind(&piece.batch)
+                        .map(|bound| bound.bad_rows(MOST_COUNTED - found))
+                })
             {
-                let bad = bound.bad_rows(MOST_COUNTED - found);
                 found += bad.iter().filter(|cell| piece.place + cell.row as u64 > place).count();
             }
         }
