@@ -22,6 +22,7 @@ use crate::cli::EXIT_FAILURE;
 use crate::config::{Config, ProcessSource};
 use crate::embed::provider::ProviderError;
 use crate::ingest::budget::ByteBudget;
+use crate::ingest::counted;
 use crate::ingest::ports::{Destination, Destinations};
 use crate::ingest::shares::Places;
 use crate::postgres::error::Error as PgError;
@@ -199,6 +200,14 @@ fn budget_of(bytes: u64) -> ByteBudget {
     ByteBudget::new(usize::try_from(bytes).unwrap_or(usize::MAX))
 }
 
+/// The metrics page with the bytes that are held when somebody looks.
+fn showing_memory(metrics: RenderMetrics, budgets: [ByteBudget; 2]) -> RenderMetrics {
+    Arc::new(move || {
+        counted::in_flight(budgets.iter().map(ByteBudget::in_flight).sum());
+        metrics()
+    })
+}
+
 /// Starts a server over a given destination.
 ///
 /// # Errors
@@ -212,7 +221,10 @@ pub async fn start_with(
     let life = Life::default();
     let (listener, grpc, socket_file) = bind(config.listen()).await?;
     let readiness = Readiness::new(Arc::clone(&destination), life.clone());
-    let doors = doors(&config, destination, destinations, &life, readiness.clone());
+    let budgets =
+        [RECEIVED_SHARE, DICTIONARY_SHARE].map(|share| budget_of(config.raw().limits.max_inflight_bytes / share));
+    let metrics = showing_memory(metrics, budgets.clone());
+    let doors = doors(&config, destination, destinations, &life, readiness.clone(), budgets);
     let tls = tls_files(&config)?;
     let (settings, stop) = (grpc_settings(&config), life.draining.clone());
     let mut tasks = vec![tokio::spawn(async move {
@@ -247,15 +259,15 @@ fn doors(
     destinations: Arc<dyn Destinations<Config>>,
     life: &Life,
     readiness: Readiness,
+    [budget, dictionaries]: [ByteBudget; 2],
 ) -> Doors {
     let limits = &config.raw().limits;
-    let budget = budget_of(limits.max_inflight_bytes / RECEIVED_SHARE);
     let streams = Places::new(limits.max_streams as usize);
     let put = PutContext {
         destination,
         config: Arc::clone(config),
         budget: budget.clone(),
-        dictionaries: budget_of(limits.max_inflight_bytes / DICTIONARY_SHARE),
+        dictionaries,
         streams: streams.clone(),
         idle_timeout: limits.stream_idle_timeout.get(),
         life: life.clone(),

@@ -4,9 +4,11 @@
 //! What has to go beyond the budget so that nobody waits for good is bounded for all streams together, too: see [`Beyond`].
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use super::counted;
 use super::shares::Shares;
 use crate::model::caller::Caller;
 
@@ -194,8 +196,9 @@ impl ByteBudget {
 
     async fn wait(&self, permits: &Arc<Semaphore>, units: u32) -> OwnedSemaphorePermit {
         self.waiting.send_modify(|waiting| *waiting += 1);
-        let _waiting = Waiting(&self.waiting);
+        let (_waiting, since) = (Waiting(&self.waiting), Instant::now());
         let permit = Arc::clone(permits).acquire_many_owned(units).await;
+        counted::waited_for_memory(since);
         permit.unwrap_or_else(|_| never_closed())
     }
 

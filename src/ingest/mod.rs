@@ -7,6 +7,7 @@ pub mod aside;
 pub mod batcher;
 pub mod budget;
 pub mod connection;
+pub mod counted;
 mod cursor;
 pub mod error;
 pub mod ports;

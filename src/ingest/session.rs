@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use super::batcher::{Batcher, ChunkLimits, IncomingBatch};
+use super::counted::{self, Door, OpenStream};
 use super::cursor::Cursor;
 use super::error::{Error, Kept, StreamError};
 use super::ports::{Chunk, Destination, Finished, Load, Written};
@@ -54,6 +55,7 @@ pub struct Session {
     report: watch::Sender<Progress>,
     cursor: Option<Cursor>,
     stored: Option<Finished>,
+    open: OpenStream,
 }
 
 /// What the loader task is told.
@@ -70,9 +72,15 @@ impl Session {
     ///
     /// # Errors
     /// Whatever the destination refuses; nothing is written then.
-    pub async fn open(destination: &dyn Destination, caller: &Caller, request: LoadRequest) -> Result<Self, Error> {
+    pub async fn open(
+        door: Door,
+        destination: &dyn Destination,
+        caller: &Caller,
+        request: LoadRequest,
+    ) -> Result<Self, Error> {
+        let mut open = OpenStream::of(door);
         let options = request.options.clone();
-        let load = destination.open(caller, request).await?;
+        let load = destination.open(caller, request).await.inspect_err(|_| open.failed())?;
         let (chunks, steps) = mpsc::channel(CHUNKS_AHEAD);
         let (table, stream) = (load.table(), load.stream());
         let report = watch::Sender::new(Progress {
@@ -104,6 +112,7 @@ impl Session {
             report,
             cursor,
             stored,
+            open,
         })
     }
 
@@ -112,6 +121,7 @@ impl Session {
     /// # Errors
     /// The failure of an earlier chunk; the session is then over.
     pub async fn push(&mut self, mut batch: IncomingBatch) -> Result<(), Error> {
+        counted::received(batch.batch.num_rows(), batch.wire_bytes);
         if self.cursor.is_none() {
             batch.label = None;
         }
@@ -147,6 +157,7 @@ impl Session {
             None => false,
         };
         if replayed {
+            counted::duplicate(rows);
             self.report.send_modify(|progress| progress.add_duplicate(rows));
         }
         Ok(replayed)
@@ -182,7 +193,10 @@ impl Session {
         };
         tokio::select! {
             () = written => Ok(()),
-            ended = &mut self.loader => Err(ended_early(ended)),
+            ended = &mut self.loader => {
+                self.open.failed();
+                Err(ended_early(ended))
+            }
         }
     }
 
@@ -191,6 +205,15 @@ impl Session {
     /// # Errors
     /// A count that does not match (nothing more is committed), or the destination's failure.
     pub async fn finish(mut self, end: StreamEnd) -> Result<Summary, Error> {
+        let ended = self.end(end).await;
+        match ended {
+            Ok(_) => self.open.finished(),
+            Err(_) => self.open.failed(),
+        }
+        ended
+    }
+
+    async fn end(&mut self, end: StreamEnd) -> Result<Summary, Error> {
         if let Some(stored) = self.stored.take() {
             return Ok(self.stored_summary(stored));
         }
@@ -305,6 +328,7 @@ impl Session {
         }
         // The loader only stops receiving when it failed, so its outcome is the reason.
         self.chunks = None;
+        self.open.failed();
         Err(ended_early((&mut self.loader).await))
     }
 

@@ -24,6 +24,7 @@ mod ingest_types;
 mod limits;
 mod load;
 mod memory;
+mod metrics;
 mod migrate;
 mod named_rows;
 mod one_rule;

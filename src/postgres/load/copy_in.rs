@@ -2,6 +2,7 @@
 //! writes the piece before to the socket.
 
 use std::pin::Pin;
+use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use bytes::{Bytes, BytesMut};
@@ -13,6 +14,7 @@ use super::rows::Rows;
 use crate::codec::encode::{BoundBatch, CellError, CopyPlan};
 use crate::codec::{HEADER, TRAILER};
 use crate::ingest::aside::{aside, aside_if_large};
+use crate::telemetry::names;
 
 /// Bytes per CopyData message. The driver passes anything above 4 KiB through as its own message; 256 KiB keeps the
 /// piece in the cache and the number of messages low.
@@ -39,6 +41,42 @@ impl From<tokio_postgres::Error> for CopyFailure {
     }
 }
 
+/// One COPY statement under way, for the metrics.
+#[derive(Debug)]
+struct Copying {
+    begun: Instant,
+    encoding: Duration,
+}
+
+impl Copying {
+    fn begin() -> Self {
+        Self {
+            begun: Instant::now(),
+            encoding: Duration::ZERO,
+        }
+    }
+
+    /// Makes bytes of rows.
+    fn encode<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let begun = Instant::now();
+        let made = work();
+        self.encoding += begun.elapsed();
+        made
+    }
+
+    async fn send(&self, sink: &mut Pin<&mut CopyInSink<Bytes>>, piece: Bytes) -> Result<(), tokio_postgres::Error> {
+        metrics::counter!(names::BYTES_COPIED).increment(piece.len() as u64);
+        sink.send(piece).await
+    }
+}
+
+impl Drop for Copying {
+    fn drop(&mut self) {
+        metrics::histogram!(names::COPY_SECONDS).record(self.begun.elapsed().as_secs_f64());
+        metrics::histogram!(names::ENCODE_SECONDS).record(self.encoding.as_secs_f64());
+    }
+}
+
 /// Appends all rows of a batch.
 fn put_all(plan: &CopyPlan, batch: &RecordBatch, base: i64, out: &mut BytesMut) -> Result<(), CellError> {
     let bound = plan.bind(batch)?;
@@ -52,6 +90,7 @@ fn put_all(plan: &CopyPlan, batch: &RecordBatch, base: i64, out: &mut BytesMut) 
 /// Sends the rows and returns how many Postgres counted. After a cell's failure the connection must be thrown away; after
 /// the server's, the transaction can go on from a savepoint.
 pub(super) async fn copy_rows(client: &Client, sql: &str, plan: &CopyPlan, rows: &Rows) -> Result<u64, CopyFailure> {
+    let mut copying = Copying::begin();
     let sink = client.copy_in::<_, Bytes>(sql).await?;
     let mut sink = std::pin::pin!(sink);
     let mut out = BytesMut::with_capacity(PIECE_BYTES + SLACK_BYTES);
@@ -66,12 +105,14 @@ pub(super) async fn copy_rows(client: &Client, sql: &str, plan: &CopyPlan, rows:
         let base = i64::try_from(piece.place).unwrap_or(i64::MAX);
         let mut row = 0;
         while row < bound.rows() {
-            let encoded = match bound.encode_small(row, PIECE_BYTES.saturating_sub(out.len()), base, &mut out) {
+            let wanted = PIECE_BYTES.saturating_sub(out.len());
+            let encoded = match copying.encode(|| bound.encode_small(row, wanted, base, &mut out)) {
                 Ok(next) if next == row => {
                     let _turn = LARGE_ROW.acquire().await;
-                    match aside(|| bound.check_row(row)) {
+                    match copying.encode(|| aside(|| bound.check_row(row))) {
                         Ok(()) => {
-                            copy_large(&mut sink, &bound, row, base, piece.place + row as u64, &mut out).await?;
+                            let place = piece.place + row as u64;
+                            copy_large(&mut sink, &mut copying, &bound, (row, place), base, &mut out).await?;
                             Ok(row + 1)
                         }
                         Err(cell) => Err(cell),
@@ -86,45 +127,46 @@ pub(super) async fn copy_rows(client: &Client, sql: &str, plan: &CopyPlan, rows:
                     let before = piece.batch.slice(row, cell.row.saturating_sub(row));
                     put_all(plan, &before, base.saturating_add(row as i64), &mut out).map_err(at)?;
                     out.extend_from_slice(&TRAILER);
-                    sink.send(out.freeze()).await?;
+                    copying.send(&mut sink, out.freeze()).await?;
                     sink.finish().await?;
                     return Err(at(cell));
                 }
             };
             if out.len() >= PIECE_BYTES {
-                sink.send(out.split().freeze()).await?;
+                copying.send(&mut sink, out.split().freeze()).await?;
                 out.reserve(PIECE_BYTES + SLACK_BYTES);
             }
         }
     }
     out.extend_from_slice(&TRAILER);
-    sink.send(out.freeze()).await?;
+    copying.send(&mut sink, out.freeze()).await?;
     Ok(sink.finish().await?)
 }
 
-/// Sends a large row field by field, so that only one of them is in memory.
+/// Sends a large row field by field, so that only one of them is in memory. `row` is its number in the batch and its place.
 async fn copy_large(
     sink: &mut Pin<&mut CopyInSink<Bytes>>,
+    copying: &mut Copying,
     bound: &BoundBatch<'_>,
-    row: usize,
+    (row, place): (usize, u64),
     base: i64,
-    place: u64,
     out: &mut BytesMut,
 ) -> Result<(), CopyFailure> {
     out.extend_from_slice(&(bound.fields() as u16).to_be_bytes());
     for field in 0..bound.fields() {
-        let (head, rest) =
-            aside(|| bound.field(row, field, base)).map_err(|cell| CopyFailure::Cell { row: place, cell })?;
+        let (head, rest) = copying
+            .encode(|| aside(|| bound.field(row, field, base)))
+            .map_err(|cell| CopyFailure::Cell { row: place, cell })?;
         for part in [head, rest] {
             if out.len() + part.len() <= PIECE_BYTES {
                 out.extend_from_slice(&part);
                 continue;
             }
             let mut part = Bytes::from(part);
-            sink.send(out.split().freeze()).await?;
+            copying.send(sink, out.split().freeze()).await?;
             while !part.is_empty() {
                 let piece = part.split_to(part.len().min(PIECE_BYTES));
-                sink.send(piece).await?;
+                copying.send(sink, piece).await?;
             }
         }
     }

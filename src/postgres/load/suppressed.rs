@@ -3,6 +3,7 @@
 //! counted in a setting of the transaction while it runs.
 
 use std::ops::Range;
+use std::time::Instant;
 
 use tokio_postgres::types::{ToSql, Type};
 
@@ -10,6 +11,7 @@ use super::plan::{Move, Stage};
 use super::transaction::Transaction;
 use crate::planner::merge::Staged;
 use crate::postgres::error::Error;
+use crate::telemetry::names;
 
 impl Transaction {
     /// Moves staged rows into the table: all of them, or those with these places. Returns the rows inserted or changed.
@@ -31,6 +33,7 @@ impl Transaction {
             Move::Merge => merge.merge(staged),
             Move::Swap | Move::Insert => merge.refill(staged),
         };
+        let begun = Instant::now();
         let moving = async {
             if !self.plan().suppression.is_possible() {
                 return self.client().execute_typed(&sql, &bounds).await.map_err(failed);
@@ -43,7 +46,9 @@ impl Transaction {
             self.check_stored(sent, stored)?;
             Ok(moved)
         };
-        self.answered(moving).await
+        let moved = self.answered(moving).await;
+        metrics::histogram!(names::MERGE_SECONDS).record(begun.elapsed().as_secs_f64());
+        moved
     }
 }
 

@@ -5,7 +5,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_postgres::error::Severity;
 
@@ -24,6 +24,7 @@ use crate::postgres::embed::note::NotePlan;
 use crate::postgres::error::{Error, place};
 use crate::postgres::pool::{Connection, Session};
 use crate::sql::state::{Remedy, verdict};
+use crate::telemetry::names;
 
 /// A transaction that is open.
 #[derive(Debug)]
@@ -176,7 +177,10 @@ impl Transaction {
                 "savepoint pgflight_lock; set local lock_timeout = {}; lock table {table} in access exclusive mode",
                 hold.as_millis()
             );
-            match self.execute(&lock, "locking for its swap").await {
+            let begun = Instant::now();
+            let locked = self.execute(&lock, "locking for its swap").await;
+            metrics::histogram!(names::LOCK_WAIT_SECONDS).record(begun.elapsed().as_secs_f64());
+            match locked {
                 Ok(()) => break,
                 Err(error) if error.sqlstate() == Some("55P03") && rungs.peek().is_some() => {
                     self.execute("rollback to savepoint pgflight_lock", "giving up a lock")
@@ -209,8 +213,11 @@ impl Transaction {
     pub(super) async fn commit(mut self) -> Result<(), Error> {
         let ending = self.ending();
         let committing = async { Ok(self.client().batch_execute(&ending).await) };
+        let begun = Instant::now();
         // Not `answered`: from here on the session may be committing, and is left alone.
-        let lost = match self.plan.patience.wait(committing).await {
+        let answer = self.plan.patience.wait(committing).await;
+        metrics::histogram!(names::COMMIT_SECONDS).record(begun.elapsed().as_secs_f64());
+        let lost = match answer {
             Ok(Ok(())) => {
                 self.committed();
                 return Ok(());

@@ -1,6 +1,6 @@
 //! Locks of a migration: the turn lock, bounded waits, and who was in the way.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 use tokio_postgres::error::SqlState;
@@ -11,6 +11,7 @@ use super::error::{Blocker, MigrateError};
 use crate::model::ident::TableName;
 use crate::planner::waits::setting;
 use crate::postgres::queries;
+use crate::telemetry::names;
 
 /// Waits for the table's migration lock; returns the `lock_timeout` that was in force.
 pub(super) async fn take_turn(
@@ -20,7 +21,10 @@ pub(super) async fn take_turn(
 ) -> Result<String, tokio_postgres::Error> {
     let (wait, key) = (setting(turn), turn_key(table));
     let params: [(&(dyn ToSql + Sync), Type); 2] = [(&wait, Type::TEXT), (&key, Type::INT8)];
-    let rows = tx.query_typed(queries::MIGRATE_TAKE_TURN, &params).await?;
+    let begun = Instant::now();
+    let rows = tx.query_typed(queries::MIGRATE_TAKE_TURN, &params).await;
+    metrics::histogram!(names::LOCK_WAIT_SECONDS).record(begun.elapsed().as_secs_f64());
+    let rows = rows?;
     Ok(rows.first().map_or_else(|| "0".to_owned(), |row| row.get("before")))
 }
 

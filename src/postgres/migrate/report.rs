@@ -6,6 +6,7 @@ use crate::model::migration::{MigrationReport, StepReport};
 use crate::planner::ddl::render;
 use crate::planner::found::FoundTable;
 use crate::planner::step::Step;
+use crate::telemetry::names;
 
 /// The plan as data. What was carried out so far are its steps; those that follow the transaction are added when done.
 pub(super) fn of(planned: &Planned, applied: bool) -> MigrationReport {
@@ -35,6 +36,13 @@ fn estimated_rows(table: &FoundTable) -> Option<u64> {
         reason = "an estimate, checked not to be negative; a cast of floats saturates"
     )]
     (table.estimated_rows >= 0.0).then_some(table.estimated_rows as u64)
+}
+
+/// Steps that are there to stay.
+pub(super) fn applied<'s>(steps: impl IntoIterator<Item = &'s Step>) {
+    for step in steps {
+        metrics::counter!(names::MIGRATION_STEPS, "lock" => step.action.lock().words()).increment(1);
+    }
 }
 
 /// A step as data.

@@ -134,7 +134,9 @@ async fn attempt(
         .await
         .map_err(|source| MigrateError::step(name, "committing its migration", source))?;
     let (verified, mut report) = done;
+    report::applied(&plan.steps);
     let (after, notes) = after::run(client, &plan, &request.waits).await?;
+    report::applied(after.iter().copied());
     report
         .steps
         .extend(after.into_iter().map(|step| report::step(step, &plan.table)));
@@ -152,6 +154,8 @@ pub(super) async fn ensure_in(
         return fits(request, first);
     }
     let ((verified, mut report), plan) = migrate_in(tx, request, &first.found.name, request.waits.hold).await?;
+    // Of the caller's transaction, which nearly always commits; a creation that is rolled back was carried out, too.
+    report::applied(&plan.steps);
     let left = plan
         .after
         .iter()

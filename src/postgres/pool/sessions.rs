@@ -19,6 +19,7 @@ use super::{KeepStatements, PoolSettings};
 use crate::postgres::connect::{ConnectError, Connector, greeted_by};
 use crate::postgres::error::Error;
 use crate::postgres::writable;
+use crate::telemetry::names;
 
 /// Connections that are being made at once: a server that comes back is not stormed by all streams together.
 const CONNECTS_AT_ONCE: usize = 4;
@@ -76,7 +77,10 @@ impl Sessions {
         let why = Arc::new(OnceLock::new());
         // On the heap, like all that is deep and rare: each caller's future holds this one, and copies of it fill the stack.
         let creating = Box::pin(WHY.scope(Arc::clone(&why), self.manager.create()));
-        match creating.await {
+        let created = creating.await;
+        let outcome = if created.is_ok() { "connected" } else { "failed" };
+        metrics::counter!(names::CONNECTS, "outcome" => outcome).increment(1);
+        match created {
             Ok(client) => Ok(Session::new(client, Arc::clone(&self.manager), generation)),
             Err(error) => Err(why.get().cloned().map_or(OpenError::Setup(error), OpenError::Connect)),
         }

@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::ingest::aside::aside_if_large;
 use crate::ingest::batcher::IncomingBatch;
 use crate::ingest::budget::ByteBudget;
+use crate::ingest::counted::Door;
 use crate::ingest::error::{Error, RequestError, StreamError};
 use crate::ingest::ports::{Destination, Label};
 use crate::ingest::request::{LoadOptions, LoadRequest};
@@ -103,7 +104,7 @@ impl PutContext {
         let (name, schema) = (call.target.table.clone(), Arc::clone(decoder.schema()));
         let request = LoadRequest::new(&call.caller, name, schema, options.clone());
         let session = tokio::select! {
-            session = Session::open(&*self.destination, &call.caller, request) => session?,
+            session = Session::open(Door::Flight, &*self.destination, &call.caller, request) => session?,
             // While Postgres is away this may last.
             () = self.life.stopping.cancelled() => return Err(Error::Draining),
         };

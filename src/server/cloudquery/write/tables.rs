@@ -15,6 +15,7 @@ use super::context::WriteContext;
 use super::parts::{Parts, Split};
 use crate::ingest::batcher::IncomingBatch;
 use crate::ingest::budget::BytePermit;
+use crate::ingest::counted::Door;
 use crate::ingest::error::Error;
 use crate::ingest::request::{LoadOptions, LoadRequest};
 use crate::ingest::session::{Progress, Session};
@@ -379,5 +380,5 @@ async fn open_load(
     let options = LoadOptions::resolve(chosen.merge_over(settings.config.stream_options(&cq.name)))?;
     let mut request = LoadRequest::new(&context.caller, cq.name.clone(), Arc::clone(&cq.schema), options);
     request.rejected = Arc::clone(rejected);
-    Session::open(&*context.destination, &context.caller, request).await
+    Session::open(Door::CloudQuery, &*context.destination, &context.caller, request).await
 }
