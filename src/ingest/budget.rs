@@ -18,13 +18,16 @@ const UNIT: usize = 1024;
 /// The part of a budget, as its divisor, that each kind of [`Beyond`] adds for small messages.
 const BEYOND_SHARE: u32 = 8;
 
+/// What a message takes at most that does not wait behind large ones: so many bytes, or this part of the budget.
+const SMALL: (usize, u32) = (64 * UNIT, 256);
+
 /// The bytes that all streams together may hold in memory.
 #[derive(Clone, Debug)]
 pub struct ByteBudget {
     permits: Arc<Semaphore>,
     total_units: u32,
     /// By [`Beyond`]: small messages share it, a larger one has it alone.
-    beyond: [Arc<Semaphore>; 2],
+    beyond: [Arc<Semaphore>; 3],
     /// How many wait for bytes.
     waiting: watch::Sender<usize>,
     shares: Arc<Shares>,
@@ -35,7 +38,7 @@ pub struct ByteBudget {
 /// Why a message goes beyond the budget. Of each kind there is one large message at a time for all streams, or small ones that
 /// have an eighth of the budget together.
 ///
-/// They are kept apart because who has the first may wait for a connection, and who has a connection may need the second to
+/// The first two are kept apart because who has the first may wait for a connection, and who has a connection may need the second to
 /// give it back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Beyond {
@@ -43,6 +46,8 @@ pub enum Beyond {
     Unpacked,
     /// Its load holds a connection that others wait for with memory in their hands.
     Starved,
+    /// It is so small that it need not wait behind those that take much of the budget, or all of it one after the other.
+    Small,
 }
 
 /// Counts one waiter for as long as it lives.
@@ -112,6 +117,17 @@ impl ByteBudget {
 
     /// A permit where the bytes fit at once.
     pub fn try_acquire(&self, bytes: usize) -> Option<BytePermit> {
+        self.try_within(bytes).or_else(|| self.try_small(bytes))
+    }
+
+    fn try_small(&self, bytes: usize) -> Option<BytePermit> {
+        let units = self.small_units(bytes)?;
+        let beyond = &self.beyond[Beyond::Small as usize];
+        let beyond = Arc::clone(beyond).try_acquire_many_owned(units).ok()?;
+        Some(self.permit_beyond(beyond, bytes))
+    }
+
+    fn try_within(&self, bytes: usize) -> Option<BytePermit> {
         let share = match &self.share {
             Some(share) => Some(share.clone().try_acquire_many_owned(self.share_units(bytes)).ok()?),
             None => None,
@@ -137,6 +153,13 @@ impl ByteBudget {
             .clamp(1, self.total_units)
     }
 
+    /// What a small message takes; `None` for others.
+    fn small_units(&self, bytes: usize) -> Option<u32> {
+        let (most, share) = SMALL;
+        let units = self.units(bytes);
+        (bytes <= most && units <= self.total_units / share).then_some(units)
+    }
+
     fn share_units(&self, bytes: usize) -> u32 {
         let each = u32::try_from(self.shares.each()).unwrap_or(u32::MAX);
         self.units(bytes).min(each)
@@ -147,6 +170,16 @@ impl ByteBudget {
         if let Some(permit) = self.try_acquire(bytes) {
             return permit;
         }
+        match self.small_units(bytes) {
+            None => self.acquire_within(bytes).await,
+            Some(_) => tokio::select! {
+                permit = self.acquire_within(bytes) => permit,
+                permit = self.acquire_beyond(Beyond::Small, bytes) => permit,
+            },
+        }
+    }
+
+    async fn acquire_within(&self, bytes: usize) -> BytePermit {
         // First, so that those of one caller do not stand in the way of others.
         let share = match &self.share {
             Some(share) => Some(self.wait(share, self.share_units(bytes)).await),
@@ -174,7 +207,7 @@ impl ByteBudget {
             permit.bytes = bytes;
             return true;
         }
-        match self.try_acquire(more) {
+        match self.try_within(more) {
             Some(extra) => permit.merge(extra),
             None => return false,
         }
@@ -185,6 +218,10 @@ impl ByteBudget {
     pub async fn acquire_beyond(&self, why: Beyond, bytes: usize) -> BytePermit {
         let units = self.units(bytes).min(beyond_units(self.total_units));
         let beyond = self.wait(&self.beyond[why as usize], units).await;
+        self.permit_beyond(beyond, bytes)
+    }
+
+    fn permit_beyond(&self, beyond: OwnedSemaphorePermit, bytes: usize) -> BytePermit {
         let nothing = self.permits.clone().try_acquire_many_owned(0);
         BytePermit {
             permit: nothing.unwrap_or_else(|_| never_closed()),
@@ -235,6 +272,29 @@ mod tests {
         assert!(waiting.is_err(), "four units cannot fit beside eight of ten");
         drop(first);
         assert_eq!(budget.acquire(4 * UNIT).await.bytes(), 4 * UNIT);
+    }
+
+    #[tokio::test]
+    async fn a_small_message_does_not_wait_behind_large_ones_and_small_ones_are_bounded() {
+        let budget = ByteBudget::new(512 * UNIT).lent_to(&Caller::anonymous());
+        let all = budget.acquire(512 * UNIT).await;
+        let waiter = tokio::spawn({
+            let budget = budget.clone();
+            async move { budget.acquire(400 * UNIT).await.bytes() }
+        });
+        budget.pressed().await;
+        let mut small = Vec::new();
+        for _ in 0..64 {
+            small.push(budget.acquire(UNIT).await);
+        }
+        let short = std::time::Duration::from_millis(20);
+        let more = tokio::time::timeout(short, budget.acquire(UNIT)).await;
+        assert!(more.is_err(), "an eighth of the budget is theirs");
+        assert!(budget.try_acquire(3 * UNIT).is_none(), "that is not small");
+        drop(small.pop());
+        assert_eq!(budget.acquire(UNIT).await.bytes(), UNIT);
+        drop(all);
+        assert_eq!(waiter.await.unwrap(), 400 * UNIT);
     }
 
     #[tokio::test]

@@ -138,6 +138,21 @@ async fn resume_badly(database: &Database, flight: &mut Flight) {
     flight.send(named(2, resumed)).await.expect_err("it is behind");
 }
 
+/// Whatever is described has a value; what goes up and down may be at rest.
+fn assert_recorded(lines: &[String]) {
+    let missing: Vec<&str> = names::ALL
+        .iter()
+        .filter(|metric| !metric.name.starts_with("pgflight_embed_"))
+        .filter(|metric| match (metric.kind, value(lines, metric.name, metric.kind)) {
+            // Now it is at rest.
+            (Kind::Gauge, value) => value.is_none(),
+            (_, value) => value.is_none_or(|value| value <= 0.0),
+        })
+        .map(|metric| metric.name)
+        .collect();
+    assert!(missing.is_empty(), "never recorded: {missing:?}\n{}", lines.join("\n"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_metric_that_is_described_is_recorded_by_a_service_that_is_used() {
     let database = Database::create().await;
@@ -187,17 +202,7 @@ async fn every_metric_that_is_described_is_recorded_by_a_service_that_is_used() 
     )
     .await;
     let lines = lines(admin).await;
-    let missing: Vec<&str> = names::ALL
-        .iter()
-        .filter(|metric| !metric.name.starts_with("pgflight_embed_"))
-        .filter(|metric| match (metric.kind, value(&lines, metric.name, metric.kind)) {
-            // Now it is at rest.
-            (Kind::Gauge, value) => value.is_none(),
-            (_, value) => value.is_none_or(|value| value <= 0.0),
-        })
-        .map(|metric| metric.name)
-        .collect();
-    assert!(missing.is_empty(), "never recorded: {missing:?}\n{}", lines.join("\n"));
+    assert_recorded(&lines);
     let undescribed: Vec<&String> = lines
         .iter()
         .filter(|line| !names::ALL.iter().any(|metric| line.starts_with(metric.name)))

@@ -50,7 +50,7 @@ pub struct Limits {
     /// Bytes of memory for what streams send: a third for messages, from their first byte on, a quarter for dictionaries, which stay
     /// as long as their stream, a quarter for rows of open transactions, the rest for buffers. A message that is larger than its third
     /// is taken alone. Of all streams one at a time may go beyond it with a message that others wait for, and one with what a message
-    /// unpacks to. Beside this each open stream has its HTTP/2 window.
+    /// unpacks to; messages of 64 KiB at most have an eighth of the third more, and so do not wait behind large ones. Beside this each open stream has its HTTP/2 window.
     #[schemars(range(min = 1048576))]
     pub max_inflight_bytes: u64,
     /// Streams at once, of all clients; of eight or more, one caller never has the last eighth.
