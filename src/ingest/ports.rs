@@ -2,6 +2,7 @@
 //!
 //! Guarantees, not mechanics: the Postgres side implements these traits, tests of the core implement them with fakes.
 
+pub mod catalog;
 pub mod embed;
 
 use std::fmt::Debug;
@@ -76,6 +77,11 @@ pub trait Destination: Debug + Send + Sync {
         let _ = (caller, request);
         Err(cannot_read())
     }
+
+    /// What it tells clients of SQL protocols about itself, where it is such a database.
+    fn catalog(&self) -> Option<&dyn catalog::Catalog> {
+        None
+    }
 }
 
 fn cannot_read() -> Error {
@@ -136,6 +142,8 @@ pub struct TableDescription {
     pub table: TableName,
     /// Schema of the batches.
     pub schema: SchemaRef,
+    /// The columns' types, as the database calls them.
+    pub types: Vec<String>,
     /// Rows of the table, as Postgres last estimated them.
     pub estimated_rows: Option<u64>,
     /// Bytes of the table on disk without indexes, as Postgres last estimated them.

@@ -16,6 +16,7 @@ use crate::model::options::{
     Acks, BadRowPolicy, CommitMode, MigrateMode, MigrateRules, NulBytes, StreamOptions, SuppressedRowPolicy,
     TypeProfile, WriteMode,
 };
+use crate::model::presence::Presence;
 
 /// Bytes of Arrow data per chunk unless set otherwise: large enough that the cost of a COPY statement vanishes, small
 /// enough that a bad row is reported soon (the driver sees a server error only at the end of a COPY).
@@ -43,6 +44,8 @@ pub struct LoadRequest {
     pub options: LoadOptions,
     /// Rows that were rejected of the stream, by all loads that write it: `max_rejects` counts them together.
     pub rejected: Arc<AtomicU64>,
+    /// Whether the table may or must be there before.
+    pub presence: Presence,
 }
 
 impl LoadRequest {
@@ -55,7 +58,14 @@ impl LoadRequest {
             schema,
             options,
             rejected: Arc::default(),
+            presence: Presence::default(),
         }
+    }
+
+    /// The same load, of a client that expects this of its table.
+    #[must_use]
+    pub fn expecting(self, presence: Presence) -> Self {
+        Self { presence, ..self }
     }
 }
 

@@ -20,6 +20,7 @@ pub mod money;
 pub mod options;
 pub mod pg_name;
 pub mod pg_type;
+pub mod presence;
 pub mod suggest;
 pub mod table;
 pub mod type_map;

@@ -151,6 +151,32 @@ pub enum Error {
         /// The table.
         table: String,
     },
+    /// The load was to find its table.
+    #[error(
+        "table {table} does not exist (SQLSTATE 42P01), and the load may not create it; use mode create or create_append for that"
+    )]
+    Absent {
+        /// The table.
+        table: String,
+    },
+    /// The load was to create its table.
+    #[error(
+        "table {table} exists already (SQLSTATE 42P07), and the load may only create it; use mode append or create_append to add rows, or replace"
+    )]
+    Present {
+        /// The table.
+        table: String,
+    },
+    /// The table could not make way for a new one.
+    #[error("{doing} {table}, in whose place a new table is to stand, failed: {}", words(.source, None))]
+    Renew {
+        /// The table.
+        table: String,
+        /// `locking` or `dropping`.
+        doing: &'static str,
+        /// The driver's error.
+        source: tokio_postgres::Error,
+    },
     /// A column that a command names is not there.
     #[error("table {table} has no column {column:?} to delete records by (SQLSTATE 42703)")]
     NoColumn {

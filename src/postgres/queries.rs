@@ -35,6 +35,21 @@ pub const READ_ESTIMATE: &str = include_str!("../../sql/read/estimate.sql");
 /// Tables that can be read, page by page.
 pub const READ_TABLES: &str = include_str!("../../sql/read/tables.sql");
 
+/// The connected database.
+pub const OBJECTS_DATABASE: &str = include_str!("../../sql/objects/database.sql");
+
+/// Schemas of users.
+pub const OBJECTS_SCHEMAS: &str = include_str!("../../sql/objects/schemas.sql");
+
+/// Relations of users, page by page.
+pub const OBJECTS_RELATIONS: &str = include_str!("../../sql/objects/relations.sql");
+
+/// Columns of primary keys.
+pub const OBJECTS_PRIMARY_KEYS: &str = include_str!("../../sql/objects/primary_keys.sql");
+
+/// Columns of foreign keys.
+pub const OBJECTS_FOREIGN_KEYS: &str = include_str!("../../sql/objects/foreign_keys.sql");
+
 /// Whether our own tables were ever created.
 pub const STATE_IS_THERE: &str = include_str!("../../sql/state/is_there.sql");
 

@@ -1,55 +1,61 @@
-//! What is not offered says so, and what to use instead: Flight SQL as drivers send it, bodies of another shape.
+//! The Flight SQL door: ingests and what drivers ask, spoken message by message here and by the published ADBC driver in `adbc`.
 
-use arrow_flight::sql::{CommandGetTables, CommandStatementIngest, CommandStatementQuery, ProstMessageExt};
-use arrow_flight::{FlightDescriptor, Ticket};
+mod adbc;
+mod hostile;
+mod ingest;
+mod metadata;
+
+use arrow::array::RecordBatch;
+use arrow_flight::sql::{CommandStatementIngest, DoPutUpdateResult, ProstMessageExt, TableDefinitionOptions};
+use arrow_flight::{FlightData, FlightDescriptor};
+use futures::TryStreamExt;
 use prost::Message;
 use serde_json::json;
-use tonic::Code;
+use tonic::{Code, Status};
 
-use crate::flight_refusals::{refused, rows};
+use crate::support::flight::{Flight, messages};
 use crate::support::server::start;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_flight_sql_clients_send_is_named_with_what_to_use_instead() {
-    let (_database, _server, mut flight) = start().await;
-    let query = CommandStatementQuery {
-        query: "select 1".to_owned(),
-        transaction_id: None,
-    };
-    let query = FlightDescriptor::new_cmd(query.as_any().encode_to_vec());
-    let (unimplemented, query_words) = (
-        Code::Unimplemented,
-        ["CommandStatementQuery", "Flight SQL", "connect to Postgres"],
-    );
-    let info = flight.client.get_flight_info(query.clone()).await;
-    refused(info, unimplemented, &query_words);
-    let ticket = Ticket::new(query.cmd.clone());
-    refused(
-        flight.client.do_get(ticket).await.map(drop),
-        unimplemented,
-        &query_words,
-    );
-    let tables = FlightDescriptor::new_cmd(CommandGetTables::default().as_any().encode_to_vec());
-    let listed = flight.client.get_flight_info(tables).await;
-    refused(listed, unimplemented, &["CommandGetTables", "ListFlights"]);
-    let ingest = FlightDescriptor::new_cmd(CommandStatementIngest::default().as_any().encode_to_vec());
-    refused(
-        flight.put(ingest, &[rows()]).await,
-        unimplemented,
-        &["CommandStatementIngest", "DoPut", "PATH [table]"],
-    );
-    for (action, words) in [
-        ("CreatePreparedStatement", ["Flight SQL", "JDBC"]),
-        ("BeginTransaction", ["Flight SQL", "commit: atomic"]),
-        ("CloseSession", ["no sessions", "pgflight-<option>"]),
-        ("pgflight.migrat", ["did you mean", "pgflight.migrate"]),
-    ] {
-        refused(
-            flight.act(action, json!({})).await,
-            unimplemented,
-            &[action, words[0], words[1]],
-        );
+/// The four modes of ADBC as the driver sends them: where there is no table, and where there is one.
+const MODES: [(&str, i32, i32); 4] = [
+    ("create", 1, 1),
+    ("append", 2, 2),
+    ("replace", 1, 3),
+    ("create_append", 1, 2),
+];
+
+/// An ingest into a table of the default schema.
+fn ingest_of(table: &str, mode: &str) -> CommandStatementIngest {
+    let (_, if_not_exist, if_exists) = MODES.into_iter().find(|(name, ..)| *name == mode).expect("a mode");
+    CommandStatementIngest {
+        table_definition_options: Some(TableDefinitionOptions {
+            if_not_exist,
+            if_exists,
+        }),
+        table: table.to_owned(),
+        ..CommandStatementIngest::default()
     }
+}
+
+/// A command as a descriptor.
+fn descriptor(command: &impl ProstMessageExt) -> FlightDescriptor {
+    FlightDescriptor::new_cmd(command.as_any().encode_to_vec())
+}
+
+/// Ingests whole batches; the number of rows that the one answer names.
+async fn ingest(flight: &mut Flight, command: &CommandStatementIngest, batches: &[RecordBatch]) -> Result<i64, Status> {
+    send(flight, messages(descriptor(command), batches)).await
+}
+
+/// Sends messages as they are.
+async fn send(flight: &mut Flight, messages: Vec<FlightData>) -> Result<i64, Status> {
+    let mut request = tonic::Request::new(futures::stream::iter(messages));
+    *request.metadata_mut() = flight.headers.clone();
+    let answers = flight.client.do_put(request).await?.into_inner();
+    let answers: Vec<_> = answers.try_collect().await?;
+    assert_eq!(answers.len(), 1, "an ingest has one answer");
+    let result = DoPutUpdateResult::decode(&answers[0].app_metadata[..]).expect("an update result");
+    Ok(result.record_count)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,12 +15,14 @@ impl Error {
             Error::Standby => Class::Unavailable,
             Error::Internal(_) => Class::Internal,
             Error::PoolExhausted { .. } | Error::Silent { .. } => Class::Unavailable,
+            Error::Renew { source, .. } => driver::class_of_change(source),
             Error::Statement { source, .. } | Error::State { source, .. } => driver::class(source),
             Error::Catalog(error) => error.class(),
             Error::Cell { cell, .. } => cell.class(),
             Error::Plan { .. } | Error::Schema(_) | Error::Reserved { .. } => Class::BadRequest,
             Error::TooManyRejects { .. } => Class::BadData,
-            Error::NoTable { .. } | Error::NoColumn { .. } => Class::NotFound,
+            Error::NoTable { .. } | Error::NoColumn { .. } | Error::Absent { .. } => Class::NotFound,
+            Error::Present { .. } => Class::AlreadyExists,
             Error::Delete(_) => Class::BadRequest,
             Error::Migrate(error) => error.class(),
             Error::Read(error) => error.class(),
@@ -56,6 +58,7 @@ impl Error {
     pub(in crate::postgres) fn postgres(&self) -> Option<&tokio_postgres::Error> {
         match self {
             Error::Statement { source, .. }
+            | Error::Renew { source, .. }
             | Error::State { source, .. }
             | Error::NoPgvector { source, .. }
             | Error::NoteRefused { source } => Some(source),

@@ -25,6 +25,7 @@ impl Error {
                 row: *row,
                 ..self.of_server(table.clone(), place.as_ref())
             },
+            Error::Renew { table, .. } => self.of_server(Some(table.clone()), None),
             Error::Catalog(error) => self.of_server(error.table().map(ToString::to_string), None),
             Error::Migrate(error) => {
                 let (table, column) = error.place();
@@ -66,8 +67,12 @@ impl Error {
                 sqlstate: Some("42703".to_owned()),
                 ..of(table, Some(column.clone()))
             },
-            Error::NoTable { table } => Facts {
+            Error::NoTable { table } | Error::Absent { table } => Facts {
                 sqlstate: Some("42P01".to_owned()),
+                ..of(table, None)
+            },
+            Error::Present { table } => Facts {
+                sqlstate: Some("42P07".to_owned()),
                 ..of(table, None)
             },
             Error::RowsLost { table, .. }

@@ -12,6 +12,7 @@ use super::mark::begin;
 use super::opened::{Begun, Opened, sql_of};
 use super::patience::Patience;
 use super::plan::{LockLimits, Plan, Target, lock_waits, plan};
+use super::presence;
 use super::reject::RejectPlan;
 use super::retain::RetainBudget;
 use super::retry::{Policy, Tries};
@@ -56,7 +57,7 @@ pub struct PgDestination {
     pub(super) retry_timeout: Duration,
     pub(super) performance_indexes: bool,
     pub(super) commits: Commits,
-    session: SessionLimits,
+    pub(super) session: SessionLimits,
     pooler: Pooler,
     pub(super) retain: RetainBudget,
     pub(super) room: Room,
@@ -144,9 +145,11 @@ impl PgDestination {
         let mut connection = lending.await?;
         let there = match request.options.commit {
             CommitMode::Batch => Some(Box::pin(migrate::ensure(connection.client_mut(), &migrate)).await?),
+            CommitMode::Atomic if presence::creates(request) => None,
             CommitMode::Atomic => Box::pin(migrate::prepare(connection.client_mut(), &migrate)).await?,
         };
         if let Some((table, report)) = there {
+            presence::check(request, table.name(), table.created())?;
             let plan = Arc::new(self.plan(&connection, request, &wish, &table).await?);
             let migration = sql_of(report);
             return Ok(Opened {
@@ -160,8 +163,13 @@ impl PgDestination {
         let commits = self.commits_of(request);
         let mark = begin(&mut connection, &settings, self.patience(request), commits).await?;
         let creating = Box::pin(async {
+            let renewed = self.make_way(&connection, request).await?;
             let (table, report) = migrate::ensure_in(connection.client().driver(), &migrate).await?;
+            presence::check(request, table.name(), table.created())?;
             let plan = self.plan(&connection, request, &wish, &table).await?;
+            if let (true, Some(notes)) = (renewed, &plan.notes) {
+                notes.note_emptied(connection.client()).await?;
+            }
             Ok((Arc::new(plan), sql_of(report)))
         });
         let created: Result<_, Error> = creating.await;
@@ -289,7 +297,7 @@ impl PgDestination {
         if limit.is_zero() { Duration::MAX } else { limit }
     }
 
-    fn policy(&self, options: &LoadOptions) -> MigratePolicy {
+    pub(super) fn policy(&self, options: &LoadOptions) -> MigratePolicy {
         let policy = MigratePolicy {
             mode: options.migrate_mode,
             profile: options.type_profile,

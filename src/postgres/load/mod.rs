@@ -29,6 +29,7 @@ mod outcome;
 mod patience;
 mod plan;
 mod port;
+mod presence;
 mod probe;
 mod proof;
 mod ready;

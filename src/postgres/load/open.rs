@@ -35,6 +35,7 @@ impl PgDestination {
             let connection = self.connections.get().await?;
             state::ensure(connection.client(), &self.state_schema).await?;
         }
+        let request = self.as_found(request).await?;
         let mut opened = self.open_table(&request, self.connections.get()).await?;
         if name.is_some() {
             // Whoever holds a connection waits for no other one.

@@ -9,6 +9,9 @@ use super::destination::PgDestination;
 use super::open::stream_name;
 use super::stream;
 use crate::ingest::error::Error as IngestError;
+use crate::ingest::ports::catalog::{
+    Catalog, Database, ForeignKeyColumn, KeysRequest, NamedTable, PrimaryKeyColumn, Relation, RelationsRequest,
+};
 use crate::ingest::ports::{
     ConnectionFailure, Destination, ListRequest, Load, ReadRequest, StreamState, TableDescription, TableReader,
 };
@@ -18,7 +21,7 @@ use crate::model::command::{DeleteRecords, DeleteStale, MigrateCommand};
 use crate::model::ident::TableName;
 use crate::model::migration::MigrationReport;
 use crate::postgres::error::Error;
-use crate::postgres::read;
+use crate::postgres::read::{self, objects};
 use crate::sql::state::Remedy;
 
 impl PgDestination {
@@ -115,6 +118,33 @@ impl Destination for PgDestination {
 
     async fn list(&self, caller: &Caller, request: ListRequest) -> Result<Vec<TableName>, IngestError> {
         Ok(read::list(&self.connections.lent_to(caller), self.schemas(), &request).await?)
+    }
+
+    fn catalog(&self) -> Option<&dyn Catalog> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Catalog for PgDestination {
+    async fn database(&self, caller: &Caller) -> Result<Database, IngestError> {
+        Ok(objects::database(&self.connections.lent_to(caller), self.schemas()).await?)
+    }
+
+    async fn schemas(&self, caller: &Caller, like: Option<&str>) -> Result<Vec<String>, IngestError> {
+        Ok(objects::schemas(&self.connections.lent_to(caller), self.schemas(), like).await?)
+    }
+
+    async fn relations(&self, caller: &Caller, asked: &RelationsRequest) -> Result<Vec<Relation>, IngestError> {
+        Ok(objects::relations(&self.connections.lent_to(caller), self.schemas(), asked).await?)
+    }
+
+    async fn primary_keys(&self, caller: &Caller, of: &NamedTable) -> Result<Vec<PrimaryKeyColumn>, IngestError> {
+        Ok(objects::primary_keys(&self.connections.lent_to(caller), self.schemas(), of).await?)
+    }
+
+    async fn foreign_keys(&self, caller: &Caller, between: &KeysRequest) -> Result<Vec<ForeignKeyColumn>, IngestError> {
+        Ok(objects::foreign_keys(&self.connections.lent_to(caller), self.schemas(), between).await?)
     }
 }
 

@@ -37,6 +37,7 @@ pub(crate) async fn describe(
     let estimated_bytes: Option<i64> = row.and_then(|row| row.try_get("bytes").ok().flatten());
     Ok(TableDescription {
         table: readable.name.clone(),
+        types: readable.types_of(plan.schema()),
         schema: plan.schema().clone(),
         // Estimates of Postgres are whole numbers below 2^53, kept in a float.
         estimated_rows: estimated_rows.filter(|rows| *rows >= 0.0).map(|rows| rows as u64),

@@ -1,10 +1,12 @@
 //! Reading a table back as Arrow, the counterpart of `load`.
 //!
-//! `open` is the transaction and the COPY, `describe` schemas, estimates and lists; what one read does is planned in
+//! `open` is the transaction and the COPY, `describe` schemas, estimates and lists, `objects` what there is, as clients of SQL
+//! ask for it; what one read does is planned in
 //! [`crate::codec::decode`].
 
 mod describe;
 pub mod error;
+pub(crate) mod objects;
 mod open;
 
 pub(crate) use describe::{describe, list};

@@ -5,10 +5,12 @@
 //! snapshot would see a table that was rewritten or truncated meanwhile as empty. Materialized views and foreign tables
 //! cannot be locked so and are read as a SELECT reads them.
 
+use arrow::datatypes::{FieldRef, Schema};
 use futures::stream::{BoxStream, StreamExt};
 use tokio_postgres::CopyOutStream;
 
 use super::error::ReadError;
+use crate::codec::decode::type_map::type_name;
 use crate::codec::decode::{BatchLimits, Cast, DecodeError, ReadPlan, TableDecoder};
 use crate::ingest::error::Error as IngestError;
 use crate::ingest::ports::{ReadRequest, TableReader};
@@ -35,6 +37,16 @@ impl Readable {
             nullable: !column.not_null,
         });
         columns.collect()
+    }
+
+    /// The types of the columns that a schema reads, as Postgres calls them.
+    pub(super) fn types_of(&self, schema: &Schema) -> Vec<String> {
+        let column = |field: &FieldRef| {
+            let mut columns = self.table.columns.iter();
+            let column = columns.find(|column| column.name.as_str() == field.name());
+            column.map_or_else(String::new, |column| type_name(&column.ty))
+        };
+        schema.fields().iter().map(column).collect()
     }
 
     pub(super) fn plan(&self, request: &ReadRequest) -> Result<ReadPlan, Error> {

@@ -14,6 +14,7 @@ use crate::ingest::error::RequestError;
 use crate::model::ident::{Ident, TableName};
 use crate::model::json;
 use crate::model::options::StreamOptions;
+use crate::model::presence::Presence;
 
 /// gRPC headers that carry options.
 const HEADER_PREFIX: &str = "pgflight-";
@@ -27,6 +28,8 @@ pub struct Target {
     pub table: TableName,
     /// Options of the descriptor alone.
     pub options: StreamOptions,
+    /// What a client of Flight SQL expects of the table; `None` for plain Flight, whose answer is another one.
+    pub ingest: Option<Presence>,
 }
 
 /// What a descriptor asks for.
@@ -34,8 +37,8 @@ pub struct Target {
 pub enum Command {
     /// A plain table.
     Plain(Target),
-    /// A Flight SQL command, by its name.
-    FlightSql(String),
+    /// A Flight SQL command.
+    FlightSql(arrow_flight::sql::Command),
 }
 
 /// Reads a descriptor.
@@ -47,6 +50,7 @@ pub fn read(descriptor: &FlightDescriptor) -> Result<Command, RequestError> {
         Ok(DescriptorType::Path) => Ok(Command::Plain(Target {
             table: table_of_path(&descriptor.path)?,
             options: StreamOptions::default(),
+            ingest: None,
         })),
         Ok(DescriptorType::Cmd) => command(&descriptor.cmd),
         _ => Err(RequestError::Malformed(format!(
@@ -72,8 +76,8 @@ fn command(cmd: &[u8]) -> Result<Command, RequestError> {
     if first == Some(&b'{') {
         return json_command(cmd).map(Command::Plain);
     }
-    if let Some(message) = sql::message(cmd) {
-        return Ok(Command::FlightSql(message));
+    if let Some(command) = sql::command(cmd)? {
+        return Ok(Command::FlightSql(command));
     }
     Err(RequestError::Malformed(
         "the descriptor's command is neither a JSON object nor a Flight SQL command; send for example {\"table\": \"t\"}"
@@ -118,6 +122,7 @@ fn json_command(cmd: &[u8]) -> Result<Target, RequestError> {
     Ok(Target {
         table: TableName { schema, name: table },
         options,
+        ingest: None,
     })
 }
 
@@ -150,19 +155,23 @@ pub fn header_options(headers: &MetadataMap) -> Result<StreamOptions, RequestErr
 }
 
 /// Options of one place, where each may stand once: `pgflight-batch-size` and `pgflight-batch_size` are the same.
-struct Once {
+pub(super) struct Once {
     place: &'static str,
     options: StreamOptions,
     named: Vec<String>,
 }
 
 impl Once {
-    fn of(place: &'static str) -> Self {
+    pub(super) fn of(place: &'static str) -> Self {
         let (options, named) = Default::default();
         Self { place, options, named }
     }
 
-    fn set(&mut self, name: &str, value: &str) -> Result<(), RequestError> {
+    pub(super) fn into_options(self) -> StreamOptions {
+        self.options
+    }
+
+    pub(super) fn set(&mut self, name: &str, value: &str) -> Result<(), RequestError> {
         let known = name.replace('-', "_");
         if self.named.contains(&known) {
             return Err(RequestError::Malformed(format!(
@@ -261,7 +270,10 @@ mod tests {
         }
         .as_any();
         let command = read(&FlightDescriptor::new_cmd(Any::encode_to_vec(&any))).unwrap();
-        assert_eq!(command, Command::FlightSql("CommandStatementQuery".to_owned()));
+        let Command::FlightSql(arrow_flight::sql::Command::CommandStatementQuery(read)) = command else {
+            panic!("{command:?}")
+        };
+        assert_eq!(read.query, "select 1");
     }
 
     #[test]

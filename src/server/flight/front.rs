@@ -7,9 +7,10 @@ use arrow_flight::{
     Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse,
     PollInfo, PutResult, SchemaResult, Ticket,
 };
+use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use tonic::metadata::{Ascii, MetadataValue};
+use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::action;
@@ -62,23 +63,36 @@ impl FlightFront {
             )
             .into());
         };
-        match descriptor::read(wanted)? {
-            Command::Plain(target) => {
-                let schema = target.table.schema.as_ref().or(put.config.schema());
-                *named = schema.map(|schema| target.table.or_schema(schema).to_string());
-                put.put(PutCall {
-                    caller,
-                    headers,
-                    target,
-                    first,
-                    rest,
-                    gate,
-                    place,
-                })
-                .await
+        let target = match descriptor::read(wanted)? {
+            Command::Plain(target) => target,
+            Command::FlightSql(sql::Command::CommandStatementIngest(ingest)) => {
+                let target = sql::ingest::target(&ingest)?;
+                sql::check_catalog(&*put.destination, &caller, ingest.catalog.as_deref()).await?;
+                target
             }
-            Command::FlightSql(message) => Err(sql::refusal(&message).into()),
+            Command::FlightSql(command) => return Err(sql::refusal(&command).into()),
+        };
+        let schema = target.table.schema.as_ref().or(put.config.schema());
+        *named = schema.map(|schema| target.table.or_schema(schema).to_string());
+        put.put(PutCall {
+            caller,
+            headers,
+            target,
+            first,
+            rest,
+            gate,
+            place,
+        })
+        .await
+    }
+
+    async fn act(&self, caller: &Caller, headers: &MetadataMap, action: &Action) -> Result<Bytes, Error> {
+        let destination = &*self.put.destination;
+        if let Some(answer) = sql::session::answer(destination, caller, action).await? {
+            return Ok(answer);
         }
+        let answer = action::run(destination, &self.put.config, caller, headers, action).await?;
+        Ok(answer.to_string().into())
     }
 
     /// The message with the descriptor and the schema; a large one waits for memory like all others.
@@ -237,9 +251,10 @@ impl FlightService for FlightFront {
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
         let caller = self.authenticator.caller(&request)?;
         let (headers, action) = (request.metadata(), request.get_ref());
-        let answer = action::run(&*self.put.destination, &self.put.config, &caller, headers, action).await;
-        let answer = answer.map_err(|error| refuse(&error))?;
-        let body = answer.to_string().into();
+        let body = self
+            .act(&caller, headers, action)
+            .await
+            .map_err(|error| refuse(&error))?;
         Ok(Response::new(
             futures::stream::iter([Ok(arrow_flight::Result { body })]).boxed(),
         ))
@@ -247,7 +262,7 @@ impl FlightService for FlightFront {
 
     async fn list_actions(&self, request: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
         self.authenticator.caller(&request)?;
-        let actions = action::types().into_iter().map(Ok);
+        let actions = action::types().into_iter().chain(sql::session::types()).map(Ok);
         Ok(Response::new(futures::stream::iter(actions).boxed()))
     }
 }

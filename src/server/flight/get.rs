@@ -9,18 +9,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use arrow::ipc::writer::IpcWriteOptions;
 use arrow_flight::encode::FlightDataEncoderBuilder;
 use arrow_flight::error::FlightError;
+use arrow_flight::flight_descriptor::DescriptorType;
+use arrow_flight::sql::Command;
 use arrow_flight::{FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, SchemaAsIpc, SchemaResult, Ticket};
-use futures::stream::{BoxStream, StreamExt};
+use futures::stream::{BoxStream, Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::put::{Life, PutContext};
-use super::ticket;
+use super::{sql, ticket};
 use crate::ingest::error::{Error, RequestError, StreamError};
 use crate::ingest::ports::{Destination, ListRequest, ReadRequest, TableDescription, TableReader};
 use crate::model::caller::Caller;
@@ -41,16 +44,25 @@ pub type Answers<T> = BoxStream<'static, Result<T, Status>>;
 /// # Errors
 /// All that can be refused before the first row.
 pub async fn do_get(context: &PutContext, caller: &Caller, ticket: &Ticket) -> Result<Answers<FlightData>, Error> {
+    if let Some(command) = sql::command(&ticket.ticket)? {
+        return sql::get(context, caller, command).await;
+    }
     let request = ticket::of_ticket(&ticket.ticket)?;
     let reader = context.destination.read(caller, request).await?;
     let schema = Arc::clone(&reader.schema);
-    let batches = pumped(reader, context.idle_timeout, &context.life)
-        .map(|batch| batch.map_err(|error| FlightError::from(status(&error))));
+    Ok(encoded(schema, pumped(reader, context.idle_timeout, &context.life)))
+}
+
+/// Batches as messages, the schema first.
+pub(super) fn encoded(
+    schema: SchemaRef,
+    batches: impl Stream<Item = Result<RecordBatch, Error>> + Send + 'static,
+) -> Answers<FlightData> {
     let encoder = FlightDataEncoderBuilder::new()
         .with_schema(schema)
         .with_max_flight_data_size(MESSAGE_BYTES)
-        .build(batches);
-    Ok(encoder.map(|message| message.map_err(Status::from)).boxed())
+        .build(batches.map(|batch| batch.map_err(|error| FlightError::from(status(&error)))));
+    encoder.map(|message| message.map_err(Status::from)).boxed()
 }
 
 /// Reads on a task of its own, so that decoding and sending overlap and a client that stands still is noticed.
@@ -103,6 +115,9 @@ pub async fn flight_info(
     caller: &Caller,
     descriptor: FlightDescriptor,
 ) -> Result<FlightInfo, Error> {
+    if let Some(command) = sql_command(&descriptor)? {
+        return sql::flight_info(command, descriptor);
+    }
     let request = ticket::of_descriptor(&descriptor)?;
     let description = context.destination.describe(caller, request.clone()).await?;
     info(request, &description, descriptor).map_err(unencodable)
@@ -117,10 +132,22 @@ pub async fn schema(
     caller: &Caller,
     descriptor: &FlightDescriptor,
 ) -> Result<SchemaResult, Error> {
-    let request = ticket::of_descriptor(descriptor)?;
-    let description = context.destination.describe(caller, request).await?;
+    let schema = match sql_command(descriptor)? {
+        Some(command) => sql::schema(&command)?,
+        None => {
+            let request = ticket::of_descriptor(descriptor)?;
+            context.destination.describe(caller, request).await?.schema
+        }
+    };
     let options = IpcWriteOptions::default();
-    SchemaResult::try_from(SchemaAsIpc::new(&description.schema, &options)).map_err(unencodable)
+    SchemaResult::try_from(SchemaAsIpc::new(&schema, &options)).map_err(unencodable)
+}
+
+fn sql_command(descriptor: &FlightDescriptor) -> Result<Option<Command>, RequestError> {
+    match DescriptorType::try_from(descriptor.r#type) {
+        Ok(DescriptorType::Cmd) => sql::command(&descriptor.cmd),
+        _ => Ok(None),
+    }
 }
 
 /// All tables that can be read, or those of the schema that the criteria name. Pages are asked for as the client reads.

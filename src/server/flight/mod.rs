@@ -2,6 +2,7 @@
 //! of tables, in front of everything else that Flight offers.
 
 pub mod action;
+mod answers;
 pub mod decode;
 pub mod descriptor;
 pub mod front;

@@ -4,8 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow_flight::{FlightData, PutResult};
-use futures::stream::BoxStream;
+use arrow_flight::FlightData;
 use futures::{Stream, StreamExt};
 use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
@@ -13,10 +12,13 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
+pub use super::answers::PutAnswers;
+use super::answers::{update_result, with_progress};
 use super::decode::{Decoder, Message};
 use super::descriptor::{self, Target};
 use super::result::{PutAnswer, read_metadata};
 use super::room::{DictionaryRefused, Room};
+use super::sql;
 use crate::config::Config;
 use crate::ingest::aside::aside_if_large;
 use crate::ingest::batcher::IncomingBatch;
@@ -63,9 +65,6 @@ pub struct Life {
     pub stopping: CancellationToken,
 }
 
-/// The stream of answers that a client gets.
-pub type PutAnswers = BoxStream<'static, Result<PutResult, Status>>;
-
 /// An incoming call: its headers were read, its first message was taken off the stream.
 #[derive(Debug)]
 pub struct PutCall<S> {
@@ -102,7 +101,9 @@ impl PutContext {
         })?;
         let options = self.resolve(&call, &decoder)?;
         let (name, schema) = (call.target.table.clone(), Arc::clone(decoder.schema()));
-        let request = LoadRequest::new(&call.caller, name, schema, options.clone());
+        let ingest = call.target.ingest;
+        let request =
+            LoadRequest::new(&call.caller, name, schema, options.clone()).expecting(ingest.unwrap_or_default());
         let session = tokio::select! {
             session = Session::open(Door::Flight, &*self.destination, &call.caller, request) => session?,
             // While Postgres is away this may last.
@@ -129,14 +130,17 @@ impl PutContext {
                 result = pump.run(session) => result,
                 () = stop.cancelled() => return,
             };
-            let sent = result.map(|summary| PutAnswer::finished(summary, options.commit, millis(started)));
+            let sent = result.map(|summary| match ingest {
+                Some(_) => update_result(&summary),
+                None => PutAnswer::finished(summary, options.commit, millis(started)).put_result(),
+            });
             // The receiver is gone only when the client is.
             drop(answer.send(sent));
         });
         let last = futures::stream::once(async move {
             let _guard = guard;
             match outcome.await {
-                Ok(Ok(answer)) => Ok(answer.put_result()),
+                Ok(Ok(answer)) => Ok(answer),
                 Ok(Err(error)) => Err(report(&error, &failed_in)),
                 Err(_) => Err(Status::internal("the load ended without an answer")),
             }
@@ -156,14 +160,17 @@ impl PutContext {
     }
 
     fn resolve<S>(&self, call: &PutCall<S>, decoder: &Decoder) -> Result<LoadOptions, RequestError> {
-        let merged = call
+        let asked = call
             .target
             .options
             .clone()
             .merge_over(descriptor::header_options(&call.headers)?)
-            .merge_over(descriptor::metadata_options(decoder.schema())?)
-            .merge_over(self.config.stream_options(&call.target.table));
-        LoadOptions::resolve(merged)
+            .merge_over(descriptor::metadata_options(decoder.schema())?);
+        let merged = asked.clone().merge_over(self.config.stream_options(&call.target.table));
+        LoadOptions::resolve(match call.target.ingest {
+            Some(presence) => sql::ingest::agree(presence, &asked, merged)?,
+            None => merged,
+        })
     }
 }
 
@@ -185,35 +192,6 @@ fn report(error: &Error, table: &str) -> Status {
     let status = about(status(error), table);
     tracing::warn!(code = ?status.code(), error = %error, "put failed");
     status
-}
-
-/// Progress answers until the final one comes; each tells the latest counts, none is queued.
-fn with_progress(
-    progress: tokio::sync::watch::Receiver<crate::ingest::session::Progress>,
-    table: String,
-    commit: crate::model::options::CommitMode,
-    last: PutAnswers,
-) -> PutAnswers {
-    let state = (Some(progress), table, Some(last));
-    futures::stream::unfold(state, move |(progress, table, last)| async move {
-        let mut last = last?;
-        let Some(mut watch) = progress else {
-            return last.next().await.map(|answer| (answer, (None, table, None)));
-        };
-        tokio::select! {
-            biased;
-            changed = watch.changed() => match changed {
-                Ok(()) => {
-                    let counts = watch.borrow_and_update().clone();
-                    let answer = PutAnswer::progress(&table, commit, counts).put_result();
-                    Some((Ok(answer), (Some(watch), table, Some(last))))
-                }
-                Err(_) => last.next().await.map(|answer| (answer, (None, table, None))),
-            },
-            answer = last.next() => answer.map(|answer| (answer, (None, table, None))),
-        }
-    })
-    .boxed()
 }
 
 /// Moves messages from the client to the session.

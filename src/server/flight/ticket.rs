@@ -14,7 +14,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value};
 
-use super::sql;
 use crate::ingest::error::RequestError;
 use crate::ingest::ports::ReadRequest;
 use crate::model::ident::{Ident, TableName};
@@ -29,9 +28,6 @@ const EXAMPLE: &str =
 /// # Errors
 /// A sentence that says what a ticket must look like.
 pub fn of_ticket(ticket: &[u8]) -> Result<ReadRequest, RequestError> {
-    if let Some(message) = sql::message(ticket) {
-        return Err(sql::refusal(&message));
-    }
     let text = std::str::from_utf8(ticket).map_err(|_| malformed("it is not UTF-8"))?;
     if text.trim_start().starts_with('{') {
         return of_json(text);
