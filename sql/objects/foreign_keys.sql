@@ -16,7 +16,7 @@ join pg_catalog.pg_class t on t.oid operator(pg_catalog.=) o.confrelid
 join pg_catalog.pg_namespace tn on tn.oid operator(pg_catalog.=) t.relnamespace
 join pg_catalog.pg_class f on f.oid operator(pg_catalog.=) o.conrelid
 join pg_catalog.pg_namespace fn on fn.oid operator(pg_catalog.=) f.relnamespace
-cross join lateral pg_catalog.unnest(o.confkey, o.conkey) with ordinality as k (to_attnum, from_attnum, place)
+cross join lateral rows from (pg_catalog.unnest(o.confkey), pg_catalog.unnest(o.conkey)) with ordinality as k (to_attnum, from_attnum, place)
 join pg_catalog.pg_attribute ta on ta.attrelid operator(pg_catalog.=) t.oid and ta.attnum operator(pg_catalog.=) k.to_attnum
 join pg_catalog.pg_attribute fa on fa.attrelid operator(pg_catalog.=) f.oid and fa.attnum operator(pg_catalog.=) k.from_attnum
 where o.contype operator(pg_catalog.=) 'f' and not f.relispartition and not t.relispartition

@@ -32,9 +32,9 @@ pub use error::{ConfigError, Problem};
 pub use layers::{DEFAULT_FILE, FILE_VARIABLE, Flags, Origin};
 pub use listen::{ADDRESS_FORM, ListenAddress};
 pub use raw::{
-    AllowClient, Auth, AuthToken, Cloudquery, EmbeddingMode, EmbeddingProvider, Embeddings, Limits, Log, LogFormat,
-    LogLevel, OnConfigChange, OnTimeout, OpenaiEmbedding, PgvectorConfig, PgvectorTable, Pool, Pooler, RawConfig,
-    Shutdown, TextSplitter, Tls, VectorIndex,
+    AllowClient, Auth, AuthToken, Cloudquery, EmbeddingMode, EmbeddingProvider, Embeddings, FlightSql, Limits, Log,
+    LogFormat, LogLevel, OnConfigChange, OnTimeout, OpenaiEmbedding, PgvectorConfig, PgvectorTable, Pool, Pooler,
+    QueryAccess, RawConfig, Shutdown, TextSplitter, Tls, VectorIndex,
 };
 pub use reference::reference_markdown;
 pub use schema::{Key, Kind, json_schema, keys};
@@ -194,6 +194,11 @@ impl Config {
     /// Schema of tables named without one; `None` means the first of `search_path`.
     pub fn schema(&self) -> Option<&Ident> {
         self.schema.as_ref()
+    }
+
+    /// What clients' own statements of SQL may do.
+    pub fn query_access(&self) -> QueryAccess {
+        self.raw().flight_sql.queries
     }
 
     /// Schema of our own tables.

@@ -25,7 +25,8 @@ pub use embed::{
     PgvectorTable, TextSplitter, VectorIndex,
 };
 pub use server::{
-    AllowClient, Auth, AuthToken, Cloudquery, Limits, Log, LogFormat, LogLevel, Pool, Pooler, Shutdown, Tls,
+    AllowClient, Auth, AuthToken, Cloudquery, FlightSql, Limits, Log, LogFormat, LogLevel, Pool, Pooler, QueryAccess,
+    Shutdown, Tls,
 };
 
 /// Every key of the configuration file.
@@ -121,6 +122,8 @@ pub struct RawConfig {
     pub embeddings: Embeddings,
     /// The CloudQuery door.
     pub cloudquery: Cloudquery,
+    /// The Flight SQL door.
+    pub flight_sql: FlightSql,
     /// What is logged.
     pub log: Log,
     /// CloudQuery's log level of SQL: `none`, `error`, `warn`, `info`, `debug` or `trace`; values are never logged.
@@ -172,6 +175,7 @@ impl Default for RawConfig {
             pgvector_config: None,
             embeddings: Embeddings::default(),
             cloudquery: Cloudquery::default(),
+            flight_sql: FlightSql::default(),
             log: Log::default(),
             pgx_log_level: None,
         }

@@ -4,6 +4,7 @@
 
 pub mod catalog;
 pub mod embed;
+pub mod query;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -80,6 +81,11 @@ pub trait Destination: Debug + Send + Sync {
 
     /// What it tells clients of SQL protocols about itself, where it is such a database.
     fn catalog(&self) -> Option<&dyn catalog::Catalog> {
+        None
+    }
+
+    /// Who runs clients' own statements, where they may be run.
+    fn queries(&self) -> Option<&dyn query::Queries> {
         None
     }
 }

@@ -8,6 +8,7 @@ mod class;
 pub(in crate::postgres) mod driver;
 mod extension;
 mod facts;
+mod from;
 mod place;
 mod row;
 mod words;
@@ -19,8 +20,10 @@ use super::connect::ConnectError;
 use super::load::Mark;
 use super::migrate::MigrateError;
 use super::read::error::ReadError;
+use crate::codec::decode::DecodeError;
+use crate::codec::decode::plan::PlanError as ReadPlanError;
 use crate::codec::encode::{CellError, PlanError};
-use crate::ingest::error::{DestinationError, Error as IngestError, StreamError};
+use crate::ingest::error::StreamError;
 use crate::model::ident::{Ident, TableName};
 use crate::model::wanted::SchemaProblems;
 use crate::planner::READ_WRITE;
@@ -132,6 +135,33 @@ pub enum Error {
     /// A table is not read.
     #[error("{0}")]
     Read(Box<ReadError>),
+    /// A client's own statement failed.
+    #[error("the statement failed: {}", words(.source, None))]
+    Query {
+        /// The driver's error.
+        source: tokio_postgres::Error,
+    },
+    /// A statement's result cannot be read as Arrow.
+    #[error("the result of the statement cannot be read: {source}")]
+    Result {
+        /// Why.
+        source: ReadPlanError,
+    },
+    /// A value of a statement's result cannot be given in Arrow.
+    #[error("reading the result of the statement failed: {source}")]
+    Undecodable {
+        /// Where and why.
+        source: DecodeError,
+    },
+    /// Values do not go into a statement's parameters.
+    #[error("the parameters do not fit: {why}")]
+    Parameters {
+        /// Why.
+        why: String,
+    },
+    /// A statement that gives no columns, where statements may only read.
+    #[error("the statement gives no columns, and statements may only read here (flight_sql.queries: read-only)")]
+    ReadsOnly,
     /// The catalog could not be read.
     #[error("{}", CatalogWords(.0))]
     Catalog(Box<CatalogError>),
@@ -345,44 +375,5 @@ impl Error {
             column: None,
             why: why.into(),
         }
-    }
-}
-
-impl From<ConnectError> for Error {
-    fn from(error: ConnectError) -> Self {
-        Self::Connect(Box::new(error))
-    }
-}
-
-impl From<CatalogError> for Error {
-    fn from(error: CatalogError) -> Self {
-        Self::Catalog(Box::new(error))
-    }
-}
-
-impl From<MigrateError> for Error {
-    fn from(error: MigrateError) -> Self {
-        Self::Migrate(Box::new(error))
-    }
-}
-
-impl From<ReadError> for Error {
-    fn from(error: ReadError) -> Self {
-        Self::Read(Box::new(error))
-    }
-}
-
-impl From<Error> for IngestError {
-    fn from(error: Error) -> Self {
-        if let Error::Stream(error) = error {
-            return IngestError::Stream(error);
-        }
-        let (class, message, facts) = (error.class(), error.to_string(), error.facts());
-        IngestError::Destination(DestinationError {
-            class,
-            message,
-            facts,
-            source: Some(Box::new(error)),
-        })
     }
 }

@@ -12,6 +12,7 @@ pub mod load;
 pub mod migrate;
 pub mod pool;
 pub mod queries;
+pub(crate) mod query;
 pub mod read;
 mod reserved;
 pub(crate) mod serial;

@@ -50,6 +50,9 @@ pub const OBJECTS_PRIMARY_KEYS: &str = include_str!("../../sql/objects/primary_k
 /// Columns of foreign keys.
 pub const OBJECTS_FOREIGN_KEYS: &str = include_str!("../../sql/objects/foreign_keys.sql");
 
+/// The types of a statement's columns and parameters.
+pub const QUERY_TYPES: &str = include_str!("../../sql/query/types.sql");
+
 /// Whether our own tables were ever created.
 pub const STATE_IS_THERE: &str = include_str!("../../sql/state/is_there.sql");
 

@@ -126,6 +126,10 @@ const SHOWN: &[(&str, &str)] = &[
         "embeddings.workers",
         "embed::operate::workers_read_committed_rows_whatever_the_database_says",
     ),
+    (
+        "flight_sql.queries",
+        "flight_sql::queries::statements_run_as_far_as_the_configuration_lets_them",
+    ),
     ("forced_strategy", STREAM),
     ("lanes", STREAM),
     (

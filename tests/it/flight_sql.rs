@@ -1,9 +1,11 @@
 //! The Flight SQL door: ingests and what drivers ask, spoken message by message here and by the published ADBC driver in `adbc`.
 
 mod adbc;
+mod bounds;
 mod hostile;
 mod ingest;
 mod metadata;
+mod queries;
 
 use arrow::array::RecordBatch;
 use arrow_flight::sql::{CommandStatementIngest, DoPutUpdateResult, ProstMessageExt, TableDefinitionOptions};

@@ -132,6 +132,40 @@ impl ReadPlan {
         })
     }
 
+    /// Plans the reading of a statement's result, column by column: a name may come twice there.
+    ///
+    /// # Errors
+    /// Types that cannot be read as they are.
+    pub fn of_result(columns: &[(String, PgType)]) -> Result<Self, PlanError> {
+        let (mut fields, mut planned, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+        for (n, (name, ty)) in columns.iter().enumerate() {
+            let field = type_map::field(name, ty, true);
+            // What is selected is the statement; this name is never part of one.
+            let name = Ident::new(format!("column {n}")).map_err(|error| PlanError::Pairs(vec![error.to_string()]))?;
+            let column = TargetColumn {
+                name,
+                ty: ty.clone(),
+                nullable: true,
+            };
+            match plan_column(&column, &field) {
+                Ok(column) if column.cast == Cast::None => planned.push(column),
+                Ok(_) => refused.push(format!(
+                    "column {:?}: {ty} is read as text only; cast it in the statement",
+                    field.name()
+                )),
+                Err(reason) => refused.push(reason),
+            }
+            fields.push(field);
+        }
+        match refused.is_empty() {
+            true => Ok(Self {
+                schema: Arc::new(Schema::new(fields)),
+                columns: planned,
+            }),
+            false => Err(PlanError::Pairs(refused)),
+        }
+    }
+
     /// The schema of the batches.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema

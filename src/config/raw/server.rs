@@ -207,6 +207,29 @@ words! {
     }
 }
 
+/// The Flight SQL door.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct FlightSql {
+    /// Whether clients may run SQL: not at all, in transactions that only read, or any statement that the role may run. A
+    /// statement sees all that the role sees.
+    pub queries: QueryAccess,
+}
+
+/// What clients' statements may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum QueryAccess {
+    /// None is run.
+    #[default]
+    Off,
+    /// They are run in read-only transactions.
+    ReadOnly,
+    /// They may change what the role may change.
+    ReadWrite,
+}
+
 /// What is logged, and how.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

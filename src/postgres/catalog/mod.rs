@@ -4,6 +4,7 @@ mod depth;
 mod error;
 mod installed;
 mod raw;
+mod results;
 mod types;
 mod watchers;
 
@@ -24,6 +25,7 @@ use crate::planner::found::{
 pub use self::depth::read_depth;
 pub use self::error::{CatalogError, CatalogFault};
 pub use self::installed::read_installed;
+pub use self::results::read_types;
 
 /// How often a torn document is asked for. What is dropped at that very moment is in the statement's snapshot still, while
 /// functions about it know nothing of it: they answer null or fail with "cache lookup failed" (XX000). The next look finds it gone.

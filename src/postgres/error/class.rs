@@ -15,6 +15,10 @@ impl Error {
             Error::Standby => Class::Unavailable,
             Error::Internal(_) => Class::Internal,
             Error::PoolExhausted { .. } | Error::Silent { .. } => Class::Unavailable,
+            Error::Query { source } => class_of_query(source),
+            Error::Result { .. } | Error::Parameters { .. } => Class::BadRequest,
+            Error::Undecodable { source } => source.class(),
+            Error::ReadsOnly => Class::Unsupported,
             Error::Renew { source, .. } => driver::class_of_change(source),
             Error::Statement { source, .. } | Error::State { source, .. } => driver::class(source),
             Error::Catalog(error) => error.class(),
@@ -59,6 +63,7 @@ impl Error {
         match self {
             Error::Statement { source, .. }
             | Error::Renew { source, .. }
+            | Error::Query { source }
             | Error::State { source, .. }
             | Error::NoPgvector { source, .. }
             | Error::NoteRefused { source } => Some(source),
@@ -96,6 +101,16 @@ impl Error {
     /// `target_session_attrs` asks for.
     pub(in crate::postgres) fn may_pass(&self) -> bool {
         matches!(self, Error::Connect(error) if error.is_transient())
+    }
+}
+
+/// A client's own text is the client's to mend, and a transaction that only reads is our configuration.
+fn class_of_query(error: &tokio_postgres::Error) -> Class {
+    let code = driver::code(error).unwrap_or_default();
+    match driver::class(error) {
+        Class::Unavailable if code == "25006" => Class::Refused,
+        Class::Refused | Class::Internal if code.starts_with("42") || code.starts_with("25") => Class::BadRequest,
+        class => class,
     }
 }
 

@@ -21,7 +21,7 @@ use super::session::{SessionLimits, session_setup};
 use super::stream;
 use super::wish::{Wish, depends_on_installed};
 use crate::codec::encode::CopyPlan;
-use crate::config::{Config, Pooler, Source};
+use crate::config::{Config, Pooler, QueryAccess, Source};
 use crate::ingest::ports::{StreamName, StreamState};
 use crate::ingest::request::{LoadOptions, LoadRequest};
 use crate::model::ident::{Ident, TableName};
@@ -62,6 +62,7 @@ pub struct PgDestination {
     pub(super) retain: RetainBudget,
     pub(super) room: Room,
     pub(super) embed: Option<Arc<PgEmbedStore>>,
+    pub(super) query_access: QueryAccess,
 }
 
 impl PgDestination {
@@ -97,6 +98,7 @@ impl PgDestination {
             room: Room::default(),
             retain: RetainBudget::new(raw.limits.max_inflight_bytes / RETAINED_SHARE),
             embed: PgEmbedStore::new(config, source)?.map(Arc::new),
+            query_access: config.query_access(),
         })
     }
 

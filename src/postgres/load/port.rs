@@ -12,6 +12,7 @@ use crate::ingest::error::Error as IngestError;
 use crate::ingest::ports::catalog::{
     Catalog, Database, ForeignKeyColumn, KeysRequest, NamedTable, PrimaryKeyColumn, Relation, RelationsRequest,
 };
+use crate::ingest::ports::query::{Prepared, Queries, Statement};
 use crate::ingest::ports::{
     ConnectionFailure, Destination, ListRequest, Load, ReadRequest, StreamState, TableDescription, TableReader,
 };
@@ -21,6 +22,7 @@ use crate::model::command::{DeleteRecords, DeleteStale, MigrateCommand};
 use crate::model::ident::TableName;
 use crate::model::migration::MigrationReport;
 use crate::postgres::error::Error;
+use crate::postgres::query;
 use crate::postgres::read::{self, objects};
 use crate::sql::state::Remedy;
 
@@ -122,6 +124,25 @@ impl Destination for PgDestination {
 
     fn catalog(&self) -> Option<&dyn Catalog> {
         Some(self)
+    }
+
+    fn queries(&self) -> Option<&dyn Queries> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Queries for PgDestination {
+    async fn prepare(&self, caller: &Caller, sql: &str) -> Result<Prepared, IngestError> {
+        Ok(query::prepare(&self.connections.lent_to(caller), sql).await?)
+    }
+
+    async fn query(&self, caller: &Caller, statement: Statement) -> Result<TableReader, IngestError> {
+        Ok(query::query(&self.connections.lent_to(caller), self.query_access, &statement).await?)
+    }
+
+    async fn execute(&self, caller: &Caller, statement: Statement) -> Result<u64, IngestError> {
+        Ok(query::execute(&self.connections.lent_to(caller), &statement).await?)
     }
 }
 

@@ -70,6 +70,10 @@ impl FlightFront {
                 sql::check_catalog(&*put.destination, &caller, ingest.catalog.as_deref()).await?;
                 target
             }
+            Command::FlightSql(command) if sql::is_put(&command) => {
+                let answer = sql::run::put(&put, &caller, &command, first, rest, &gate).await?;
+                return Ok(futures::stream::iter([Ok(answer)]).boxed());
+            }
             Command::FlightSql(command) => return Err(sql::refusal(&command).into()),
         };
         let schema = target.table.schema.as_ref().or(put.config.schema());
@@ -89,6 +93,9 @@ impl FlightFront {
     async fn act(&self, caller: &Caller, headers: &MetadataMap, action: &Action) -> Result<Bytes, Error> {
         let destination = &*self.put.destination;
         if let Some(answer) = sql::session::answer(destination, caller, action).await? {
+            return Ok(answer);
+        }
+        if let Some(answer) = sql::run::act(&self.put, caller, action).await? {
             return Ok(answer);
         }
         let answer = action::run(destination, &self.put.config, caller, headers, action).await?;
@@ -262,7 +269,8 @@ impl FlightService for FlightFront {
 
     async fn list_actions(&self, request: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
         self.authenticator.caller(&request)?;
-        let actions = action::types().into_iter().chain(sql::session::types()).map(Ok);
+        let actions = action::types().into_iter().chain(sql::session::types());
+        let actions = actions.chain(sql::run::types(&self.put)).map(Ok);
         Ok(Response::new(futures::stream::iter(actions).boxed()))
     }
 }

@@ -116,7 +116,7 @@ pub async fn flight_info(
     descriptor: FlightDescriptor,
 ) -> Result<FlightInfo, Error> {
     if let Some(command) = sql_command(&descriptor)? {
-        return sql::flight_info(command, descriptor);
+        return sql::flight_info(context, caller, command, descriptor).await;
     }
     let request = ticket::of_descriptor(&descriptor)?;
     let description = context.destination.describe(caller, request.clone()).await?;
@@ -133,7 +133,7 @@ pub async fn schema(
     descriptor: &FlightDescriptor,
 ) -> Result<SchemaResult, Error> {
     let schema = match sql_command(descriptor)? {
-        Some(command) => sql::schema(&command)?,
+        Some(command) => sql::schema(context, caller, &command).await?,
         None => {
             let request = ticket::of_descriptor(descriptor)?;
             context.destination.describe(caller, request).await?.schema

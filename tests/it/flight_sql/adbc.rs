@@ -256,6 +256,25 @@ async fn what_is_not_offered_reaches_the_user_in_words() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn statements_run_where_they_may() {
+    let database = Database::create().await;
+    let server = Server::start_with(database.uri(), json!({"flight_sql": {"queries": "read-write"}})).await;
+    let told = run("queries", &server, &[]).await;
+    assert_eq!(
+        told["schema"],
+        json!(["id int64", "name string", "price decimal128(10, 2)"])
+    );
+    assert_eq!(
+        told["rows"],
+        json!([["1", "a", "1.50"], ["2", "None", "2.25"], ["3", "c", "None"]])
+    );
+    assert_eq!(told["parameter"], json!([["c"]]));
+    assert_eq!(told["nothing"], json!([0, ["id"]]));
+    assert_eq!(told["error"], "NOT_FOUND", "{told}");
+    assert_eq!((&told["many"], &told["polars"]), (&json!(200_000), &json!(6)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn options_travel_as_call_headers_and_as_metadata_of_the_schema() {
     let (database, server, _) = start().await;
     assert_eq!(run("headers", &server, &[]).await, json!([2, 2]));

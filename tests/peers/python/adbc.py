@@ -186,6 +186,35 @@ def refused(uri):
     return told
 
 
+def queries(uri):
+    import polars as pl
+
+    told = {}
+    with connect(uri) as connection:
+        with connection.cursor() as cursor:
+            cursor.execute("create table t (id bigint primary key, name text, price numeric(10,2))")
+            cursor.executemany("insert into t values ($1, $2, $3)", [(1, "a", "1.50"), (2, None, "2.25"), (3, "c", None)])
+        with connection.cursor() as cursor:
+            cursor.execute("select * from t order by id")
+            table = cursor.fetch_arrow_table()
+            told["schema"] = [f"{field.name} {field.type}" for field in table.schema]
+            told["rows"] = [[str(value) for value in row.values()] for row in table.to_pylist()]
+        with connection.cursor() as cursor:
+            cursor.execute("select name from t where id = $1", (3,))
+            told["parameter"] = cursor.fetchall()
+        with connection.cursor() as cursor:
+            cursor.execute("select id from t where false")
+            told["nothing"] = [cursor.fetch_arrow_table().num_rows, [column[0] for column in cursor.description]]
+        with connection.cursor() as cursor:
+            told["error"] = attempt(lambda: cursor.execute("select * from missing"))
+        with connection.cursor() as cursor:
+            cursor.execute("select n, repeat('x', 100) as filling from generate_series(1, 200000) n")
+            told["many"] = sum(batch.num_rows for batch in cursor.fetch_record_batch())
+        told["polars"] = pl.read_database("select sum(id)::bigint as total from t", connection).item()
+        told["info"] = connection.adbc_get_info()["vendor_sql"] if "vendor_sql" in connection.adbc_get_info() else None
+    return told
+
+
 def login(uri, user, password, authority=""):
     options = {"adbc.flight.sql.client_option.tls_root_certs": open(authority).read()} if authority else {}
 

@@ -7,6 +7,7 @@ use arrow_flight::sql::{
 };
 
 use super::look::unencodable;
+use crate::config::QueryAccess;
 use crate::ingest::error::{Error, RequestError};
 
 /// Bytes of a name, columns of a table: limits of every stock Postgres.
@@ -19,7 +20,7 @@ const ASKED_AT_ONCE: usize = 1000;
 ///
 /// # Errors
 /// Only a fault of ours.
-pub(super) fn batch(mut command: CommandGetSqlInfo) -> Result<RecordBatch, Error> {
+pub(super) fn batch(mut command: CommandGetSqlInfo, access: QueryAccess) -> Result<RecordBatch, Error> {
     // Each number costs a look through all that is told, and a message has room for millions.
     command.info.sort_unstable();
     command.info.dedup();
@@ -30,17 +31,18 @@ pub(super) fn batch(mut command: CommandGetSqlInfo) -> Result<RecordBatch, Error
         ))
         .into());
     }
-    command.into_builder(&data()?).build().map_err(unencodable)
+    command.into_builder(&data(access)?).build().map_err(unencodable)
 }
 
 /// Numbers from 10000 on are not told: the JDBC driver fails on those that it does not know.
-fn data() -> Result<SqlInfoData, Error> {
+fn data(access: QueryAccess) -> Result<SqlInfoData, Error> {
+    let changes = access == QueryAccess::ReadWrite;
     let mut told = SqlInfoDataBuilder::new();
     told.append(SqlInfo::FlightSqlServerName, "pgflight");
     told.append(SqlInfo::FlightSqlServerVersion, env!("CARGO_PKG_VERSION"));
     told.append(SqlInfo::FlightSqlServerArrowVersion, arrow::ARROW_VERSION);
     told.append(SqlInfo::FlightSqlServerReadOnly, false);
-    told.append(SqlInfo::FlightSqlServerSql, false);
+    told.append(SqlInfo::FlightSqlServerSql, access != QueryAccess::Off);
     told.append(SqlInfo::FlightSqlServerSubstrait, false);
     told.append(
         SqlInfo::FlightSqlServerTransaction,
@@ -50,8 +52,8 @@ fn data() -> Result<SqlInfoData, Error> {
     told.append(SqlInfo::FlightSqlServerBulkIngestion, true);
     told.append(SqlInfo::FlightSqlServerIngestTransactionsSupported, false);
     told.append(SqlInfo::SqlDdlCatalog, false);
-    told.append(SqlInfo::SqlDdlSchema, false);
-    told.append(SqlInfo::SqlDdlTable, false);
+    told.append(SqlInfo::SqlDdlSchema, changes);
+    told.append(SqlInfo::SqlDdlTable, changes);
     let lower = SqlSupportedCaseSensitivity::SqlCaseSensitivityLowercase as i32;
     let unknown = SqlSupportedCaseSensitivity::SqlCaseSensitivityUnknown as i32;
     told.append(SqlInfo::SqlIdentifierCase, lower);

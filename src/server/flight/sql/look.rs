@@ -9,7 +9,8 @@ use arrow_flight::{FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, Tic
 use futures::stream::{BoxStream, StreamExt};
 use prost::Message;
 
-use super::{info, keys, refusal, types};
+use super::{info, is_statement, keys, refusal, run, types};
+use crate::config::QueryAccess;
 use crate::ingest::error::{Error, RequestError};
 use crate::ingest::ports::catalog::{Catalog, KeysRequest, NamedTable, Relation, RelationType, RelationsRequest};
 use crate::ingest::ports::{Destination, ReadRequest, TableDescription};
@@ -32,10 +33,21 @@ pub(super) fn unencodable(error: impl std::fmt::Display) -> Error {
 /// The schema of a command's answer.
 ///
 /// # Errors
-/// A command that has none.
-pub(in crate::server::flight) fn schema(command: &Command) -> Result<SchemaRef, Error> {
+/// A command that has none, or what the database says.
+pub(in crate::server::flight) async fn schema(
+    context: &PutContext,
+    caller: &Caller,
+    command: &Command,
+) -> Result<SchemaRef, Error> {
+    match is_statement(command) {
+        true => Ok(Arc::new(run::schema(context, caller, command).await?)),
+        false => known_schema(command, context.config.query_access()),
+    }
+}
+
+fn known_schema(command: &Command, access: QueryAccess) -> Result<SchemaRef, Error> {
     Ok(match command {
-        Command::CommandGetSqlInfo(command) => info::batch(command.clone())?.schema(),
+        Command::CommandGetSqlInfo(command) => info::batch(command.clone(), access)?.schema(),
         Command::CommandGetXdbcTypeInfo(command) => types::batch(*command)?.schema(),
         Command::CommandGetCatalogs(command) => command.into_builder().schema(),
         Command::CommandGetDbSchemas(command) => command.clone().into_builder().schema(),
@@ -53,11 +65,16 @@ pub(in crate::server::flight) fn schema(command: &Command) -> Result<SchemaRef, 
 ///
 /// # Errors
 /// As [`schema`].
-pub(in crate::server::flight) fn flight_info(
+pub(in crate::server::flight) async fn flight_info(
+    context: &PutContext,
+    caller: &Caller,
     command: Command,
     descriptor: FlightDescriptor,
 ) -> Result<FlightInfo, Error> {
-    let schema = schema(&command)?;
+    if is_statement(&command) {
+        return run::flight_info(context, caller, &command, descriptor).await;
+    }
+    let schema = known_schema(&command, context.config.query_access())?;
     let ticket = Ticket::new(command.into_any().encode_to_vec());
     let info = FlightInfo::new().try_with_schema(&schema).map_err(unencodable)?;
     Ok(info
@@ -75,11 +92,15 @@ pub(in crate::server::flight) async fn get(
     caller: &Caller,
     command: Command,
 ) -> Result<Answers<FlightData>, Error> {
-    let schema = schema(&command)?;
+    if is_statement(&command) {
+        return run::get(context, caller, &command).await;
+    }
+    let access = context.config.query_access();
+    let schema = known_schema(&command, access)?;
     let batches = match command {
         Command::CommandGetTables(command) => tables(&context.destination, caller, command).await?,
         command => {
-            let batch = one(&*context.destination, caller, command).await?;
+            let batch = one(&*context.destination, access, caller, command).await?;
             futures::stream::iter([Ok(batch)]).boxed()
         }
     };
@@ -116,9 +137,14 @@ pub(in crate::server::flight) async fn check_catalog(
     }
 }
 
-async fn one(destination: &dyn Destination, caller: &Caller, command: Command) -> Result<RecordBatch, Error> {
+async fn one(
+    destination: &dyn Destination,
+    access: QueryAccess,
+    caller: &Caller,
+    command: Command,
+) -> Result<RecordBatch, Error> {
     let batch = match command {
-        Command::CommandGetSqlInfo(command) => return info::batch(command),
+        Command::CommandGetSqlInfo(command) => return info::batch(command, access),
         Command::CommandGetXdbcTypeInfo(command) => return types::batch(command),
         Command::CommandGetTableTypes(command) => return table_types(command),
         Command::CommandGetCatalogs(command) => {

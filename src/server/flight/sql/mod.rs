@@ -1,10 +1,12 @@
 //! Flight SQL, which ADBC, JDBC and ODBC drivers speak: which command came, and who answers it. What is not offered says so and
 //! what to use instead. Pure.
 
+mod handle;
 pub(super) mod info;
 pub(super) mod ingest;
 mod keys;
 mod look;
+pub(super) mod run;
 pub(super) mod session;
 mod types;
 
@@ -21,7 +23,7 @@ const TYPE_URL: &str = "type.googleapis.com/arrow.flight.protocol.sql.";
 /// What the type of every message in a `google.protobuf.Any` begins with.
 const ANY_URL: &str = "type.googleapis.com/";
 
-const NO_SQL: &str = "this server runs no SQL; connect to Postgres itself for that, e.g. by its own JDBC or ADBC driver. To read a table, call DoGet with its name as the ticket";
+const NO_SQL: &str = "connect to Postgres itself for that, e.g. by its own JDBC or ADBC driver. To read a table, call DoGet with its name as the ticket";
 const COMMIT: &str = "each ingest is one transaction (atomic), and so is each put";
 
 /// The Flight SQL command in a descriptor or ticket; `None` where the bytes are something else.
@@ -53,6 +55,27 @@ pub(super) fn command(bytes: &[u8]) -> Result<Option<Command>, RequestError> {
     }
 }
 
+/// Whether a command is a statement of SQL, or a prepared one.
+fn is_statement(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::CommandStatementQuery(_)
+            | Command::CommandStatementUpdate(_)
+            | Command::CommandPreparedStatementQuery(_)
+            | Command::CommandPreparedStatementUpdate(_)
+            | Command::TicketStatementQuery(_)
+    )
+}
+
+/// Whether a command is a statement that comes by DoPut.
+pub(super) fn is_put(command: &Command) -> bool {
+    is_statement(command)
+        && !matches!(
+            command,
+            Command::CommandStatementQuery(_) | Command::TicketStatementQuery(_)
+        )
+}
+
 /// The name of a message by its type.
 fn name_of(url: &str) -> &str {
     url.rsplit(['/', '.']).next().unwrap_or(url)
@@ -63,13 +86,8 @@ pub(super) fn refusal(command: &Command) -> RequestError {
     let name = name_of(command.type_url());
     RequestError::Unsupported(match command {
         Command::CommandStatementIngest(_) => format!("{name} brings rows; send it with them, by DoPut"),
-        Command::CommandStatementQuery(_)
-        | Command::CommandStatementUpdate(_)
-        | Command::CommandPreparedStatementQuery(_)
-        | Command::CommandPreparedStatementUpdate(_)
-        | Command::TicketStatementQuery(_) => format!("{name} is a statement of SQL, and {NO_SQL}"),
         Command::CommandStatementSubstraitPlan(_) | Command::ActionCreatePreparedSubstraitPlanRequest(_) => {
-            format!("{name} is a plan of Substrait, which Postgres cannot carry out; {NO_SQL}")
+            format!("{name} is a plan of Substrait, which Postgres cannot carry out")
         }
         _ => format!("{name} is not what this call takes"),
     })
@@ -78,7 +96,6 @@ pub(super) fn refusal(command: &Command) -> RequestError {
 /// The refusal of an action that Flight SQL or Flight defines; `None` for others.
 pub(super) fn action(name: &str) -> Option<RequestError> {
     let why = match name {
-        "CreatePreparedStatement" | "ClosePreparedStatement" => NO_SQL,
         "CreatePreparedSubstraitPlan" => "Postgres cannot carry out plans of Substrait",
         "BeginTransaction" | "EndTransaction" | "BeginSavepoint" | "EndSavepoint" => COMMIT,
         "CancelQuery" | "CancelFlightInfo" => {
@@ -131,7 +148,6 @@ mod tests {
     #[test]
     fn every_action_that_is_not_offered_says_why() {
         for (name, why) in [
-            ("CreatePreparedStatement", "connect to Postgres itself"),
             ("BeginTransaction", "one transaction"),
             ("EndSavepoint", "one transaction"),
             ("CancelFlightInfo", "cancelling"),
