@@ -16,6 +16,11 @@ fn main() {
     {
         println!("cargo:rustc-cfg=contrib_server");
     }
+    // And the test of the JDBC driver for Flight SQL, which Maven brings.
+    println!("cargo:rustc-check-cfg=cfg(java_and_maven)");
+    if succeeds("java", "-version") && succeeds("mvn", "-version") {
+        println!("cargo:rustc-cfg=java_and_maven");
+    }
     println!("cargo:rustc-check-cfg=cfg(cloudquery_peers)");
     println!("cargo:rerun-if-env-changed=PGFLIGHT_CLOUDQUERY_PEERS");
     if std::env::var_os("PGFLIGHT_CLOUDQUERY_PEERS").is_some_and(|directory| !directory.is_empty()) {
@@ -23,7 +28,7 @@ fn main() {
     }
 }
 
-/// Whether a script that only looks is there and says yes.
+/// Whether a program that only looks is there and says yes.
 fn succeeds(script: &str, verb: &str) -> bool {
     let checked = std::process::Command::new(script).arg(verb).output();
     checked.is_ok_and(|checked| checked.status.success())

@@ -9,6 +9,8 @@ use crate::telemetry::names;
 pub enum Door {
     /// Arrow Flight.
     Flight,
+    /// Ingests of Flight SQL.
+    FlightSql,
     /// CloudQuery's plugin protocol.
     CloudQuery,
 }
@@ -18,6 +20,7 @@ impl Door {
     pub fn label(self) -> &'static str {
         match self {
             Self::Flight => "flight",
+            Self::FlightSql => "flight_sql",
             Self::CloudQuery => "cloudquery",
         }
     }

@@ -2,6 +2,7 @@
 
 mod adbc;
 mod bounds;
+mod examples;
 mod hostile;
 mod ingest;
 mod metadata;

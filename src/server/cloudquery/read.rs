@@ -17,7 +17,7 @@ use super::{pb, text_form};
 use crate::ingest::error::Error;
 use crate::ingest::ports::{Destination, ReadRequest};
 use crate::model::caller::Caller;
-use crate::server::flight::get::pumped;
+use crate::server::flight::stream::pumped;
 use crate::server::status::{refusal, status};
 
 /// The records of a table.

@@ -6,38 +6,26 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use arrow::ipc::writer::IpcWriteOptions;
-use arrow_flight::encode::FlightDataEncoderBuilder;
-use arrow_flight::error::FlightError;
 use arrow_flight::flight_descriptor::DescriptorType;
 use arrow_flight::sql::Command;
 use arrow_flight::{FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, SchemaAsIpc, SchemaResult, Ticket};
-use futures::stream::{BoxStream, Stream, StreamExt};
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::Status;
+use futures::stream::StreamExt;
 
-use super::put::{Life, PutContext};
+use super::put::PutContext;
+use super::stream::{Answers, encoded, pumped};
 use super::{sql, ticket};
-use crate::ingest::error::{Error, RequestError, StreamError};
-use crate::ingest::ports::{Destination, ListRequest, ReadRequest, TableDescription, TableReader};
+use crate::ingest::error::{Error, RequestError};
+use crate::ingest::ports::{Destination, ListRequest, ReadRequest, TableDescription};
 use crate::model::caller::Caller;
 use crate::model::class::Class;
 use crate::model::ident::{Ident, TableName};
 use crate::server::status::status;
 
-/// Above what a batch of ours takes; the encoder shall not cut batches again.
-const MESSAGE_BYTES: usize = 8 << 20;
 /// Tables asked for at once when all are listed.
 const PAGE: u32 = 100;
-
-/// A stream of answers.
-pub type Answers<T> = BoxStream<'static, Result<T, Status>>;
 
 /// Starts a read and answers with its batches.
 ///
@@ -51,59 +39,6 @@ pub async fn do_get(context: &PutContext, caller: &Caller, ticket: &Ticket) -> R
     let reader = context.destination.read(caller, request).await?;
     let schema = Arc::clone(&reader.schema);
     Ok(encoded(schema, pumped(reader, context.idle_timeout, &context.life)))
-}
-
-/// Batches as messages, the schema first.
-pub(super) fn encoded(
-    schema: SchemaRef,
-    batches: impl Stream<Item = Result<RecordBatch, Error>> + Send + 'static,
-) -> Answers<FlightData> {
-    let encoder = FlightDataEncoderBuilder::new()
-        .with_schema(schema)
-        .with_max_flight_data_size(MESSAGE_BYTES)
-        .build(batches.map(|batch| batch.map_err(|error| FlightError::from(status(&error)))));
-    encoder.map(|message| message.map_err(Status::from)).boxed()
-}
-
-/// Reads on a task of its own, so that decoding and sending overlap and a client that stands still is noticed.
-pub(crate) fn pumped(
-    mut reader: TableReader,
-    idle: Duration,
-    life: &Life,
-) -> BoxStream<'static, Result<RecordBatch, Error>> {
-    let (sender, receiver) = mpsc::channel(1);
-    let stopping = life.stopping.clone();
-    let pump = tokio::spawn(async move {
-        let send = async {
-            while let Some(batch) = reader.batches.next().await {
-                match tokio::time::timeout(idle, sender.send(batch?)).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(_)) => return Ok(()),
-                    Err(_) => {
-                        let kept = Default::default();
-                        return Err(Error::from(StreamError::Idle { idle, kept }));
-                    }
-                }
-            }
-            Ok(())
-        };
-        tokio::select! {
-            sent = send => sent,
-            () = sender.closed() => Ok(()),
-            () = stopping.cancelled() => Err(Error::Draining),
-        }
-    });
-    // The channel closes however the pump ends; only its answer says that nothing is missing.
-    let outcome = futures::stream::once(pump).filter_map(|ended| async {
-        match ended {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(Err(error)),
-            Err(error) => Some(Err(Error::Internal(format!(
-                "the read ended without an answer: {error}"
-            )))),
-        }
-    });
-    ReceiverStream::new(receiver).map(Ok).chain(outcome).boxed()
 }
 
 /// Describes what a descriptor asks for, with the ticket that reads it.

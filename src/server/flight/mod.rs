@@ -13,4 +13,5 @@ pub mod put;
 pub mod result;
 mod room;
 mod sql;
+pub mod stream;
 pub mod ticket;

@@ -100,12 +100,9 @@ impl PutContext {
             kept: Default::default(),
         })?;
         let options = self.resolve(&call, &decoder)?;
-        let (name, schema) = (call.target.table.clone(), Arc::clone(decoder.schema()));
-        let ingest = call.target.ingest;
-        let request =
-            LoadRequest::new(&call.caller, name, schema, options.clone()).expecting(ingest.unwrap_or_default());
+        let (request, door) = Self::request(&call, &decoder, options.clone());
         let session = tokio::select! {
-            session = Session::open(Door::Flight, &*self.destination, &call.caller, request) => session?,
+            session = Session::open(door, &*self.destination, &call.caller, request) => session?,
             // While Postgres is away this may last.
             () = self.life.stopping.cancelled() => return Err(Error::Draining),
         };
@@ -130,9 +127,9 @@ impl PutContext {
                 result = pump.run(session) => result,
                 () = stop.cancelled() => return,
             };
-            let sent = result.map(|summary| match ingest {
-                Some(_) => update_result(&summary),
-                None => PutAnswer::finished(summary, options.commit, millis(started)).put_result(),
+            let sent = result.map(|summary| match door {
+                Door::FlightSql => update_result(&summary),
+                _ => PutAnswer::finished(summary, options.commit, millis(started)).put_result(),
             });
             // The receiver is gone only when the client is.
             drop(answer.send(sent));
@@ -156,6 +153,16 @@ impl PutContext {
         Self {
             budget: self.budget.lent_to(caller),
             ..self.clone()
+        }
+    }
+
+    /// What is asked of the core, and by which door.
+    fn request<S>(call: &PutCall<S>, decoder: &Decoder, options: LoadOptions) -> (LoadRequest, Door) {
+        let (name, schema) = (call.target.table.clone(), Arc::clone(decoder.schema()));
+        let request = LoadRequest::new(&call.caller, name, schema, options);
+        match call.target.ingest {
+            Some(presence) => (request.expecting(presence), Door::FlightSql),
+            None => (request, Door::Flight),
         }
     }
 

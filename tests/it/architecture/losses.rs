@@ -16,13 +16,15 @@ const TEXTS: &[(&str, usize, &str)] = &[
         "JSON that is none, a name that is none",
     ),
     ("src/postgres/read/describe.rs", 1, "a name that is none"),
+    ("src/postgres/read/objects.rs", 1, "a name that is none"),
+    ("src/postgres/query/parameters.rs", 1, "the encoder's"),
     (
         "src/postgres/error/driver.rs",
         4,
         "the words of the driver's errors, beside their class",
     ),
     (
-        "src/postgres/error.rs",
+        "src/postgres/error/from.rs",
         1,
         "the text of an error that is handed on with its class",
     ),

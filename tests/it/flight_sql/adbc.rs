@@ -86,6 +86,14 @@ async fn an_empty_table_is_created_where_the_driver_sends_its_schema() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn names_are_taken_as_they_are() {
+    let (database, server, _) = start().await;
+    assert_eq!(run("odd_names", &server, &[]).await, json!(1));
+    let row = "select \"a \"\"b\"\" c\", \"select\", \"Ünï\" from \"a schema\".\"t\"\"; drop table x; --\"";
+    assert_eq!(database.lines(row).await, ["1|2|3"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn dictionary_columns_are_written_as_their_values() {
     let (database, server, _) = start().await;
     assert_eq!(run("dictionaries", &server, &[]).await, json!(4));
@@ -271,6 +279,11 @@ async fn statements_run_where_they_may() {
     assert_eq!(told["parameter"], json!([["c"]]));
     assert_eq!(told["nothing"], json!([0, ["id"]]));
     assert_eq!(told["error"], "NOT_FOUND", "{told}");
+    assert_eq!(told["details"], "42P01", "{told}");
+    assert_eq!(
+        (&told["partitions"], &told["partition"]),
+        (&json!([1, ["seven"]]), &json!([[7]]))
+    );
     assert_eq!((&told["many"], &told["polars"]), (&json!(200_000), &json!(6)));
 }
 

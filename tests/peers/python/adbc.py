@@ -170,6 +170,12 @@ def objects(uri):
     return told
 
 
+def odd_names(uri):
+    rows = pa.table({"a \"b\" c": [1], "select": [2], "Ünï": [3]})
+    with connect(uri) as connection, connection.cursor() as cursor:
+        return cursor.adbc_ingest('t"; drop table x; --', rows, mode="create", db_schema_name="a schema")
+
+
 def refused(uri):
     told = {}
     with connect(uri) as connection, connection.cursor() as cursor:
@@ -210,8 +216,17 @@ def queries(uri):
         with connection.cursor() as cursor:
             cursor.execute("select n, repeat('x', 100) as filling from generate_series(1, 200000) n")
             told["many"] = sum(batch.num_rows for batch in cursor.fetch_record_batch())
+        with connection.cursor() as cursor:
+            partitions, schema = cursor.adbc_execute_partitions("select 7::bigint as seven")
+            told["partitions"] = [len(partitions), schema.names]
+            cursor.adbc_read_partition(partitions[0])
+            told["partition"] = cursor.fetchall()
+        with connection.cursor() as cursor:
+            try:
+                cursor.execute("select * from missing")
+            except adbc_driver_manager.Error as error:
+                told["details"] = dict(error.details).get(b"x-pg-sqlstate", b"").decode()
         told["polars"] = pl.read_database("select sum(id)::bigint as total from t", connection).item()
-        told["info"] = connection.adbc_get_info()["vendor_sql"] if "vendor_sql" in connection.adbc_get_info() else None
     return told
 
 

@@ -6,7 +6,7 @@ use arrow_flight::sql::{
     CommandGetSqlInfo, SqlInfo, SqlNullOrdering, SqlSupportedCaseSensitivity, SqlSupportedTransaction,
 };
 
-use super::look::unencodable;
+use super::unencodable;
 use crate::config::QueryAccess;
 use crate::ingest::error::{Error, RequestError};
 

@@ -9,7 +9,7 @@ use arrow_flight::{FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, Tic
 use futures::stream::{BoxStream, StreamExt};
 use prost::Message;
 
-use super::{info, is_statement, keys, refusal, run, types};
+use super::{info, is_statement, keys, refusal, run, types, unencodable};
 use crate::config::QueryAccess;
 use crate::ingest::error::{Error, RequestError};
 use crate::ingest::ports::catalog::{Catalog, KeysRequest, NamedTable, Relation, RelationType, RelationsRequest};
@@ -17,18 +17,13 @@ use crate::ingest::ports::{Destination, ReadRequest, TableDescription};
 use crate::model::caller::Caller;
 use crate::model::class::Class;
 use crate::model::ident::Ident;
-use crate::server::flight::get::{Answers, encoded};
 use crate::server::flight::put::PutContext;
+use crate::server::flight::stream::{Answers, encoded};
 
 /// Tables in one batch; with their schemas that are some hundred KiB.
 const PAGE: u32 = 100;
 
 type Batches = BoxStream<'static, Result<RecordBatch, Error>>;
-
-/// A fault of ours, since what is encoded is of our making.
-pub(super) fn unencodable(error: impl std::fmt::Display) -> Error {
-    Error::Internal(format!("metadata cannot be encoded: {error}"))
-}
 
 /// The schema of a command's answer.
 ///

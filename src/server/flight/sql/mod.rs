@@ -16,7 +16,7 @@ use prost::Message;
 
 pub(super) use look::{check_catalog, flight_info, get, schema};
 
-use crate::ingest::error::RequestError;
+use crate::ingest::error::{Error, RequestError};
 
 /// What the type of every message of Flight SQL begins with.
 const TYPE_URL: &str = "type.googleapis.com/arrow.flight.protocol.sql.";
@@ -53,6 +53,11 @@ pub(super) fn command(bytes: &[u8]) -> Result<Option<Command>, RequestError> {
             "the command {name} cannot be read: {error}"
         ))),
     }
+}
+
+/// A fault of ours, since what is encoded is of our making.
+fn unencodable(error: impl std::fmt::Display) -> Error {
+    Error::Internal(format!("metadata cannot be encoded: {error}"))
 }
 
 /// Whether a command is a statement of SQL, or a prepared one.

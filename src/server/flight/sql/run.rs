@@ -18,15 +18,14 @@ use prost::Message;
 use tonic::Status;
 
 use super::handle::{Handle, MOST_BYTES};
-use super::look::unencodable;
-use super::{NO_SQL, name_of, refusal};
+use super::{NO_SQL, name_of, refusal, unencodable};
 use crate::config::QueryAccess;
 use crate::ingest::error::{Error, RequestError, StreamError};
 use crate::ingest::ports::query::{Prepared, Queries, Statement};
 use crate::model::caller::Caller;
 use crate::server::flight::answers::rows_changed;
-use crate::server::flight::get::{Answers, encoded, pumped};
 use crate::server::flight::put::PutContext;
+use crate::server::flight::stream::{Answers, encoded, pumped};
 use crate::server::upload::Gate;
 
 /// The actions of prepared statements, as ListActions tells where statements may be run.

@@ -4,7 +4,7 @@ use arrow::array::RecordBatch;
 use arrow_flight::sql::metadata::{XdbcTypeInfo, XdbcTypeInfoData, XdbcTypeInfoDataBuilder};
 use arrow_flight::sql::{CommandGetXdbcTypeInfo, Nullable, Searchable, XdbcDataType};
 
-use super::look::unencodable;
+use super::unencodable;
 use crate::ingest::error::Error;
 
 /// How a literal of a type is written.
