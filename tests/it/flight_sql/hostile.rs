@@ -86,6 +86,25 @@ async fn messages_that_are_no_ingest_are_refused() {
         invalid,
         &["message 2", "nothing of it was committed"],
     );
+    let tables_by_put = messages(descriptor(&CommandGetTables::default()), &[rows()]);
+    refused(
+        send(&mut flight, tables_by_put).await,
+        Code::Unimplemented,
+        &["CommandGetTables"],
+    );
+    let by_get = Ticket::new(create.as_any().encode_to_vec());
+    refused(
+        flight.client.do_get(by_get).await.map(drop),
+        Code::Unimplemented,
+        &["DoPut"],
+    );
+    assert_eq!(tables(&database).await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_that_are_none_are_refused_wherever_they_stand() {
+    let (database, _server, mut flight) = start().await;
+    let invalid = Code::InvalidArgument;
     let any = |url: &str, value: &[u8]| Any {
         type_url: url.to_owned(),
         value: value.to_vec().into(),
@@ -117,18 +136,6 @@ async fn messages_that_are_no_ingest_are_refused() {
         refused(flight.client.get_schema(to).await, code, &[word]);
         refused(flight.client.do_get(Ticket::new(bytes)).await.map(drop), code, &[word]);
     }
-    let tables_by_put = messages(descriptor(&CommandGetTables::default()), &[rows()]);
-    refused(
-        send(&mut flight, tables_by_put).await,
-        Code::Unimplemented,
-        &["CommandGetTables"],
-    );
-    let by_get = Ticket::new(create.as_any().encode_to_vec());
-    refused(
-        flight.client.do_get(by_get).await.map(drop),
-        Code::Unimplemented,
-        &["DoPut"],
-    );
     assert_eq!(tables(&database).await, Vec::<String>::new());
 }
 

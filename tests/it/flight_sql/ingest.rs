@@ -12,7 +12,10 @@ use crate::support::flight::{Flight, batch, longs, messages, metadata, path, tex
 use crate::support::server::{Server, start};
 
 fn trailer<'a>(status: &'a Status, name: &str) -> &'a str {
-    status.metadata().get(name).map_or("", |value| value.to_str().unwrap())
+    status
+        .metadata()
+        .get(name)
+        .map_or("", |value| value.to_str().expect("an answer"))
 }
 
 async fn count(database: &Database, table: &str) -> String {
@@ -189,7 +192,7 @@ async fn streams_without_rows_make_their_table() {
     let (database, _server, mut flight) = start().await;
     let none = rows().slice(0, 0);
     // The schema, and no batch at all; then a batch without rows.
-    let only_schema = messages(descriptor(&ingest_of("bare", "create")), &[none.clone()]);
+    let only_schema = messages(descriptor(&ingest_of("bare", "create")), std::slice::from_ref(&none));
     assert_eq!(send(&mut flight, only_schema[..1].to_vec()).await.unwrap(), 0);
     assert_eq!(
         ingest(&mut flight, &ingest_of("empty", "create"), &[none])

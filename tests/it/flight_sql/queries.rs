@@ -24,13 +24,17 @@ pub(super) type Sql = FlightSqlServiceClient<Channel>;
 pub(super) async fn server(queries: &str) -> (Database, Server, Sql) {
     let database = Database::create().await;
     let server = Server::start_with(database.uri(), json!({"flight_sql": {"queries": queries}})).await;
-    let channel = Channel::from_shared(server.http()).unwrap().connect().await.unwrap();
+    let channel = Channel::from_shared(server.http())
+        .expect("an answer")
+        .connect()
+        .await
+        .expect("an answer");
     (database, server, FlightSqlServiceClient::new(channel))
 }
 
 pub(super) async fn fetch(sql: &mut Sql, info: FlightInfo) -> Result<Vec<RecordBatch>, String> {
-    let announced = info.clone().try_decode_schema().unwrap();
-    let ticket = info.endpoint[0].ticket.clone().unwrap();
+    let announced = info.clone().try_decode_schema().expect("an answer");
+    let ticket = info.endpoint[0].ticket.clone().expect("an answer");
     let read = sql.do_get(ticket).await.map_err(|error| error.to_string())?;
     let batches: Vec<RecordBatch> = read.try_collect().await.map_err(|error| error.to_string())?;
     for batch in &batches {
@@ -44,9 +48,9 @@ pub(super) async fn select(sql: &mut Sql, text: &str) -> Result<RecordBatch, Str
         .execute(text.to_owned(), None)
         .await
         .map_err(|error| error.to_string())?;
-    let schema = Arc::new(info.clone().try_decode_schema().unwrap());
+    let schema = Arc::new(info.clone().try_decode_schema().expect("an answer"));
     let batches = fetch(sql, info).await?;
-    Ok(arrow::compute::concat_batches(&schema, &batches).unwrap())
+    Ok(arrow::compute::concat_batches(&schema, &batches).expect("an answer"))
 }
 
 pub(super) fn first(batch: &RecordBatch) -> Vec<i64> {
