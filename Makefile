@@ -39,6 +39,7 @@ fuzz: ## Damaged inputs for every reader of foreign bytes, a minute each (SECOND
 test-peers: ## Build the real CloudQuery CLI and its test programs, once (needs Go; without it their tests are listed as ignored)
 	@if scripts/cloudquery-peers check; then scripts/cloudquery-peers; \
 	else echo "NOT RUN: the tests with the real CloudQuery CLI (cloudquery::real): no Go that can build tests/peers/go"; fi
+	@scripts/pgbouncer install || echo "NOT RUN: the tests behind PgBouncer (pgbouncer): it is not there and cannot be brought"
 
 lint: ## Format check and clippy, warnings are errors
 	$(CARGO) fmt --all --check

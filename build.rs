@@ -8,6 +8,11 @@ fn main() {
     if succeeds("scripts/cloudquery-peers", "check") {
         println!("cargo:rustc-cfg=cloudquery_cli");
     }
+    // So are those behind PgBouncer.
+    println!("cargo:rustc-check-cfg=cfg(pgbouncer)");
+    if succeeds("scripts/pgbouncer", "check") {
+        println!("cargo:rustc-cfg=pgbouncer");
+    }
     // So are tests that need a server with contrib extensions, which the embedded one has not and Debian's has.
     println!("cargo:rustc-check-cfg=cfg(contrib_server)");
     println!("cargo:rerun-if-env-changed=PGFLIGHT_TEST_CONTRIB");

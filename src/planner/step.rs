@@ -313,6 +313,16 @@ impl Action {
             )
     }
 
+    /// The same in a transaction, where writers wait for its end.
+    pub fn in_transaction(&self) -> Option<Self> {
+        let mut action = self.clone();
+        match &mut action {
+            Self::CreateIndex { concurrently, .. } | Self::DropIndex { concurrently, .. } => *concurrently = false,
+            _ => return None,
+        }
+        Some(action)
+    }
+
     /// Whether Postgres refuses to run it inside a transaction.
     pub fn own_transaction(&self) -> bool {
         matches!(

@@ -10,6 +10,8 @@ use tokio_postgres::{Client, Row};
 use super::connect::{ConnectError, ConnectPlan, Connected, Connector};
 use super::error::driver;
 use super::queries;
+use super::scope::{Tenure, is_direct};
+use super::session::SessionSettings;
 use crate::config::{Config, Pooler, Source};
 
 pub use report::{CheckReport, PoolerFound};
@@ -71,19 +73,22 @@ async fn look_around(
 ) -> Result<CheckReport, tokio_postgres::Error> {
     let schema = config.schema().map(|schema| schema.as_str());
     let state_schema = config.state_schema().as_str();
+    let configured = config.raw().pool.pooler;
+    let pooler = match configured {
+        Pooler::Auto | Pooler::None => find_pooler(connector, client).await?,
+        Pooler::Session => PoolerFound::Session,
+        Pooler::Transaction => PoolerFound::Transaction,
+    };
+    let tenure = Tenure::establish(client, configured, &as_configured(), connector.plan().options()).await?;
     // Unnamed statements with stated types work through a transaction pooler.
+    client.batch_execute(&format!("begin; {}", tenure.settings())).await?;
     let rows = client
         .query_typed(
             queries::CHECK_SERVER,
             &[(&schema, Type::TEXT), (&state_schema, Type::TEXT)],
         )
         .await?;
-    let pooler = match config.raw().pool.pooler {
-        Pooler::Auto => find_pooler(connector, client).await?,
-        Pooler::None => PoolerFound::None,
-        Pooler::Session => PoolerFound::Session,
-        Pooler::Transaction => PoolerFound::Transaction,
-    };
+    client.batch_execute("rollback").await?;
     let mut report = CheckReport {
         connection: connector.plan().redacted.clone(),
         address: address.to_owned(),
@@ -213,9 +218,23 @@ fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// Two clients that are served by one server process prove a pooler that hands connections out by transaction: it serves
-/// the second from the connection that the first has just given back.
+/// Settings that the report shows, as the server, the database and the role have them.
+fn as_configured() -> SessionSettings {
+    let limits = [
+        "lock_timeout",
+        "statement_timeout",
+        "idle_in_transaction_session_timeout",
+    ];
+    let default = |settings: SessionSettings, name| settings.with(&format!("{name} = default"));
+    limits.into_iter().fold(SessionSettings::default(), default)
+}
+
+/// A session whose key names the process that answers is ours alone. Of others, two clients that are served by one process prove a
+/// pooler that hands connections out by transaction: it serves the second from the connection that the first has just given back.
 async fn find_pooler(connector: &Connector, client: &Client) -> Result<PoolerFound, tokio_postgres::Error> {
+    if is_direct(client).await? {
+        return Ok(PoolerFound::None);
+    }
     let pid = "select pg_catalog.pg_backend_pid()";
     let ask = async |client: &Client| -> Result<i32, tokio_postgres::Error> {
         let rows = client.query_typed(pid, &[]).await?;
@@ -234,6 +253,6 @@ async fn find_pooler(connector: &Connector, client: &Client) -> Result<PoolerFou
     Ok(if first == other {
         PoolerFound::Transaction
     } else {
-        PoolerFound::None
+        PoolerFound::Unknown
     })
 }

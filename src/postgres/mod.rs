@@ -15,6 +15,8 @@ pub mod queries;
 pub(crate) mod query;
 pub mod read;
 mod reserved;
+mod scope;
 pub(crate) mod serial;
+pub mod session;
 mod state;
 mod writable;

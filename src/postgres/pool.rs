@@ -11,15 +11,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use deadpool::Runtime;
-use deadpool::managed::{Object, Pool, PoolError};
+use deadpool::managed::{Manager as _, Object, Pool, PoolError};
+use tokio_postgres::Transaction;
 
 use super::connect::{ConnectError, Connector};
 use super::error::Error;
+use super::scope::{Scope, Tenure};
 use super::serial::Serial;
+use super::session::SessionSettings;
 use crate::config::Pooler;
 use crate::model::caller::Caller;
 use crate::model::ident::Ident;
-use sessions::{OpenError, SETUP_PATIENCE, Sessions};
+use sessions::{OpenError, Sessions};
 use turns::{Borrower, Promise, Span, Turn, Turns};
 
 pub use session::{Ask, Begin, Session};
@@ -42,29 +45,8 @@ pub struct PoolSettings {
     pub max_lifetime: Duration,
     /// Idle time after which a connection is not used again.
     pub idle_timeout: Duration,
-    /// Whether statements are kept under names.
-    pub keep_statements: KeepStatements,
-}
-
-/// Whether sessions keep prepared statements, which are found again only where a session keeps its server process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeepStatements {
-    /// A session always has its own process.
-    Always,
-    /// Where the process that answers is the one that greeted us: a pooler greets its clients itself.
-    WithoutPooler,
-    /// Another process may answer after each transaction.
-    Never,
-}
-
-impl From<Pooler> for KeepStatements {
-    fn from(pooler: Pooler) -> Self {
-        match pooler {
-            Pooler::Auto => Self::WithoutPooler,
-            Pooler::None | Pooler::Session => Self::Always,
-            Pooler::Transaction => Self::Never,
-        }
-    }
+    /// What is known of a pooler in between.
+    pub pooler: Pooler,
 }
 
 /// The pool of one server, as one borrower sees it.
@@ -81,13 +63,13 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// A pool that opens connections on demand and runs `setup` on each; nothing is connected yet.
+    /// A pool that opens connections on demand, whose sessions or transactions have `settings`; nothing is connected yet.
     ///
     /// # Errors
     /// Settings that the pool refuses.
-    pub fn new(connector: Connector, setup: String, settings: PoolSettings) -> Result<Self, Error> {
+    pub fn new(connector: Connector, session: SessionSettings, settings: PoolSettings) -> Result<Self, Error> {
         let generation = Arc::new(AtomicU64::new(0));
-        let sessions = Sessions::new(connector, setup, settings, Arc::clone(&generation));
+        let sessions = Sessions::new(connector, session, settings, Arc::clone(&generation));
         let pool = Pool::builder(sessions)
             .max_size(settings.max_size)
             .runtime(Runtime::Tokio1)
@@ -179,17 +161,22 @@ impl Connections {
                     turn,
                 })
             }
-            Err(PoolError::Backend(OpenError::Connect(error))) => {
-                self.note(Some(&error));
+            Err(PoolError::Backend(error)) => {
+                if let OpenError::Connect(error) = &error {
+                    self.note(Some(error));
+                }
                 Err(error.into())
             }
-            Err(PoolError::Backend(OpenError::TakesNoWrites(error))) => Err(*error),
-            Err(PoolError::Backend(OpenError::Silent)) => Err(Error::Silent {
-                seconds: SETUP_PATIENCE.as_secs_f64(),
-            }),
-            Err(PoolError::Backend(OpenError::Setup(error))) => Err(Error::statement("setting up a session", error)),
             Err(other) => Err(Error::Internal(other.to_string())),
         }
+    }
+
+    /// A session that is not the pool's, for questions while all of those are lent.
+    ///
+    /// # Errors
+    /// Postgres cannot be reached or refuses us.
+    pub(crate) async fn beside(&self) -> Result<Session, Error> {
+        Ok(self.pool.manager().create().await?)
     }
 
     fn note(&self, failure: Option<&ConnectError>) {
@@ -240,6 +227,28 @@ impl Connection {
             Some(session) => session,
             None => unreachable!("a connection is taken only when dropped"),
         }
+    }
+
+    /// Whose the server session is.
+    pub(crate) fn tenure(&self) -> &Tenure {
+        &self.client().tenure
+    }
+
+    /// A transaction with our settings.
+    ///
+    /// # Errors
+    /// Postgres' refusal.
+    pub(crate) async fn transaction(&mut self) -> Result<Transaction<'_>, tokio_postgres::Error> {
+        let tenure = self.tenure().clone();
+        tenure.begin(self.client_mut().driver_mut()).await
+    }
+
+    /// A place for statements that belong to no transaction.
+    ///
+    /// # Errors
+    /// Postgres' refusal.
+    pub(crate) async fn scope(&mut self) -> Result<Scope<'_>, Error> {
+        Scope::open(self.client()).await
     }
 
     /// The pool that this connection is from.

@@ -26,6 +26,9 @@ pub const MIGRATE_SESSION_LOCK_TIMEOUT: &str = include_str!("../../sql/migrate/s
 /// Who holds the locks that a migration waited for.
 pub const MIGRATE_BLOCKERS: &str = include_str!("../../sql/migrate/blockers.sql");
 
+/// What counts for a session that a pooler lends us.
+pub const SESSION_LENT: &str = include_str!("../../sql/session/lent.sql");
+
 /// What `check` reports about the server, the login and the target schema.
 pub const CHECK_SERVER: &str = include_str!("../../sql/check/server.sql");
 
@@ -185,6 +188,9 @@ pub const EMBED_BURY: &str = include_str!("../../sql/embed/bury.sql");
 
 /// Embeddings: takes the turn to build a vector index.
 pub const EMBED_INDEX_TURN: &str = include_str!("../../sql/embed/index_turn.sql");
+
+/// Takes the turn to build a table's vector index, to the end of the transaction.
+pub const EMBED_INDEX_TURN_LENT: &str = include_str!("../../sql/embed/index_turn_lent.sql");
 
 /// Embeddings: gives back the turn to build a vector index.
 pub const EMBED_INDEX_TURN_OVER: &str = include_str!("../../sql/embed/index_turn_over.sql");

@@ -9,6 +9,7 @@ use tokio_postgres::types::Type;
 use super::error::Error;
 use super::pool::{Ask, Session};
 use super::queries;
+use super::scope::Scope;
 use crate::model::ident::Ident;
 use crate::sql::Sql;
 
@@ -19,17 +20,23 @@ const LOCK_KEY: i64 = 0x220e_6e7e_ebd9_01e8;
 ///
 /// # Errors
 /// [`Error::State`], e.g. without the right to create the schema.
-pub(crate) async fn ensure(client: &Session, schema: &Ident) -> Result<(), Error> {
-    let done = ensure_version(client, schema).await;
+pub(crate) async fn ensure(scope: &Scope<'_>, schema: &Ident) -> Result<(), Error> {
+    let done = ensure_version(scope, schema).await;
     done.map_err(|source| Error::State {
         schema: schema.to_string(),
         source,
     })
 }
 
-async fn ensure_version(client: &Session, schema: &Ident) -> Result<(), tokio_postgres::Error> {
+async fn ensure_version(scope: &Scope<'_>, schema: &Ident) -> Result<(), tokio_postgres::Error> {
+    let client: &Session = scope;
     if version(client, schema).await? >= queries::STATE_STEPS.len() {
         return Ok(());
+    }
+    if scope.is_transaction() {
+        let migrated = migrate(client, schema).await;
+        client.forget_statements();
+        return migrated;
     }
     client.batch_execute("begin").await?;
     let migrated = migrate(client, schema).await;

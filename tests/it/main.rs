@@ -30,6 +30,7 @@ mod named_rows;
 mod one_rule;
 mod own_keys;
 mod packaging;
+mod pgbouncer;
 mod plan;
 mod pool;
 mod privileges;

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use arrow_flight::FlightData;
 use pgflight::config::FixedSource;
+use pgflight::config::Pooler;
 use pgflight::model::ident::{Ident, TableName};
 use pgflight::postgres::catalog::read_table;
 use pgflight::postgres::connect::{ConnectError, ConnectPlan, Connector};
 use pgflight::postgres::error::Error;
-use pgflight::postgres::pool::{Connections, KeepStatements, PoolSettings};
+use pgflight::postgres::pool::{Connections, PoolSettings};
+use pgflight::postgres::session::SessionSettings;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -27,12 +29,12 @@ const SETTINGS: PoolSettings = PoolSettings {
     away: Duration::from_millis(300),
     max_lifetime: Duration::from_secs(3600),
     idle_timeout: Duration::from_secs(3600),
-    keep_statements: KeepStatements::WithoutPooler,
+    pooler: Pooler::Auto,
 };
 
 fn pool(text: &str, settings: PoolSettings) -> Connections {
     let plan = ConnectPlan::new(text, Duration::from_secs(5), &FixedSource::new()).expect(text);
-    Connections::new(Connector::new(plan), "set timezone = 'UTC'".to_owned(), settings).expect("settings")
+    Connections::new(Connector::new(plan), SessionSettings::default(), settings).expect("settings")
 }
 
 /// Why no session of that string can be had.
@@ -144,10 +146,10 @@ const KEPT: &str = "select coalesce(sum(generic_plans + custom_plans), 0)::bigin
                     where statement like '-- One table as the catalog%'";
 
 /// Looks a table up three times on one session; how often by how many kept statements.
-async fn look_three_times(text: &str, keep_statements: KeepStatements) -> (i64, i64) {
+async fn look_three_times(text: &str, pooler: Pooler) -> (i64, i64) {
     let settings = PoolSettings {
         max_size: 1,
-        keep_statements,
+        pooler,
         ..SETTINGS
     };
     let connections = pool(text, settings);
@@ -168,13 +170,13 @@ async fn a_session_prepares_the_look_at_the_catalog_once_unless_a_pooler_stands_
         let database = Database::create_in(Cluster::shared(*version)).await;
         database.execute("create table t (id bigint)").await;
         let uri = database.uri();
-        assert_eq!(look_three_times(uri, KeepStatements::WithoutPooler).await, (3, 1));
-        assert_eq!(look_three_times(uri, KeepStatements::Always).await, (3, 1));
-        assert_eq!(look_three_times(uri, KeepStatements::Never).await, (0, 0));
+        assert_eq!(look_three_times(uri, Pooler::Auto).await, (3, 1));
+        assert_eq!(look_three_times(uri, Pooler::Session).await, (3, 1));
+        assert_eq!(look_three_times(uri, Pooler::Transaction).await, (0, 0));
         let port = greeter(Cluster::shared(*version).address().port).await;
         let greeted = format!("host=127.0.0.1 port={port} user=postgres dbname={}", database.name());
-        assert_eq!(look_three_times(&greeted, KeepStatements::WithoutPooler).await, (0, 0));
-        assert_eq!(look_three_times(&greeted, KeepStatements::Always).await, (3, 1));
+        assert_eq!(look_three_times(&greeted, Pooler::Auto).await, (0, 0));
+        assert_eq!(look_three_times(&greeted, Pooler::Session).await, (3, 1));
     }
 }
 

@@ -117,7 +117,8 @@ pub struct Pool {
     pub max_lifetime: GoDuration,
     /// Idle time after which a connection is closed.
     pub idle_timeout: GoDuration,
-    /// Whether a pooler such as PgBouncer stands between, and in which mode; `auto` finds out.
+    /// Whether a pooler such as PgBouncer stands between, and in which mode. `auto` and `none` look: wherever one is seen, nothing is
+    /// left in its sessions; only `session` says that it keeps them.
     pub pooler: Pooler,
 }
 
@@ -151,7 +152,7 @@ words! {
         /// Find out.
         #[default]
         Auto,
-        /// None.
+        /// None that is known of; one that is seen counts.
         None,
         /// One that keeps a server connection for a session.
         Session,

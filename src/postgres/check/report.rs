@@ -8,13 +8,13 @@ use serde::Serialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PoolerFound {
-    /// Nothing that shares connections between transactions; a pooler in session mode looks the same.
+    /// None.
     None,
     /// Configured as a pooler that keeps a server connection for a session.
     Session,
     /// A pooler that keeps a server connection for a transaction only.
     Transaction,
-    /// A second connection could not be made to find out.
+    /// One whose mode cannot be seen from here; it is taken for one in transaction mode.
     #[default]
     Unknown,
 }
@@ -84,7 +84,7 @@ impl fmt::Display for CheckReport {
             PoolerFound::None => "none seen",
             PoolerFound::Session => "session mode (configured)",
             PoolerFound::Transaction => "transaction mode",
-            PoolerFound::Unknown => "unknown",
+            PoolerFound::Unknown => "one of unknown mode, taken for transaction mode",
         };
         let role = format!("{}{}", self.role, if self.in_recovery { " (on a standby)" } else { "" });
         for (name, value) in [

@@ -317,6 +317,10 @@ async fn timed(
     })
 }
 
+/// Whether sessions are read-only: as this one was when it began, because behind a pooler another program may have changed it.
+const READ_ONLY: &str = "select case when pg_catalog.pg_is_in_recovery() then 'on' else s.reset_val end \
+    from pg_catalog.pg_settings s where s.name operator(pg_catalog.=) 'default_transaction_read_only'";
+
 /// Asks the server whether it is what `target_session_attrs` wants.
 async fn check_attrs(
     client: &Client,
@@ -326,8 +330,8 @@ async fn check_attrs(
 ) -> Result<(), ConnectError> {
     let (question, yes, wanted) = match attrs {
         SessionAttrs::Any | SessionAttrs::PreferStandby => return Ok(()),
-        SessionAttrs::ReadWrite => ("show transaction_read_only", "off", "read-write"),
-        SessionAttrs::ReadOnly => ("show transaction_read_only", "on", "read-only"),
+        SessionAttrs::ReadWrite => (READ_ONLY, "off", "read-write"),
+        SessionAttrs::ReadOnly => (READ_ONLY, "on", "read-only"),
         SessionAttrs::Primary => ("select pg_catalog.pg_is_in_recovery()", "f", "a primary"),
         SessionAttrs::Standby => ("select pg_catalog.pg_is_in_recovery()", "t", "a standby"),
     };

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio_postgres::error::SqlState;
 
 use crate::model::class::Class;
+use crate::postgres::error::driver::is_poolers;
 
 /// A failed attempt to connect. Texts never hold a password or the whole connection string.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -110,6 +111,16 @@ pub enum ConnectError {
     AllFailed(Vec<ConnectError>),
 }
 
+/// What PgBouncer says of a server that cannot be had for now, under the one code that it has for everything.
+const PASSES: [&str; 6] = [
+    "cannot connect to server",
+    "login has been failing",
+    "query_wait_timeout",
+    "no more connections allowed",
+    "server conn crashed",
+    "is shutting down",
+];
+
 impl ConnectError {
     /// The kind of failure; of several hosts, the last one's.
     pub fn class(&self) -> Class {
@@ -144,7 +155,7 @@ impl ConnectError {
     }
 
     /// Tells the driver's errors apart.
-    pub(super) fn from_driver(address: &str, error: &tokio_postgres::Error) -> Self {
+    pub(in crate::postgres) fn from_driver(address: &str, error: &tokio_postgres::Error) -> Self {
         let address = address.to_owned();
         if let Some(server) = error.as_db_error() {
             return Self::from_server(address, server);
@@ -186,6 +197,9 @@ impl ConnectError {
                 Self::NotReady { address, message }
             }
             _ if code.code().starts_with("28") => Self::Auth { address, message },
+            _ if is_poolers(server) && PASSES.iter().any(|words| message.contains(words)) => {
+                Self::NotReady { address, message }
+            }
             _ => Self::Refused {
                 address,
                 code: code.code().to_owned(),

@@ -7,6 +7,7 @@
 mod connector;
 mod error;
 mod greeting;
+mod options;
 mod parameters;
 mod passfile;
 mod plan;
@@ -19,6 +20,7 @@ mod verifier;
 pub use connector::{Connected, Connector, PgConnection};
 pub use error::ConnectError;
 pub use greeting::greeted_by;
+pub(crate) use options::runtime_parameters;
 pub use plan::{ConnectPlan, PoolHints, SessionAttrs, Target};
 pub use sslmode::SslMode;
 pub use tls::TlsChoice;

@@ -11,6 +11,7 @@ use tokio_postgres::Config;
 use tokio_postgres::config::SslNegotiation;
 
 use super::error::ConnectError;
+use super::options::escape_option;
 use super::parameters::Parameters;
 use super::sslmode::SslMode;
 use super::tls::{self, TlsChoice};
@@ -255,16 +256,4 @@ impl ConnectPlan {
     pub fn options(&self) -> &str {
         self.base.get_options().unwrap_or_default()
     }
-}
-
-/// The server splits `options` at blanks; a backslash keeps one.
-fn escape_option(value: &str) -> String {
-    let mut escaped = String::with_capacity(value.len());
-    for c in value.chars() {
-        if c == '\\' || c.is_ascii_whitespace() {
-            escaped.push('\\');
-        }
-        escaped.push(c);
-    }
-    escaped
 }

@@ -46,16 +46,20 @@ impl PgEmbedStore {
         let spec = &self.tables[table];
         let mut connection = self.connection().await?;
         connection.mark_dirty();
-        state::ensure(connection.client(), &self.state_schema).await?;
-        let found = read_table(connection.client(), &spec.source, self.default_schema.as_ref()).await?;
+        let scope = connection.scope().await?;
+        state::ensure(&scope, &self.state_schema).await?;
+        scope.done().await?;
+        let scope = connection.scope().await?;
+        let found = read_table(&*scope, &spec.source, self.default_schema.as_ref()).await?;
         let ledger = TableName::qualified(self.state_schema.clone(), name("embed_state"));
         let shape = shape(spec, &found, ledger).map_err(Error::Embed)?;
-        let target = read_table(connection.client(), &shape.target, None).await?;
+        let target = read_table(&*scope, &shape.target, None).await?;
         if !fits(&shape, &found, &target).map_err(Error::Embed)? {
             return Ok(None);
         }
+        drop(scope);
         let doing = |error| Error::statement(format!("taking over {}", shape.target), error);
-        let tx = connection.client_mut().transaction().await.map_err(doing)?;
+        let tx = connection.transaction().await.map_err(doing)?;
         tx.query_typed(queries::STATE_TAKE_TURN, &[(&LOCK_KEY, Type::INT8)])
             .await
             .map_err(doing)?;

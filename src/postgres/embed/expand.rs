@@ -59,7 +59,7 @@ impl PgEmbedStore {
                 error,
             )
         };
-        let transaction = connection.client_mut().transaction().await.map_err(doing)?;
+        let transaction = connection.transaction().await.map_err(doing)?;
         // One at a time: who read a row's text before another one did must not write after it, or a text that was refused is
         // asked for again.
         let taken = transaction

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Row};
+use tokio_postgres::{Client, Row, Transaction};
 
 use super::PgEmbedStore;
 use super::prepare::Ready;
@@ -34,15 +34,14 @@ impl Followed {
         self.tables.iter().map(|ready| ready.as_ref().map(key)).collect()
     }
 
-    /// Runs a deletion whose answer has, after its first column, one array of keys for each embedded table.
+    /// Runs, in an open transaction, a deletion whose answer has, after its first column, one array of keys for each embedded table.
     pub(crate) async fn delete(
         &self,
-        client: &mut Client,
+        tx: &Transaction<'_>,
         sql: &str,
-        parameters: &[&(dyn ToSql + Sync)],
+        parameters: &[(&(dyn ToSql + Sync), Type)],
     ) -> Result<Row, tokio_postgres::Error> {
-        let tx = client.transaction().await?;
-        let row = tx.query_one(sql, parameters).await?;
+        let row = tx.query_typed_one(sql, parameters).await?;
         for (at, ready) in self.tables.iter().flatten().enumerate() {
             let keys: Option<Vec<Vec<u8>>> = row.get(at + 1);
             let Some(keys) = keys.filter(|keys| !keys.is_empty()) else {
@@ -53,7 +52,6 @@ impl Followed {
             tx.execute_typed(&ready.shape.delete_chunks(), &[(&keys, Type::BYTEA_ARRAY)])
                 .await?;
         }
-        tx.commit().await?;
         Ok(row)
     }
 }

@@ -12,7 +12,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::PgEmbedStore;
 use super::prepare::Ready;
-use super::work::{NO_KEYS, Sent, key_list, learn_types, millis, row_key};
+use super::work::{fields, key_list, millis, row_key};
 use crate::ingest::ports::embed::{Held, Refused, RowKey};
 use crate::postgres::error::Error;
 use crate::postgres::queries;
@@ -55,22 +55,13 @@ impl PgEmbedStore {
         // that note waits for this transaction.
         let keys = key_list(ours.iter().map(|row| &row.key));
         let verify = ready.shape.verify();
-        // Without metadata its columns are of built-in types.
-        if !ready.shape.metadata.is_empty() {
-            learn_types(tx, &verify, &[(&ready.id, Type::INT4), (&NO_KEYS, Type::BYTEA_ARRAY)])
-                .await
-                .map_err(doing)?;
-        }
         let present = tx
             .query_typed(&verify, &[(&ready.id, Type::INT4), (&keys, Type::BYTEA_ARRAY)])
             .await
             .map_err(doing)?;
         let mut present: HashMap<RowKey, (Vec<u8>, Metadata)> = present
             .iter()
-            .map(|row| {
-                let metadata = (2..row.len()).map(|at| row.get::<_, Option<Sent>>(at).map(|sent| sent.0));
-                (row_key(row.get(0)), (row.get(1), metadata.collect()))
-            })
+            .map(|row| (row_key(row.get(0)), (row.get(1), fields(row.get(2)))))
             .collect();
         let (mut same, mut changed, mut gone) = (HashMap::new(), Vec::new(), Vec::new());
         for row in ours {
@@ -115,7 +106,7 @@ impl PgEmbedStore {
         let mut connection = self.connection().await?;
         connection.mark_dirty();
         let doing = |error| Error::statement("giving rows back", error);
-        let tx = connection.client_mut().transaction().await.map_err(doing)?;
+        let tx = connection.transaction().await.map_err(doing)?;
         self.release_in(&tx, &ready, owner, rows, pause).await?;
         tx.commit().await.map_err(doing)?;
         connection.mark_clean();
@@ -151,7 +142,7 @@ impl PgEmbedStore {
         let mut connection = self.connection().await?;
         connection.mark_dirty();
         let doing = |error| Error::statement("giving rows up", error);
-        let tx = connection.client_mut().transaction().await.map_err(doing)?;
+        let tx = connection.transaction().await.map_err(doing)?;
         let judged = self.judge(&tx, &ready, owner, rows.iter().map(|row| &row.held)).await?;
         let rows = rows.iter().filter(|row| judged.same.contains_key(&row.held.key));
         let keys = key_list(rows.clone().map(|row| &row.held.key));
@@ -192,11 +183,10 @@ impl PgEmbedStore {
             (&owner, Type::INT8),
             (&millis(lease), Type::INT8),
         ];
-        let renewed = connection
-            .client()
-            .query_typed(&self.sql(queries::EMBED_RENEW), &parameters)
-            .await;
+        let scope = connection.scope().await?;
+        let renewed = scope.query_typed(&self.sql(queries::EMBED_RENEW), &parameters).await;
         renewed.map_err(|error| Error::statement("keeping rows", error))?;
+        scope.done().await?;
         connection.mark_clean();
         Ok(())
     }

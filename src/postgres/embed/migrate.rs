@@ -58,14 +58,17 @@ impl PgEmbedStore {
     /// The table does not exist, or Postgres cannot be asked.
     pub async fn migration(&self, table: usize) -> Result<Option<Migration>, Error> {
         let spec = &self.tables[table];
-        let connection = self.connection().await?;
-        state::ensure(connection.client(), &self.state_schema).await?;
+        let mut connection = self.connection().await?;
+        let scope = connection.scope().await?;
+        state::ensure(&scope, &self.state_schema).await?;
+        scope.done().await?;
         // What a run that was killed after its swap has left.
         self.forget_retired().await?;
-        let found = read_table(connection.client(), &spec.source, self.default_schema.as_ref()).await?;
+        let scope = connection.scope().await?;
+        let found = read_table(&*scope, &spec.source, self.default_schema.as_ref()).await?;
         let ledger = TableName::qualified(self.state_schema.clone(), name("embed_state"));
         let shape = shape(spec, &found, ledger).map_err(Error::Embed)?;
-        let Some(known) = self.known(connection.client().driver(), &shape).await? else {
+        let Some(known) = self.known(scope.driver(), &shape).await? else {
             return Ok(None);
         };
         let old: serde_json::Value = serde_json::from_str(&known.spec).unwrap_or_default();
@@ -74,7 +77,7 @@ impl PgEmbedStore {
         if old == new {
             return Ok(None);
         }
-        let views = self.dependents(connection.client().driver(), &shape.target).await?;
+        let views = self.dependents(scope.driver(), &shape.target).await?;
         Ok(Some(Migration {
             source: shape.source.to_string(),
             target: shape.target.to_string(),
@@ -143,7 +146,7 @@ impl PgEmbedStore {
         };
         let mut connection = self.connection().await?;
         connection.mark_dirty();
-        let tx = connection.client_mut().transaction().await.map_err(doing)?;
+        let tx = connection.transaction().await.map_err(doing)?;
         take_turn(&tx).await?;
         if let Some(known) = self.known(&tx, &building).await?
             && !building.is_known_by(&known.fingerprint)
@@ -162,11 +165,12 @@ impl PgEmbedStore {
         tx.commit().await.map_err(doing)?;
         let mut looks = 0u32;
         loop {
-            let newer = connection
-                .client()
+            let scope = connection.scope().await?;
+            let newer = scope
                 .query_typed(queries::EMBED_ALL_NEWER, &[(&xid, Type::TEXT)])
                 .await
                 .map_err(doing)?;
+            scope.done().await?;
             if newer.first().is_some_and(|row| row.get(0)) {
                 connection.mark_clean();
                 return Ok(());
@@ -193,7 +197,7 @@ impl PgEmbedStore {
         };
         let mut connection = self.connection().await?;
         connection.mark_dirty();
-        let mut tx = connection.client_mut().transaction().await.map_err(doing)?;
+        let mut tx = connection.transaction().await.map_err(doing)?;
         take_turn(&tx).await?;
         let successor = self.known(&tx, &building).await?.ok_or_else(|| {
             Error::Embed(format!(
@@ -235,14 +239,11 @@ impl PgEmbedStore {
     /// # Errors
     /// Postgres' refusal.
     pub async fn forget_retired(&self) -> Result<(), Error> {
-        let connection = self.connection().await?;
-        let cleared = connection
-            .client()
-            .query_typed(&self.sql(queries::EMBED_CLEAR_RETIRED), &[])
-            .await;
-        cleared
-            .map(drop)
-            .map_err(|error| Error::statement("clearing the ledger", error))
+        let mut connection = self.connection().await?;
+        let scope = connection.scope().await?;
+        let cleared = scope.query_typed(&self.sql(queries::EMBED_CLEAR_RETIRED), &[]).await;
+        cleared.map_err(|error| Error::statement("clearing the ledger", error))?;
+        scope.done().await
     }
 
     async fn grant_alike(

@@ -30,9 +30,9 @@ pub use self::migrate::Migration;
 use self::prepare::Ready;
 use super::connect::{ConnectPlan, Connector};
 use super::error::Error;
-use super::load::session_setup_of;
 use super::pool::{Connection, Connections, PoolSettings};
 use super::queries;
+use super::session::{SessionLimits, SessionSettings};
 use crate::config::{Config, EmbeddingMode, Embeddings, OnTimeout, Source};
 use crate::ingest::ports::embed::{
     Claimed, Committed, EmbedStore, Embedded, Expanded, Refused, RowKey, ServiceTrouble, StoreError, Sweep, TableStatus,
@@ -76,18 +76,17 @@ impl PgEmbedStore {
             away: AWAY,
             max_lifetime: raw.pool.max_lifetime.get(),
             idle_timeout: raw.pool.idle_timeout.get(),
-            keep_statements: raw.pool.pooler.into(),
+            pooler: raw.pool.pooler,
         };
         // Rows are looked up by key a few hundred at a time: never read a whole table for that. Who waited for a lock has to see
         // what the other one left, which a database whose transactions are repeatable read would refuse.
-        let setup = format!(
-            "{}; set random_page_cost = 1.1; set enable_mergejoin = off; \
-             set default_transaction_isolation = 'read committed'",
-            session_setup_of(config)
-        );
+        let session = SessionSettings::new(&SessionLimits::of(config))
+            .with("random_page_cost = 1.1")
+            .with("enable_mergejoin = off")
+            .read_committed();
         let ready = vec![None; tables.len()];
         Ok(Some(Self {
-            connections: Connections::new(Connector::new(plan), setup, settings)?,
+            connections: Connections::new(Connector::new(plan), session, settings)?,
             state_schema: config.state_schema().clone(),
             default_schema: config.schema().cloned(),
             tables,

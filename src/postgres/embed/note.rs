@@ -146,14 +146,14 @@ impl NotePlan {
         &self,
         client: &Client,
         delete: &str,
-        parameters: &[&(dyn ToSql + Sync)],
+        parameters: &[(&(dyn ToSql + Sync), Type)],
     ) -> Result<u64, tokio_postgres::Error> {
         let shape = &self.ready.shape;
         let sql = format!(
             "with d0 as ({delete} returning {} as pgflight_key) select count(*), array_agg(pgflight_key) from d0",
             shape.row_key(&shape.source.quoted())
         );
-        let row = client.query_one(&sql, parameters).await?;
+        let row = client.query_typed_one(&sql, parameters).await?;
         if let Some(keys) = row.get::<_, Option<Vec<Vec<u8>>>>(1) {
             let forget = self.store.sql(queries::EMBED_FORGET_DELETED);
             client
@@ -179,12 +179,11 @@ impl NotePlan {
         let started = Instant::now();
         let statement = self.store.sql(queries::EMBED_DRAINED);
         loop {
-            let connection = self.store.connection().await?;
-            let rows = connection
-                .client()
-                .query_typed(&statement, &[(&self.ready.id, Type::INT4)])
-                .await;
+            let mut connection = self.store.connection().await?;
+            let scope = connection.scope().await?;
+            let rows = scope.query_typed(&statement, &[(&self.ready.id, Type::INT4)]).await;
             let rows = rows.map_err(|error| Error::statement("waiting for embeddings", error))?;
+            drop(scope);
             drop(connection);
             if rows.first().is_some_and(|row| row.get(0)) {
                 return Ok(());

@@ -40,9 +40,9 @@ impl PgEmbedStore {
 
     async fn count_rows(&self, ready: &Ready, status: &mut TableStatus) -> Result<(), Error> {
         let doing = |error| Error::statement("reading the ledger", error);
-        let connection = self.connection().await?;
-        let rows = connection
-            .client()
+        let mut connection = self.connection().await?;
+        let scope = connection.scope().await?;
+        let rows = scope
             .query_typed(&self.sql(queries::EMBED_STATUS), &[(&ready.id, Type::INT4)])
             .await
             .map_err(doing)?;
@@ -71,13 +71,14 @@ impl PgEmbedStore {
             return Ok(());
         };
         let doing = |error| Error::statement("noting how the embeddings service is", error);
-        let connection = self.connection().await?;
-        let client = connection.client();
+        let mut connection = self.connection().await?;
+        let scope = connection.scope().await?;
         let Some(trouble) = trouble else {
-            let forgotten = client
+            let forgotten = scope
                 .query_typed(&self.sql(queries::EMBED_NO_TROUBLE), &[(&ready.id, Type::INT4)])
                 .await;
-            return forgotten.map(drop).map_err(doing);
+            forgotten.map_err(doing)?;
+            return scope.done().await;
         };
         let parameters: [(&(dyn ToSql + Sync), Type); 7] = [
             (&ready.id, Type::INT4),
@@ -88,8 +89,9 @@ impl PgEmbedStore {
             (&trouble.seen_seconds, Type::FLOAT8),
             (&trouble.again_seconds, Type::FLOAT8),
         ];
-        let noted = client.query_typed(&self.sql(queries::EMBED_TROUBLE), &parameters).await;
-        noted.map(drop).map_err(doing)
+        let noted = scope.query_typed(&self.sql(queries::EMBED_TROUBLE), &parameters).await;
+        noted.map_err(doing)?;
+        scope.done().await
     }
 
     pub(super) async fn note_sweep(&self, table: usize, sweep: Sweep) -> Result<(), Error> {
@@ -98,14 +100,15 @@ impl PgEmbedStore {
             Sweep::Backfill => BACKFILL,
             Sweep::Reconcile => RECONCILE,
         };
-        let connection = self.connection().await?;
+        let mut connection = self.connection().await?;
+        let scope = connection.scope().await?;
         let parameters: [(&(dyn ToSql + Sync), Type); 3] =
             [(&ready.id, Type::INT4), (&kind, Type::INT2), (&SWEEP_PRIO, Type::INT2)];
-        let noted = connection
-            .client()
+        let noted = scope
             .execute_typed(&self.sql(queries::EMBED_NOTE_SWEEP), &parameters)
             .await;
         noted.map_err(|error| Error::statement("noting a sweep", error))?;
+        scope.done().await?;
         self.wake();
         Ok(())
     }
@@ -128,7 +131,7 @@ impl PgEmbedStore {
         let doing = |error| Error::statement(format!("looking for rows of {}", ready.shape.source), error);
         let mut connection = self.connection().await?;
         connection.mark_dirty();
-        let tx = connection.client_mut().transaction().await.map_err(doing)?;
+        let tx = connection.transaction().await.map_err(doing)?;
         self.must_be_active(&tx, &ready).await?;
         let numbers: [(&(dyn ToSql + Sync), Type); 3] = [
             (&ready.id, Type::INT4),
@@ -153,13 +156,14 @@ impl PgEmbedStore {
 
     pub(super) async fn retry_dead_rows(&self, table: usize, code: Option<&str>) -> Result<u64, Error> {
         let ready = self.ready(table)?;
-        let connection = self.connection().await?;
+        let mut connection = self.connection().await?;
+        let scope = connection.scope().await?;
         let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&ready.id, Type::INT4), (&code, Type::TEXT)];
-        let revived = connection
-            .client()
+        let revived = scope
             .execute_typed(&self.sql(queries::EMBED_RETRY_DEAD), &parameters)
             .await;
         let revived = revived.map_err(|error| Error::statement("making rows pending", error))?;
+        scope.done().await?;
         self.wake();
         Ok(revived)
     }

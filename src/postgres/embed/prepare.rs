@@ -39,8 +39,10 @@ pub(super) struct Ready {
 impl PgEmbedStore {
     pub(super) async fn prepare_table(&self, table: usize) -> Result<bool, Error> {
         let spec = &self.tables[table];
-        let connection = self.connection().await?;
-        let found = read_table(connection.client(), &spec.source, self.default_schema.as_ref()).await?;
+        let mut connection = self.connection().await?;
+        let scope = connection.scope().await?;
+        let found = read_table(&*scope, &spec.source, self.default_schema.as_ref()).await?;
+        drop(scope);
         drop(connection);
         if found.table.is_none() {
             return Ok(false);
@@ -59,8 +61,10 @@ impl PgEmbedStore {
         }
         let mut connection = self.connection().await?;
         connection.mark_dirty();
-        state::ensure(connection.client(), &self.state_schema).await?;
-        let transaction = connection.client_mut().transaction().await;
+        let scope = connection.scope().await?;
+        state::ensure(&scope, &self.state_schema).await?;
+        scope.done().await?;
+        let transaction = connection.transaction().await;
         let transaction = transaction.map_err(|error| Error::statement("opening a transaction", error))?;
         // A load and a worker often come at once, and IF NOT EXISTS does not save the second one.
         let turn = transaction

@@ -259,12 +259,13 @@ impl Shape {
         let metadata = self
             .metadata
             .iter()
-            .map(|column| format!(", t.{}", column.name.quoted()));
+            .map(|column| format!("t.{}", column.name.quoted()))
+            .collect::<Vec<_>>();
         format!(
-            "select s.row_key, {}{} from {} s join {} t on {} \
+            "select s.row_key, {}, pg_catalog.record_send(row({})) from {} s join {} t on {} \
              where s.table_id = $1 and s.row_key = any ($2)",
             hash(&self.text()),
-            metadata.collect::<String>(),
+            metadata.join(", "),
             self.ledger.quoted(),
             self.source.quoted(),
             self.ledger_to_source()
@@ -274,7 +275,7 @@ impl Shape {
     /// `$1` keys: chunks that are stored.
     pub(super) fn stored_chunks(&self) -> String {
         format!(
-            "select _row_key, _chunk_hash, embedding from {} where _row_key = any ($1)",
+            "select _row_key, _chunk_hash, pg_catalog.record_send(row(embedding)) from {} where _row_key = any ($1)",
             self.target.quoted()
         )
     }
@@ -322,7 +323,7 @@ impl Shape {
     }
 
     /// HNSW index for cosine distance; above 2000 dimensions of `vector` over the half-precision cast.
-    pub(super) fn create_hnsw(&self, name: &Ident, vector_schema: &Ident) -> String {
+    pub(super) fn create_hnsw(&self, name: &Ident, vector_schema: &Ident, beside_writers: bool) -> String {
         let schema = vector_schema.quoted();
         let dimensions = self.spec.dimensions;
         let column = match self.spec.storage {
@@ -333,7 +334,8 @@ impl Shape {
             VectorStorage::Halfvec => format!("embedding {schema}.halfvec_cosine_ops"),
         };
         format!(
-            "create index concurrently if not exists {} on {} using hnsw ({column})",
+            "create index {} if not exists {} on {} using hnsw ({column})",
+            if beside_writers { "concurrently" } else { "" },
             name.quoted(),
             self.target.quoted()
         )

@@ -3,6 +3,7 @@
 //! An index that another session is building looks like one whose build was interrupted. So it is looked at, dropped and built
 //! only by the session that has the table's turn, an advisory lock that ends with the session.
 
+use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use super::PgEmbedStore;
@@ -26,74 +27,118 @@ impl PgEmbedStore {
         let ready = self.ready(table)?;
         let name = index_name(&ready.shape.target.name, "_embedding_idx");
         let mut connection = self.connection().await?;
-        if is_valid(&connection, &ready, &name).await? == Some(true) {
+        let scope = connection.scope().await?;
+        if is_valid(&scope, &ready, &name).await? == Some(true) {
             return Ok(true);
         }
         // Without rows there is nothing to learn from: an index grows slower row by row than it is built of all rows.
-        if !ask(&connection, &ready, &self.sql(queries::EMBED_EMBEDDED)).await? {
+        if !ask(&scope, &ready, &self.sql(queries::EMBED_EMBEDDED)).await? {
             return Ok(true);
         }
-        if !ask(&connection, &ready, &self.sql(queries::EMBED_DRAINED)).await? {
+        if !ask(&scope, &ready, &self.sql(queries::EMBED_DRAINED)).await? {
             return Ok(false);
+        }
+        drop(scope);
+        if connection.tenure().is_lent() {
+            return build_at_once(&mut connection, &ready, &name).await;
         }
         // The turn ends with the session, also where something fails on the way.
         connection.mark_dirty();
-        if !ask(&connection, &ready, queries::EMBED_INDEX_TURN).await? {
+        let client = connection.client();
+        if !ask(client, &ready, queries::EMBED_INDEX_TURN).await? {
             connection.mark_clean();
             return Ok(false);
         }
-        let valid = is_valid(&connection, &ready, &name).await?;
+        let valid = is_valid(client, &ready, &name).await?;
         if valid == Some(true) {
-            if ask(&connection, &ready, queries::EMBED_INDEX_TURN_OVER).await? {
+            if ask(client, &ready, queries::EMBED_INDEX_TURN_OVER).await? {
                 connection.mark_clean();
             }
             return Ok(true);
         }
-        build(&connection, &ready, &name, valid.is_some()).await?;
+        build(client, &ready, &name, valid.is_some()).await?;
         // The session has another statement_timeout now and has the turn, so it is not put back.
         Ok(true)
     }
 }
 
 /// Whether the index is usable; `None` without one.
-async fn is_valid(connection: &Connection, ready: &Ready, name: &Ident) -> Result<Option<bool>, Error> {
+async fn is_valid(client: &Client, ready: &Ready, name: &Ident) -> Result<Option<bool>, Error> {
     let schema = ready.shape.target.schema.as_ref();
     let schema = schema.map(|schema| schema.as_str().to_owned());
     let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
         [(&schema, Type::TEXT), (&name.as_str(), Type::TEXT)];
-    let found = connection.client().query_typed(queries::EMBED_INDEX, &parameters).await;
+    let found = client.query_typed(queries::EMBED_INDEX, &parameters).await;
     let found = found.map_err(|error| doing(ready, error))?;
     Ok(found.first().map(|row| row.get(0)))
 }
 
 /// The answer to a question about the table.
-async fn ask(connection: &Connection, ready: &Ready, question: &str) -> Result<bool, Error> {
-    let rows = connection
-        .client()
-        .query_typed(question, &[(&ready.id, Type::INT4)])
-        .await;
+async fn ask(client: &Client, ready: &Ready, question: &str) -> Result<bool, Error> {
+    let rows = client.query_typed(question, &[(&ready.id, Type::INT4)]).await;
     let rows = rows.map_err(|error| doing(ready, error))?;
     Ok(rows.first().is_some_and(|row| row.get(0)))
 }
 
-async fn build(connection: &Connection, ready: &Ready, name: &Ident, is_left_over: bool) -> Result<(), Error> {
-    let (client, shape) = (connection.client(), &ready.shape);
-    let run = async |sql: &str| client.batch_execute(sql).await.map_err(|error| doing(ready, error));
-    run("set statement_timeout = 0").await?;
-    if is_left_over {
-        let schema = shape.target.schema.as_ref();
-        let schema = schema.map_or_else(String::new, |schema| format!("{}.", schema.quoted()));
-        // Not a plain drop, which would stop all reads of the table for as long as it waits for one of them.
-        run(&format!("drop index concurrently if exists {schema}{}", name.quoted())).await?;
+/// Builds the index in one transaction, because a session that is lent to us keeps no turn. Who stores or deletes chunks waits for
+/// it; who reads them does not.
+async fn build_at_once(connection: &mut Connection, ready: &Ready, name: &Ident) -> Result<bool, Error> {
+    connection.mark_dirty();
+    let failed = |error| doing(ready, error);
+    let tx = connection.transaction().await.map_err(failed)?;
+    if !ask(tx.client(), ready, queries::EMBED_INDEX_TURN_LENT).await? {
+        return Ok(false);
     }
+    let valid = is_valid(tx.client(), ready, name).await?;
+    if valid != Some(true) {
+        tx.batch_execute("set local statement_timeout = 0")
+            .await
+            .map_err(failed)?;
+        if valid.is_some() {
+            let drop = format!("drop index if exists {}", in_schema_of(ready, name));
+            tx.batch_execute(&drop).await.map_err(failed)?;
+        }
+        warn_of_damage(ready);
+        tracing::info!(table = %ready.shape.target, index = %name, "building the vector index");
+        let create = ready.shape.create_hnsw(name, &ready.vector_schema, false);
+        tx.batch_execute(&create).await.map_err(failed)?;
+    }
+    tx.commit().await.map_err(failed)?;
+    connection.mark_clean();
+    Ok(true)
+}
+
+/// An index beside the vector table.
+fn in_schema_of(ready: &Ready, name: &Ident) -> String {
+    let schema = ready.shape.target.schema.as_ref();
+    let schema = schema.map_or_else(String::new, |schema| format!("{}.", schema.quoted()));
+    format!("{schema}{}", name.quoted())
+}
+
+fn warn_of_damage(ready: &Ready) {
     if ready.vector_version < HNSW_SOUND {
         tracing::warn!(
-            table = %shape.target,
+            table = %ready.shape.target,
             "pgvector before 0.8.4 can damage HNSW indexes when it cleans up; update the extension"
         );
     }
+}
+
+async fn build(client: &Client, ready: &Ready, name: &Ident, is_left_over: bool) -> Result<(), Error> {
+    let shape = &ready.shape;
+    let run = async |sql: &str| client.batch_execute(sql).await.map_err(|error| doing(ready, error));
+    run("set statement_timeout = 0").await?;
+    if is_left_over {
+        // Not a plain drop, which would stop all reads of the table for as long as it waits for one of them.
+        run(&format!(
+            "drop index concurrently if exists {}",
+            in_schema_of(ready, name)
+        ))
+        .await?;
+    }
+    warn_of_damage(ready);
     tracing::info!(table = %shape.target, index = %name, "building the vector index");
-    run(&shape.create_hnsw(name, &ready.vector_schema)).await
+    run(&shape.create_hnsw(name, &ready.vector_schema, true)).await
 }
 
 fn doing(ready: &Ready, error: tokio_postgres::Error) -> Error {

@@ -1,13 +1,12 @@
 //! What a worker does with rows: takes them, stores their chunks. One short transaction each.
 
 use std::collections::HashMap;
-use std::error::Error as StdError;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use futures::SinkExt;
-use tokio_postgres::types::{FromSql, ToSql, Type};
-use tokio_postgres::{Client, GenericClient, Row, Transaction};
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Row, Transaction};
 
 use super::PgEmbedStore;
 use super::copy_rows::push_row;
@@ -18,23 +17,24 @@ use crate::ingest::ports::embed::{Claimed, Committed, Embedded, Held, RowKey};
 use crate::postgres::error::Error;
 use crate::postgres::queries;
 
-/// Keys of no row.
-pub(super) const NO_KEYS: &[&[u8]] = &[];
-
 /// Size of a COPY message.
 const PIECE_BYTES: usize = 256 << 10;
 
-/// A value as Postgres sends it, of any type.
-pub(super) struct Sent(pub(super) Bytes);
-
-impl<'a> FromSql<'a> for Sent {
-    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn StdError + Sync + Send>> {
-        Ok(Self(Bytes::copy_from_slice(raw)))
-    }
-
-    fn accepts(_: &Type) -> bool {
-        true
-    }
+/// The fields of a row as Postgres sends them (`record_send`), of any types: a count, then type, length and bytes of each, the
+/// length of NULL being -1. Asked for so, the driver need not know the types. It would ask for them with statements that outlive
+/// the transaction, and stand still where many rows follow.
+pub(super) fn fields(row: &[u8]) -> Metadata {
+    let mut row = Bytes::copy_from_slice(row);
+    let count = row.try_get_i32().unwrap_or(0);
+    let fields = (0..count).map_while(|_| {
+        row.try_get_i32().ok()?;
+        let length = row.try_get_i32().ok()?;
+        let Ok(length) = usize::try_from(length) else {
+            return Some(None);
+        };
+        (length <= row.len()).then(|| Some(row.split_to(length)))
+    });
+    fields.collect()
 }
 
 pub(super) fn row_key(bytes: &[u8]) -> RowKey {
@@ -59,10 +59,10 @@ impl PgEmbedStore {
         lease: Duration,
     ) -> Result<Vec<Claimed>, Error> {
         let ready = self.ready(table)?;
-        let connection = self.connection().await?;
-        let client = connection.client();
+        let mut connection = self.connection().await?;
+        let scope = connection.scope().await?;
         let doing = |error| Error::statement(format!("taking rows of {}", ready.shape.source), error);
-        let taken = client
+        let taken = scope
             .query_typed(
                 &self.sql(queries::EMBED_CLAIM),
                 &[
@@ -78,9 +78,12 @@ impl PgEmbedStore {
         if taken.is_empty() {
             return Ok(Vec::new());
         }
-        let read = read_taken(client, &ready, &taken).await.map_err(doing);
-        if read.is_err() {
+        let read = read_taken(&scope, &ready, &taken).await.map_err(doing);
+        if read.is_ok() {
+            scope.done().await?;
+        } else {
             // Nobody works on them. Where they cannot be given back, either, their lease ends by itself.
+            drop(scope);
             drop(connection);
             let keys: Vec<RowKey> = taken.iter().map(|row| row_key(row.get(0))).collect();
             drop(self.release_rows(table, owner, &keys, Duration::ZERO).await);
@@ -93,7 +96,7 @@ impl PgEmbedStore {
         let mut connection = self.connection().await?;
         connection.mark_dirty();
         let doing = |error| Error::statement(format!("storing chunks of {}", ready.shape.target), error);
-        let tx = connection.client_mut().transaction().await.map_err(doing)?;
+        let tx = connection.transaction().await.map_err(doing)?;
         // Vectors of two models never meet in one table: a migration that swaps tables waits for us, or we hear of it.
         self.must_be_active(&tx, &ready).await?;
         let committed = self.commit_in(&tx, &ready, owner, rows).await?;
@@ -204,17 +207,6 @@ async fn read_taken(client: &Client, ready: &Ready, taken: &[Row]) -> Result<Vec
     Ok(claimed.collect())
 }
 
-/// Asks a statement for no rows, so that the driver knows the types of its columns when rows follow. It asks for a type that it does
-/// not know (`vector`) when the columns are announced; with many rows behind them its channel is full by then, and the answer about
-/// the type cannot pass: both would wait for good.
-pub(super) async fn learn_types(
-    client: &impl GenericClient,
-    statement: &str,
-    without_rows: &[(&(dyn ToSql + Sync), Type)],
-) -> Result<(), tokio_postgres::Error> {
-    client.query_typed(statement, without_rows).await.map(drop)
-}
-
 /// The chunks that rows have: hash of the text and vector as it is stored.
 async fn stored_chunks(
     client: &Client,
@@ -226,10 +218,9 @@ async fn stored_chunks(
         return Ok(stored);
     }
     let statement = ready.shape.stored_chunks();
-    learn_types(client, &statement, &[(&NO_KEYS, Type::BYTEA_ARRAY)]).await?;
     let rows = client.query_typed(&statement, &[(&keys, Type::BYTEA_ARRAY)]).await?;
     for row in &rows {
-        if let Some(Sent(vector)) = row.get::<_, Option<Sent>>(2) {
+        if let Some(Some(vector)) = fields(row.get(2)).pop() {
             let chunks = stored.entry(row_key(row.get(0))).or_default();
             chunks.push((row.get(1), vector));
         }

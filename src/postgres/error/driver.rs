@@ -1,7 +1,7 @@
 //! What a failure of the driver is: the server's word, a connection that is gone, or a fault of ours. Class, remedy and words of
 //! it are decided here and nowhere else, so that none of them can be told without the others.
 
-use tokio_postgres::error::DbError;
+use tokio_postgres::error::{DbError, SqlState};
 
 use super::CopyPlace;
 use super::words::said;
@@ -24,13 +24,18 @@ enum Fault<'a> {
     Server(&'a DbError),
     /// The connection is gone, or what came over it was no answer.
     Lost,
+    /// A pooler in between has lost the server's session, and ends ours.
+    Between(&'a DbError),
     /// A statement that the driver could not send, or an answer that we asked for in the wrong way.
     Ours,
 }
 
 fn fault(error: &tokio_postgres::Error) -> Fault<'_> {
     if let Some(db) = error.as_db_error() {
-        return Fault::Server(db);
+        return match is_poolers(db) && db.severity() == "FATAL" {
+            true => Fault::Between(db),
+            false => Fault::Server(db),
+        };
     }
     let told = error.to_string();
     match OURS.iter().any(|ours| told.starts_with(ours)) {
@@ -39,11 +44,17 @@ fn fault(error: &tokio_postgres::Error) -> Fault<'_> {
     }
 }
 
+/// Whether a pooler says it: PgBouncer has one code for all that happens to its connections, which to Postgres is another thing, and
+/// names no place in Postgres' source.
+pub(in crate::postgres) fn is_poolers(db: &DbError) -> bool {
+    *db.code() == SqlState::PROTOCOL_VIOLATION && db.routine().is_none()
+}
+
 /// The kind of failure.
 pub(in crate::postgres) fn class(error: &tokio_postgres::Error) -> Class {
     match fault(error) {
         Fault::Server(db) => verdict(db.code().code()).0,
-        Fault::Lost => Class::Unavailable,
+        Fault::Lost | Fault::Between(_) => Class::Unavailable,
         Fault::Ours => Class::Internal,
     }
 }
@@ -71,7 +82,7 @@ pub(in crate::postgres) fn remedy(error: &tokio_postgres::Error) -> Remedy {
             }
             remedy => remedy,
         },
-        Fault::Lost => Remedy::Reconnect,
+        Fault::Lost | Fault::Between(_) => Remedy::Reconnect,
         Fault::Ours => Remedy::None,
     }
 }
@@ -85,6 +96,10 @@ pub(in crate::postgres) fn code(error: &tokio_postgres::Error) -> Option<&str> {
 pub(in crate::postgres) fn words(error: &tokio_postgres::Error, place: Option<&CopyPlace>) -> String {
     match fault(error) {
         Fault::Server(db) => said(db, place),
+        Fault::Between(db) => format!(
+            "{}; so says what lies between this server and Postgres",
+            said(db, place)
+        ),
         Fault::Lost => format!("{error}; the connection to Postgres was lost or never worked"),
         Fault::Ours => match std::error::Error::source(error) {
             Some(source) => format!("{error}: {source}"),

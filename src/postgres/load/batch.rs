@@ -229,8 +229,8 @@ impl BatchLoad {
         let of_stream = match &plan.rejects {
             None => 0,
             Some(rejects) => {
-                let connection = self.shared.destination.connections.get().await?;
-                rejects.of_stream(connection.client()).await?
+                let mut connection = self.shared.destination.connections.get().await?;
+                rejects.of_stream(&*connection.scope().await?).await?
             }
         };
         Ok((stream.state().rows.saturating_sub(of_stream), of_stream))

@@ -1,7 +1,7 @@
 //! What a destination does besides loads: migrate a table when asked, delete stale rows and records. The SQL of deletions
 //! is made in [`super::delete`]; this runs it.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use arrow::array::RecordBatch;
 use bytes::{Buf, Bytes, BytesMut};
@@ -28,7 +28,7 @@ use crate::postgres::catalog;
 use crate::postgres::embed::followed::Followed;
 use crate::postgres::error::Error;
 use crate::postgres::migrate::{self, MigrateRequest};
-use crate::postgres::pool::Connection;
+use crate::postgres::pool::{Connection, Session};
 use crate::postgres::writable::check_found;
 
 /// Stale rows deleted in one transaction: some tens of milliseconds, so that no lock lasts and vacuum keeps up.
@@ -52,6 +52,8 @@ impl PgDestination {
             wish.policy.needs_key = !wish.wanted.primary_key.is_empty();
         }
         let accepts = wish.accepts();
+        let mut connection = self.connections.get().await?;
+        let tenure = connection.tenure().clone();
         let request = MigrateRequest {
             name: &command.table,
             default_schema: self.default_schema.as_ref(),
@@ -59,10 +61,10 @@ impl PgDestination {
             policy: &wish.policy,
             accepts: command.for_load.is_some().then_some(&accepts as &Accepts<'_>),
             waits: lock_waits(command.lock_timeout),
+            session: tenure.settings(),
         };
-        let mut connection = self.connections.get().await?;
         if command.dry_run {
-            return Ok(migrate::plan_only(connection.client(), &request).await?);
+            return Ok(migrate::plan_only(connection.client_mut(), &request).await?);
         }
         Ok(migrate::ensure(connection.client_mut(), &request).await?.1)
     }
@@ -70,8 +72,9 @@ impl PgDestination {
     /// Deletes stale rows slice by slice, each a transaction of its own.
     pub(super) async fn delete_stale_rows(&self, command: &DeleteStale) -> Result<u64, Error> {
         self.check_schema(&command.table)?;
-        let connection = self.connections.get().await?;
-        let (table, found) = self.existing(&connection, &command.table).await?;
+        let mut connection = self.connections.get().await?;
+        let scope = connection.scope().await?;
+        let (table, found) = self.existing(&scope, &command.table).await?;
         if let Some((column, what)) = unusable(&table, |column| Some(&found.column(column)?.ty)) {
             return Err(Error::Unfit {
                 table: table.to_string(),
@@ -87,7 +90,8 @@ impl PgDestination {
         } else {
             SLICE_ROWS
         };
-        let followed = self.followed(&connection, std::slice::from_ref(&table)).await?;
+        let followed = self.followed(&scope, std::slice::from_ref(&table)).await?;
+        drop(scope);
         drop(connection);
         let keys = followed.key_expressions();
         let sql = delete::stale_slice(&table, slice_rows, keys.first().and_then(Option::as_deref));
@@ -99,7 +103,10 @@ impl PgDestination {
                     &table,
                     &doing,
                     &sql,
-                    &[&command.source_name, &command.sync_time],
+                    &[
+                        (&command.source_name, Type::TEXT),
+                        (&Moment(command.sync_time), Type::UNKNOWN),
+                    ],
                     &followed,
                 )
                 .await?;
@@ -119,42 +126,47 @@ impl PgDestination {
         for table in tables.chain([&command.table]) {
             self.check_schema(table)?;
         }
-        let connection = self.connections.get().await?;
+        let mut connection = self.connections.get().await?;
+        let scope = connection.scope().await?;
         let mut named = command.clone();
         let found;
-        (named.table, found) = self.existing(&connection, &command.table).await?;
+        (named.table, found) = self.existing(&scope, &command.table).await?;
         for relation in &mut named.relations {
-            relation.table = self.existing(&connection, &relation.table).await?.0;
-            relation.parent = self.existing(&connection, &relation.parent).await?.0;
+            relation.table = self.existing(&scope, &relation.table).await?.0;
+            relation.parent = self.existing(&scope, &relation.parent).await?.0;
         }
         let tables: Vec<TableName> = std::iter::once(&named.table)
             .chain(named.relations.iter().map(|relation| &relation.table))
             .cloned()
             .collect();
-        let followed = self.followed(&connection, &tables).await?;
+        let followed = self.followed(&scope, &tables).await?;
+        drop(scope);
         drop(connection);
         let sql = delete::records(&named, &followed.key_expressions())?;
         let mut values = Vec::new();
         for predicate in named.groups.iter().flat_map(|group| &group.predicates) {
             values.push(value(&named.table, &found, predicate)?);
         }
-        let parameters: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| value as &(dyn ToSql + Sync)).collect();
+        let parameters: Vec<Typed<'_>> = values
+            .iter()
+            .map(|value| (value as &(dyn ToSql + Sync), Type::UNKNOWN))
+            .collect();
         let doing = format!("deleting records of {}", named.table);
         let row = self.answer(&named.table, &doing, &sql, &parameters, &followed).await?;
         Ok(number(row.get(0)))
     }
 
     /// Which of these tables are embedded.
-    async fn followed(&self, connection: &Connection, tables: &[TableName]) -> Result<Followed, Error> {
+    async fn followed(&self, client: &Session, tables: &[TableName]) -> Result<Followed, Error> {
         match &self.embed {
-            Some(store) => store.followed(connection.client(), tables).await,
+            Some(store) => store.followed(client, tables).await,
             None => Ok(Followed::default()),
         }
     }
 
     /// The table under its full name, and what the catalog says about it.
-    async fn existing(&self, connection: &Connection, name: &TableName) -> Result<(TableName, FoundTable), Error> {
-        let found = catalog::read_table(connection.client(), name, self.default_schema.as_ref()).await?;
+    async fn existing(&self, client: &Session, name: &TableName) -> Result<(TableName, FoundTable), Error> {
+        let found = catalog::read_table(client, name, self.default_schema.as_ref()).await?;
         check_found(&found.server)?;
         match found.table {
             Some(table) if !table.rights.delete => Err(Error::lacks(
@@ -177,24 +189,19 @@ impl PgDestination {
         table: &TableName,
         doing: &str,
         sql: &str,
-        parameters: &[&(dyn ToSql + Sync)],
+        parameters: &[Typed<'_>],
         followed: &Followed,
     ) -> Result<Row, Error> {
         let mut tries = self.tries();
         loop {
             let mut connection = self.connections.get().await?;
-            let counted = if followed.is_empty() {
-                connection.client().query_one(sql, parameters).await
-            } else {
-                connection.mark_dirty();
-                followed.delete(connection.client_mut(), sql, parameters).await
-            };
-            let error = match counted {
+            connection.mark_dirty();
+            let error = match answer_once(&mut connection, doing, sql, parameters, followed).await {
                 Ok(row) => {
                     connection.mark_clean();
                     return Ok(row);
                 }
-                Err(error) => Error::statement(doing, error).of(table),
+                Err(error) => error.of(table),
             };
             if error.poisons_pool() {
                 self.connections.condemn();
@@ -209,6 +216,25 @@ impl PgDestination {
             }
         }
     }
+}
+
+async fn answer_once(
+    connection: &mut Connection,
+    doing: &str,
+    sql: &str,
+    parameters: &[Typed<'_>],
+    followed: &Followed,
+) -> Result<Row, Error> {
+    let failed = |error| Error::statement(doing, error);
+    if followed.is_empty() {
+        let scope = connection.scope().await?;
+        let row = scope.query_typed_one(sql, parameters).await.map_err(failed)?;
+        return scope.done().await.map(|()| row);
+    }
+    let tx = connection.transaction().await.map_err(failed)?;
+    let row = followed.delete(&tx, sql, parameters).await.map_err(failed)?;
+    tx.commit().await.map_err(failed)?;
+    Ok(row)
 }
 
 /// A count as Postgres answers it.
@@ -261,6 +287,25 @@ fn encode(plan: &CopyPlan, batch: &RecordBatch) -> Result<Encoded, CellError> {
             .ok()
             .map(|length| rest.slice(..length.min(rest.len()))),
     ))
+}
+
+/// A parameter, and the type that it is announced with; the statement decides where that is not known.
+type Typed<'a> = (&'a (dyn ToSql + Sync), Type);
+
+/// A point of time for a column of either type of timestamps, which have one binary form.
+#[derive(Debug)]
+pub(super) struct Moment(pub(super) SystemTime);
+
+impl ToSql for Moment {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        self.0.to_sql(&Type::TIMESTAMPTZ, out)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
 }
 
 /// A parameter in Postgres' binary form; the statement decides its type, and the encoder wrote it for that type.

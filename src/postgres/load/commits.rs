@@ -66,7 +66,7 @@ impl Commits {
 
     /// The table's oid, where this role may write it: created when it is first asked for, and remembered. `connection` must be
     /// outside a transaction.
-    pub(super) async fn table(&self, connection: &Connection) -> Result<Option<String>, Error> {
+    pub(super) async fn table(&self, connection: &mut Connection) -> Result<Option<String>, Error> {
         match self.known() {
             Known::There { relation, tidied } => {
                 if tidied.elapsed() > TIDIED_AFTER {
@@ -93,13 +93,14 @@ impl Commits {
         Ok(None)
     }
 
-    async fn look(&self, connection: &Connection) -> Result<Option<String>, Error> {
-        state::ensure(connection.client(), &self.0.schema).await?;
-        let asked = connection
-            .client()
+    async fn look(&self, connection: &mut Connection) -> Result<Option<String>, Error> {
+        let scope = connection.scope().await?;
+        state::ensure(&scope, &self.0.schema).await?;
+        let asked = scope
             .query_typed(queries::COMMIT_TABLE, &[(&self.0.schema.as_str(), Type::TEXT)])
             .await;
         let rows = asked.map_err(|error| Error::statement("looking for the table of last commits", error))?;
+        scope.done().await?;
         Ok(rows.first().map(|row| row.get("relation")))
     }
 
@@ -133,10 +134,10 @@ impl Commits {
         }
     }
 
-    /// The transaction that asks how another ended.
-    pub(super) fn ask(&self, serial: Serial) -> String {
+    /// The transaction that asks how another ended; it has these settings.
+    pub(super) fn ask(&self, serial: Serial, settings: &str) -> String {
         format!(
-            "begin isolation level read committed; set local lock_timeout = {}; {}; commit",
+            "begin; {settings}set transaction isolation level read committed; set local lock_timeout = {}; {}; commit",
             LOCK_WAIT.as_millis(),
             filled(&self.0.ask, serial)
         )
@@ -176,9 +177,11 @@ fn without_comments(statement: &str) -> String {
 /// Removes old rows slice by slice.
 async fn tidy(connections: Connections, sql: String) -> Result<(), Error> {
     loop {
-        let connection = connections.get().await?;
-        let removed = connection.client().query_typed(&sql, &[]).await;
+        let mut connection = connections.get().await?;
+        let scope = connection.scope().await?;
+        let removed = scope.query_typed(&sql, &[]).await;
         let removed = removed.map_err(|error| Error::statement("removing old rows of last commits", error))?;
+        scope.done().await?;
         if removed.len() < SLICE {
             return Ok(());
         }

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow::datatypes::Schema;
 
 use super::commits::Commits;
+use super::look::is_empty;
 use super::lost::end_lost;
 use super::mark::begin;
 use super::opened::{Begun, Opened, sql_of};
@@ -17,30 +17,28 @@ use super::reject::RejectPlan;
 use super::retain::RetainBudget;
 use super::retry::{Policy, Tries};
 use super::room::Room;
-use super::session::{SessionLimits, session_setup};
 use super::stream;
-use super::wish::{Wish, depends_on_installed};
+use super::wish::Wish;
 use crate::codec::encode::CopyPlan;
-use crate::config::{Config, Pooler, QueryAccess, Source};
+use crate::config::{Config, QueryAccess, Source};
 use crate::ingest::ports::{StreamName, StreamState};
 use crate::ingest::request::{LoadOptions, LoadRequest};
 use crate::model::ident::{Ident, TableName};
-use crate::model::installed::Installed;
-use crate::model::options::{CommitMode, TypeProfile, WriteMode};
+use crate::model::options::{CommitMode, WriteMode};
 use crate::planner::VerifiedTable;
 use crate::planner::diff::Accepts;
 use crate::planner::policy::Policy as MigratePolicy;
-use crate::postgres::catalog::{read_installed, read_table};
 use crate::postgres::connect::{ConnectPlan, Connector};
 use crate::postgres::embed::PgEmbedStore;
 use crate::postgres::embed::note::NotePlan;
 use crate::postgres::error::Error;
 use crate::postgres::migrate::{self, MigrateRequest};
-use crate::postgres::pool::{Begin, Connection, Connections, PoolSettings};
+use crate::postgres::pool::{Begin, Connection, Connections, PoolSettings, Session};
 use crate::postgres::read::Schemas;
 use crate::postgres::reserved::{self, Use};
+use crate::postgres::scope::Tenure;
+use crate::postgres::session::{SessionLimits, SessionSettings};
 use crate::postgres::writable::check_found;
-use crate::sql::Sql;
 
 /// The part of `limits.max_inflight_bytes` that keeps chunks of open transactions, as its divisor; doors get the rest.
 pub const RETAINED_SHARE: u64 = 4;
@@ -49,8 +47,6 @@ pub const RETAINED_SHARE: u64 = 4;
 #[derive(Clone, Debug)]
 pub struct PgDestination {
     pub(super) connections: Connections,
-    /// Makes connections beside the pool.
-    pub(super) connector: Connector,
     pub(super) default_schema: Option<Ident>,
     pub(super) state_schema: Ident,
     pub(super) retry_on_deadlock: u32,
@@ -58,7 +54,6 @@ pub struct PgDestination {
     pub(super) performance_indexes: bool,
     pub(super) commits: Commits,
     pub(super) session: SessionLimits,
-    pooler: Pooler,
     pub(super) retain: RetainBudget,
     pub(super) room: Room,
     pub(super) embed: Option<Arc<PgEmbedStore>>,
@@ -80,13 +75,11 @@ impl PgDestination {
             away: raw.pool.acquire_timeout.get().min(raw.retry_timeout.get()),
             max_lifetime: plan.pool.max_lifetime.unwrap_or(raw.pool.max_lifetime.get()),
             idle_timeout: plan.pool.idle_timeout.unwrap_or(raw.pool.idle_timeout.get()),
-            keep_statements: raw.pool.pooler.into(),
+            pooler: raw.pool.pooler,
         };
-        let connector = Connector::new(plan);
         let session = SessionLimits::of(config);
         Ok(Self {
-            connections: Connections::new(connector.clone(), session_setup(&session, "set "), settings)?,
-            connector,
+            connections: Connections::new(Connector::new(plan), SessionSettings::new(&session), settings)?,
             default_schema: config.schema().cloned(),
             state_schema: config.state_schema().clone(),
             retry_on_deadlock: raw.retry_on_deadlock,
@@ -94,7 +87,6 @@ impl PgDestination {
             performance_indexes: raw.create_performance_indexes,
             commits: Commits::new(config.state_schema()),
             session,
-            pooler: raw.pool.pooler,
             room: Room::default(),
             retain: RetainBudget::new(raw.limits.max_inflight_bytes / RETAINED_SHARE),
             embed: PgEmbedStore::new(config, source)?.map(Arc::new),
@@ -143,8 +135,9 @@ impl PgDestination {
         let has = self.installed(&request.schema, request.options.type_profile).await?;
         let wish = Wish::of(request, self.policy(&request.options), &has)?;
         let accepts = wish.accepts();
-        let migrate = self.migrate_request(request, &wish, &accepts);
         let mut connection = lending.await?;
+        let tenure = connection.tenure().clone();
+        let migrate = self.migrate_request(request, &wish, &accepts, &tenure);
         let there = match request.options.commit {
             CommitMode::Batch => Some(Box::pin(migrate::ensure(connection.client_mut(), &migrate)).await?),
             CommitMode::Atomic if presence::creates(request) => None,
@@ -152,7 +145,8 @@ impl PgDestination {
         };
         if let Some((table, report)) = there {
             presence::check(request, table.name(), table.created())?;
-            let plan = Arc::new(self.plan(&connection, request, &wish, &table).await?);
+            let scope = connection.scope().await?;
+            let plan = Arc::new(self.plan(&scope, request, &wish, &table).await?);
             let migration = sql_of(report);
             return Ok(Opened {
                 plan,
@@ -168,7 +162,7 @@ impl PgDestination {
             let renewed = self.make_way(&connection, request).await?;
             let (table, report) = migrate::ensure_in(connection.client().driver(), &migrate).await?;
             presence::check(request, table.name(), table.created())?;
-            let plan = self.plan(&connection, request, &wish, &table).await?;
+            let plan = self.plan(connection.client(), request, &wish, &table).await?;
             if let (true, Some(notes)) = (renewed, &plan.notes) {
                 notes.note_emptied(connection.client()).await?;
             }
@@ -192,29 +186,24 @@ impl PgDestination {
         let has = self.installed(&request.schema, request.options.type_profile).await?;
         let wish = Wish::of(request, self.policy(&request.options), &has)?;
         let accepts = wish.accepts();
-        let migrate = self.migrate_request(request, &wish, &accepts);
         let mut connection = self.connections.get().await?;
+        let tenure = connection.tenure().clone();
+        let migrate = self.migrate_request(request, &wish, &accepts, &tenure);
         let dropped = |table: &TableName| Error::Dropped {
             table: table.to_string(),
         };
         // First, because what else a missing table lacks is not worth telling.
-        let found = read_table(connection.client(), &request.table, self.default_schema.as_ref()).await?;
+        let found = self.found(&*connection.scope().await?, &request.table).await?;
         if found.table.is_none() {
             return Err(dropped(&found.name));
         }
         match migrate::prepare(connection.client_mut(), &migrate).await? {
-            Some((table, _)) => Ok(Arc::new(self.plan(&connection, request, &wish, &table).await?)),
+            Some((table, _)) => {
+                let scope = connection.scope().await?;
+                Ok(Arc::new(self.plan(&scope, request, &wish, &table).await?))
+            }
             None => Err(dropped(&found.name)),
         }
-    }
-
-    /// What the database has beyond a bare server, asked only where a column's type may depend on it.
-    pub(super) async fn installed(&self, schema: &Schema, profile: TypeProfile) -> Result<Installed, Error> {
-        if !depends_on_installed(schema, profile) {
-            return Ok(Installed::default());
-        }
-        let connection = self.connections.get().await?;
-        Ok(read_installed(connection.client()).await?)
     }
 
     fn migrate_request<'a>(
@@ -222,6 +211,7 @@ impl PgDestination {
         request: &'a LoadRequest,
         wish: &'a Wish<'_>,
         accepts: &'a Accepts<'a>,
+        tenure: &'a Tenure,
     ) -> MigrateRequest<'a> {
         MigrateRequest {
             name: &request.table,
@@ -230,23 +220,23 @@ impl PgDestination {
             policy: &wish.policy,
             accepts: Some(accepts),
             waits: lock_waits(request.options.lock_timeout),
+            session: tenure.settings(),
         }
     }
 
     async fn plan(
         &self,
-        connection: &Connection,
+        client: &Session,
         request: &LoadRequest,
         wish: &Wish<'_>,
         table: &VerifiedTable,
     ) -> Result<Plan, Error> {
         let target = Target {
-            is_empty: table.created() || is_empty(connection, request, table).await?,
+            is_empty: table.created() || is_empty(client, request, table).await?,
             settings: self.settings(&request.options),
             commits: self.commits_of(request).cloned(),
             lock_waits: LockLimits::new(request.options.lock_timeout.unwrap_or(self.session.lock_timeout)),
             patience: self.patience(request),
-            transaction_pooler: self.pooler == Pooler::Transaction,
             key: &wish.wanted.primary_key,
             table,
         };
@@ -260,7 +250,7 @@ impl PgDestination {
         // A key that is there already says nothing about a row of an overwrite, so bad rows are looked for in the merge.
         plan.starts_empty &= plan.rejects.is_none();
         if let Some(store) = &self.embed {
-            plan.notes = NotePlan::new(store, connection.client(), table, &request.schema, &wish.encode).await?;
+            plan.notes = NotePlan::new(store, client, table, &request.schema, &wish.encode).await?;
         }
         Ok(plan)
     }
@@ -268,10 +258,12 @@ impl PgDestination {
     /// Opens a stream whose table need not exist yet.
     pub(super) async fn open_named_stream(&self, name: &StreamName, table: &TableName) -> Result<StreamState, Error> {
         self.check_schema(table)?;
-        let connection = self.connections.get().await?;
-        let found = read_table(connection.client(), table, self.default_schema.as_ref()).await?;
+        let mut connection = self.connections.get().await?;
+        let scope = connection.scope().await?;
+        let found = self.found(&scope, table).await?;
         check_found(&found.server)?;
-        stream::open(connection.client(), &self.state_schema, name, &found.name).await
+        let state = stream::open(&scope, &self.state_schema, name, &found.name).await?;
+        scope.done().await.map(|()| state)
     }
 
     /// The tries of one transaction.
@@ -321,31 +313,12 @@ impl PgDestination {
                 self.session.statement_timeout,
             ),
         ];
-        // Behind such a pooler the session's own settings are another client's.
-        let session = match self.pooler {
-            Pooler::Transaction => session_setup(&self.session, "set local ") + "; ",
-            _ => String::new(),
-        };
         let changed = limits.into_iter().filter_map(|(name, wanted, session)| {
             let wanted = wanted.filter(|wanted| *wanted != session)?;
             Some(format!("set local {name} = {}; ", wanted.as_millis()))
         });
-        session + &changed.collect::<String>()
+        changed.collect()
     }
-}
-
-/// Whether rows of an overwrite may go straight in. Only asked where it helps and where we may look.
-async fn is_empty(connection: &Connection, request: &LoadRequest, table: &VerifiedTable) -> Result<bool, Error> {
-    if !matches_by_key(request.options.write_mode) || !table.rights().look {
-        return Ok(false);
-    }
-    let sql = Sql::new("select not exists (select from ")
-        .table(table.name())
-        .then(")");
-    let rows = connection.client().query_typed(sql.as_str(), &[]).await;
-    let doing = || format!("looking whether {} is empty", table.name());
-    let rows = rows.map_err(|error| Error::statement(doing(), error).of(table.name()))?;
-    Ok(rows.first().is_some_and(|row| row.get(0)))
 }
 
 /// Whether rows of that mode are matched by a key.

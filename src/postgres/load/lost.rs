@@ -60,8 +60,8 @@ enum Session {
 async fn end(connections: &Connections, mark: &Mark) -> Result<Session, Error> {
     let mut connection = connections.get().await?;
     connection.mark_dirty();
-    let rows = connection
-        .client()
+    let scope = connection.scope().await?;
+    let rows = scope
         .query_typed(
             queries::COMMIT_END_LOST,
             &[
@@ -72,6 +72,7 @@ async fn end(connections: &Connections, mark: &Mark) -> Result<Session, Error> {
         )
         .await
         .map_err(|error| Error::statement("ending the session of a lost connection", error))?;
+    scope.done().await?;
     connection.mark_clean();
     Ok(match rows.first().map(|row| row.get("ended")) {
         None => Session::Gone,

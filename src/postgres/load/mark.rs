@@ -29,8 +29,9 @@ pub(super) async fn begin(
         },
     };
     let mut sql = format!(
-        "begin; {settings}select pg_catalog.pg_current_xact_id()::text, pg_catalog.pg_backend_pid()::text, \
-         extract(epoch from pg_catalog.now())::text"
+        "begin; {}{settings}select pg_catalog.pg_current_xact_id()::text, pg_catalog.pg_backend_pid()::text, \
+         extract(epoch from pg_catalog.now())::text",
+        connection.tenure().settings()
     );
     if proof == Proof::Bookkeeping(None) {
         sql.push_str("; ");
@@ -38,7 +39,7 @@ pub(super) async fn begin(
     }
     let asking = async {
         let answer = connection.client().simple_query(&sql).await;
-        answer.map_err(|error| Error::statement("opening a transaction", error))
+        answer.map_err(|error| connection.tenure().refused(error))
     };
     let answer = patience.prompt().wait(asking).await?;
     let mut rows = answer.iter().filter_map(|message| match message {

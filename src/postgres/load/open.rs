@@ -24,16 +24,22 @@ impl PgDestination {
             .clone()
             .map(|stream_id| stream_name(caller, stream_id));
         if let Some(name) = &name {
-            let connection = self.connections.get().await?;
-            let asking = stream::status(connection.client(), &self.state_schema, name);
-            let found = self.patience(&request).wait(asking).await?;
+            let mut connection = self.connections.get().await?;
+            let found = self.patience(&request).wait(async {
+                let scope = connection.scope().await?;
+                let found = stream::status(&scope, &self.state_schema, name).await?;
+                scope.done().await.map(|()| found)
+            });
+            let found = found.await?;
             if let Some(state) = found.filter(|state| state.finished.is_some()) {
                 return Ok(Arc::new(FinishedLoad(state)));
             }
         }
         if request.options.on_bad_row == BadRowPolicy::Reject {
-            let connection = self.connections.get().await?;
-            state::ensure(connection.client(), &self.state_schema).await?;
+            let mut connection = self.connections.get().await?;
+            let scope = connection.scope().await?;
+            state::ensure(&scope, &self.state_schema).await?;
+            scope.done().await?;
         }
         let request = self.as_found(request).await?;
         let mut opened = self.open_table(&request, self.connections.get()).await?;
@@ -44,10 +50,13 @@ impl PgDestination {
         let writer = match name {
             None => None,
             Some(name) => {
-                let connection = self.connections.get().await?;
+                let mut connection = self.connections.get().await?;
                 let table = opened.plan.table.clone();
-                let (client, options) = (connection.client(), &request.options);
-                let opening = Writer::open(client, &self.state_schema, name, &table, options);
+                let opening = async {
+                    let scope = connection.scope().await?;
+                    let writer = Writer::open(&scope, &self.state_schema, name, &table, &request.options).await?;
+                    scope.done().await.map(|()| writer)
+                };
                 Some(self.patience(&request).wait(opening).await?)
             }
         };

@@ -79,7 +79,8 @@ impl PgDestination {
     async fn ask_row(&self, relation: &str, serial: Serial) -> Result<Option<Outcome>, Error> {
         let mut connection = self.connections.get().await?;
         connection.mark_dirty();
-        let answer = connection.client().simple_query(&self.commits.ask(serial)).await;
+        let asking = self.commits.ask(serial, connection.tenure().settings());
+        let answer = connection.client().simple_query(&asking).await;
         let answer = match answer.map_err(|error| Error::statement("asking how a transaction ended", error)) {
             Err(error) if error.sqlstate() == Some("55P03") => return Ok(None),
             answer => answer?,
@@ -101,10 +102,10 @@ impl PgDestination {
     }
 
     async fn ask_bookkeeping(&self, xid: &str, witness: Option<&Witness>) -> Result<Option<Outcome>, Error> {
-        let connection = self.connections.get().await?;
+        let mut connection = self.connections.get().await?;
+        let scope = connection.scope().await?;
         let (pid, started) = (witness.map(|it| it.pid), witness.map(|it| it.started.as_str()));
-        let asked = connection
-            .client()
+        let asked = scope
             .query_typed(
                 queries::COMMIT_STATUS,
                 &[(&xid, Type::TEXT), (&pid, Type::INT4), (&started, Type::TEXT)],

@@ -141,8 +141,6 @@ pub(super) struct Stage {
     pub(super) merge: Merge,
     /// How it is emptied.
     pub(super) move_by: Move,
-    /// Whether it must go with the transaction, because a pooler gives the session to others then.
-    pub(super) ends_with_transaction: bool,
 }
 
 /// How rows leave the staging table.
@@ -177,7 +175,6 @@ pub(super) struct Target<'a> {
     pub(super) commits: Option<Commits>,
     pub(super) lock_waits: LockLimits,
     pub(super) patience: Patience,
-    pub(super) transaction_pooler: bool,
 }
 
 /// Decides how rows reach the table. `copy` plans the encoder for its columns.
@@ -211,7 +208,6 @@ pub(super) fn plan(
             name: stage_name(table),
             merge,
             move_by,
-            ends_with_transaction: target.transaction_pooler,
         })
     });
     // A COPY checks each chunk by itself, fires no triggers on UPDATE, and cannot go to another server's keys safely.

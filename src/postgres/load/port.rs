@@ -77,8 +77,11 @@ impl Destination for PgDestination {
 
     async fn stream_status(&self, caller: &Caller, stream_id: &str) -> Result<Option<StreamState>, IngestError> {
         let name = stream_name(caller, stream_id.to_owned());
-        let connection = self.connections.lent_to(caller).get().await?;
-        Ok(stream::status(connection.client(), &self.state_schema, &name).await?)
+        let mut connection = self.connections.lent_to(caller).get().await?;
+        let scope = connection.scope().await?;
+        let found = stream::status(&scope, &self.state_schema, &name).await?;
+        scope.done().await?;
+        Ok(found)
     }
 
     async fn ready(&self) -> Result<(), IngestError> {

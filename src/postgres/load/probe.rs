@@ -8,10 +8,10 @@ use crate::postgres::error::Error;
 impl PgDestination {
     /// Connects, and asks for the schema that tables without one would go to.
     pub(super) async fn probe(&self) -> Result<(), ConnectionFailure> {
-        let connection = self.connections.get_now().await.map_err(|error| failure(&error))?;
-        let row = connection
-            .client()
-            .query_one("select pg_catalog.current_schema()::text", &[])
+        let mut connection = self.connections.get_now().await.map_err(|error| failure(&error))?;
+        let scope = connection.scope().await.map_err(|error| failure(&error))?;
+        let row = scope
+            .query_typed_one("select pg_catalog.current_schema()::text", &[])
             .await;
         let row = row.map_err(|error| failure(&Error::statement("asking for the schema", error)))?;
         let current: Option<String> = row.get(0);

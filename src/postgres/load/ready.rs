@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::destination::PgDestination;
 use crate::postgres::error::Error;
-use crate::postgres::pool::Begin;
+use crate::postgres::pool::{Begin, Session};
+use crate::postgres::scope::Scope;
 use crate::postgres::writable;
 
 /// How long a connection of the pool is waited for.
@@ -14,19 +15,18 @@ const LENT_SOON: Duration = Duration::from_millis(300);
 impl PgDestination {
     pub(super) async fn takes_loads(&self) -> Result<(), Error> {
         match tokio::time::timeout(LENT_SOON, self.connections.get_now()).await {
-            // Without a name for the statement, which poolers would have to know.
-            Ok(connection) => writable::check(connection?.client().driver()).await?,
-            Err(_) => {
-                let connected = Box::pin(self.connector.connect()).await?;
-                let driver = tokio::spawn(connected.connection);
-                let answer = writable::check(&connected.client).await;
-                driver.abort();
-                answer?;
-            }
+            Ok(connection) => takes_writes(connection?.client()).await?,
+            Err(_) => takes_writes(&Box::pin(self.connections.beside()).await?).await?,
         }
         match self.room.is_wanting(Instant::now()) {
             true => Err(Error::NoRoom),
             false => Ok(()),
         }
     }
+}
+
+/// Without a name for the statement: it is asked seldom.
+async fn takes_writes(session: &Session) -> Result<(), Error> {
+    let scope = Scope::open(session).await?;
+    writable::check(scope.driver()).await
 }

@@ -75,10 +75,13 @@ impl Shared {
             return error;
         }
         let plan = self.plan();
-        let Ok(connection) = self.destination.connections.get().await else {
+        let Ok(mut connection) = self.destination.connections.get().await else {
             return error;
         };
-        match connection.client().batch_execute(&plan.unchanged).await {
+        let Ok(scope) = connection.scope().await else {
+            return error;
+        };
+        match scope.batch_execute(&plan.unchanged).await {
             Err(found) if is_changed(&found) => Error::Changed {
                 table: plan.table.to_string(),
             },
@@ -98,11 +101,14 @@ impl Shared {
         else {
             return error;
         };
-        let Ok(connection) = self.destination.connections.get().await else {
+        let Ok(mut connection) = self.destination.connections.get().await else {
+            return error;
+        };
+        let Ok(scope) = connection.scope().await else {
             return error;
         };
         if *table == plan.table.to_string() {
-            let found = blockers(connection.client().driver(), plan.oid, 0).await;
+            let found = blockers(scope.driver(), plan.oid, 0).await;
             *blocked = in_the_way(found, plan.replaces());
         }
         error

@@ -8,8 +8,9 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
 
-use postgres_types::ToSql;
+use postgres_types::{ToSql, Type};
 
+use super::commands::Moment;
 use super::destination::PgDestination;
 use super::plan::{SOURCE_COLUMN, TIME_COLUMN};
 use super::transaction::Transaction;
@@ -130,9 +131,10 @@ pub(super) async fn delete_in(tx: &Transaction, table: &TableName, stale: &[Stal
     let mut deleted = 0;
     for stale in stale {
         check_newest(tx.client(), table, stale).await?;
-        let parameters: [&(dyn ToSql + Sync); 2] = [&stale.source, &stale.time];
+        let time = Moment(stale.time);
+        let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&stale.source, Type::TEXT), (&time, Type::UNKNOWN)];
         let rows = match tx.notes() {
-            None => tx.client().execute(&delete(table), &parameters).await,
+            None => tx.client().execute_typed(&delete(table), &parameters).await,
             Some(notes) => notes.delete(tx.client(), &delete(table), &parameters).await,
         };
         let doing = || format!("deleting stale rows of {table}");
@@ -143,7 +145,9 @@ pub(super) async fn delete_in(tx: &Transaction, table: &TableName, stale: &[Stal
 
 /// A sync that started before another one that is committed already must not judge what is stale.
 async fn check_newest(client: &tokio_postgres::Client, table: &TableName, stale: &Stale) -> Result<(), Error> {
-    let row = client.query_one(&newer(table), &[&stale.source, &stale.time]).await;
+    let time = Moment(stale.time);
+    let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&stale.source, Type::TEXT), (&time, Type::UNKNOWN)];
+    let row = client.query_typed_one(&newer(table), &parameters).await;
     let doing = || format!("looking for newer rows in {table}");
     let row = row.map_err(|error| Error::statement(doing(), error).of(table))?;
     match row.get::<_, bool>(0) {
@@ -162,8 +166,8 @@ impl PgDestination {
     pub(super) async fn delete_stale_of(&self, table: &TableName, stale: &[Stale]) -> Result<u64, Error> {
         let mut deleted = 0;
         for stale in stale {
-            let connection = self.connections.get().await?;
-            check_newest(connection.client(), table, stale).await?;
+            let mut connection = self.connections.get().await?;
+            check_newest(&*connection.scope().await?, table, stale).await?;
             drop(connection);
             let command = DeleteStale {
                 table: table.clone(),

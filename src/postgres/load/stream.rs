@@ -14,6 +14,7 @@ use crate::ingest::request::LoadOptions;
 use crate::model::ident::{Ident, TableName};
 use crate::postgres::error::Error;
 use crate::postgres::pool::{Ask, Session};
+use crate::postgres::scope::Scope;
 use crate::postgres::{queries, state};
 use crate::telemetry::names;
 
@@ -43,15 +44,15 @@ struct Found {
 
 /// Opens a stream of this name, with a new epoch.
 pub(super) async fn open(
-    client: &Session,
+    scope: &Scope<'_>,
     schema: &Ident,
     name: &StreamName,
     table: &TableName,
 ) -> Result<StreamState, Error> {
-    state::ensure(client, schema).await?;
+    state::ensure(scope, schema).await?;
     let params = [(&name.owner, Type::TEXT), (&name.stream_id, Type::TEXT)];
     let table_param = table.to_string();
-    let rows = client
+    let rows = scope
         .ask(
             &queries::in_schema(queries::STREAM_OPEN, schema),
             &[
@@ -74,9 +75,9 @@ pub(super) async fn open(
 }
 
 /// Looks at a stream.
-pub(super) async fn status(client: &Session, schema: &Ident, name: &StreamName) -> Result<Option<StreamState>, Error> {
-    state::ensure(client, schema).await?;
-    let found = ask(client, schema, name, queries::STREAM_STATUS).await?;
+pub(super) async fn status(scope: &Scope<'_>, schema: &Ident, name: &StreamName) -> Result<Option<StreamState>, Error> {
+    state::ensure(scope, schema).await?;
+    let found = ask(scope, schema, name, queries::STREAM_STATUS).await?;
     Ok(found.map(|found| found.state))
 }
 
@@ -114,15 +115,15 @@ fn found(name: &StreamName, row: Option<&Row>) -> Option<Found> {
 impl Writer {
     /// Opens the stream of a load: with a new epoch, or with the one that the client was given when it opened it.
     pub(super) async fn open(
-        client: &Session,
+        scope: &Scope<'_>,
         schema: &Ident,
         name: StreamName,
         table: &TableName,
         options: &LoadOptions,
     ) -> Result<Self, Error> {
         let state = match options.stream_epoch {
-            None => open(client, schema, &name, table).await?,
-            Some(ours) => match status(client, schema, &name).await? {
+            None => open(scope, schema, &name, table).await?,
+            Some(ours) => match status(scope, schema, &name).await? {
                 Some(state) if state.epoch == ours => state,
                 found => return Err(fenced(&name, ours, found.map_or(0, |found| found.epoch))),
             },

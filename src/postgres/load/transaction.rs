@@ -146,8 +146,9 @@ impl Transaction {
         let plan = Arc::clone(&self.plan);
         let stage = stage_of(&plan)?;
         if !self.staged {
-            if stage.ends_with_transaction || !self.connection.has_stage(&stage.name) {
-                let create = stage.merge.create_stage(stage.ends_with_transaction);
+            let lent = self.connection.tenure().is_lent();
+            if lent || !self.connection.has_stage(&stage.name) {
+                let create = stage.merge.create_stage(lent);
                 self.execute(&create, "creating the staging table").await?;
             }
             self.staged = true;
@@ -263,7 +264,7 @@ impl Transaction {
 
     fn committed(&mut self) {
         if let (true, Some(stage)) = (self.staged, &self.plan.stage)
-            && !stage.ends_with_transaction
+            && !self.connection.tenure().is_lent()
         {
             self.connection.note_stage(&stage.name);
         }

@@ -24,7 +24,6 @@ use tokio_postgres::GenericClient;
 
 use crate::model::migration::MigrationReport;
 use crate::planner::VerifiedTable;
-use crate::postgres::catalog::read_depth;
 use crate::postgres::pool::{Ask, Begin};
 
 pub use self::error::{Blocker, MigrateError};
@@ -50,7 +49,7 @@ pub async fn prepare(
     client: &mut impl Begin,
     request: &MigrateRequest<'_>,
 ) -> Result<Option<(VerifiedTable, MigrationReport)>, MigrateError> {
-    let planned = run::look(client, request).await?;
+    let planned = run::look_alone(client, request, false).await?;
     if planned.found.table.is_none() {
         return Ok(None);
     }
@@ -72,12 +71,7 @@ pub async fn ensure_in(
 ///
 /// # Errors
 /// A refusal, or a failure to read the catalog.
-pub async fn plan_only(client: &impl Ask, request: &MigrateRequest<'_>) -> Result<MigrationReport, MigrateError> {
-    let mut planned = run::look(client, request).await?;
-    if let (None, Some(table)) = (planned.plan.bytes, &planned.found.table) {
-        // A role that may only insert may not look; the size is not worth a refusal.
-        let depth = read_depth(client, &planned.found.name, table).await.ok();
-        planned.plan.bytes = depth.map(|depth| depth.bytes);
-    }
+pub async fn plan_only(client: &mut impl Begin, request: &MigrateRequest<'_>) -> Result<MigrationReport, MigrateError> {
+    let planned = run::look_alone(client, request, true).await?;
     Ok(report::of(&planned, false))
 }

@@ -22,6 +22,8 @@ pub struct MigrateRequest<'a> {
     pub accepts: Option<&'a Accepts<'a>>,
     /// Bounds of all waiting.
     pub waits: LockWaits,
+    /// Settings that each transaction begins with; not empty where a pooler gives the session to others in between.
+    pub session: &'a str,
 }
 
 impl std::fmt::Debug for MigrateRequest<'_> {

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, GenericClient};
+use tokio_postgres::{Client, GenericClient, Transaction};
 
-use super::error::{self, MigrateError};
+use super::error::{self, Blocker, MigrateError};
 use super::locks::{blockers, is_lock_timeout, jitter, set_lock_timeout, take_turn, turn_key};
 use super::request::MigrateRequest;
 use super::{after, report};
@@ -63,9 +63,53 @@ pub(super) async fn look(client: &impl Ask, request: &MigrateRequest<'_>) -> Res
     }
 }
 
+/// As [`look`] outside of any transaction of the caller's; with `sized`, the plan has the table's size where that can be had.
+pub(super) async fn look_alone(
+    client: &mut impl Begin,
+    request: &MigrateRequest<'_>,
+    sized: bool,
+) -> Result<Planned, MigrateError> {
+    if request.session.is_empty() {
+        return look_sized(client, request, sized).await;
+    }
+    let tx = begin(client.driver_mut(), request, request.name).await?;
+    look_sized(&tx, request, sized).await
+}
+
+async fn look_sized(client: &impl Ask, request: &MigrateRequest<'_>, sized: bool) -> Result<Planned, MigrateError> {
+    let mut planned = look(client, request).await?;
+    if let (true, None, Some(table)) = (sized, planned.plan.bytes, &planned.found.table) {
+        // A role that may only insert may not look; the size is not worth a refusal.
+        let depth = catalog::read_depth(client, &planned.found.name, table).await.ok();
+        planned.plan.bytes = depth.map(|depth| depth.bytes);
+    }
+    Ok(planned)
+}
+
+pub(super) async fn begin<'a>(
+    client: &'a mut Client,
+    request: &MigrateRequest<'_>,
+    name: &TableName,
+) -> Result<Transaction<'a>, MigrateError> {
+    let start = |source| MigrateError::step(name, "starting its migration", source);
+    let tx = client.transaction().await.map_err(start)?;
+    if !request.session.is_empty() {
+        tx.batch_execute(request.session).await.map_err(start)?;
+    }
+    Ok(tx)
+}
+
+/// As [`blockers`] outside of any transaction of the caller's.
+async fn blockers_of(client: &mut Client, request: &MigrateRequest<'_>, oid: u32, key: i64) -> Vec<Blocker> {
+    match begin(client, request, request.name).await {
+        Ok(tx) => blockers(&tx, oid, key).await,
+        Err(_) => Vec::new(),
+    }
+}
+
 /// Makes the table fit in a transaction of its own.
 pub(super) async fn ensure(client: &mut impl Begin, request: &MigrateRequest<'_>) -> Result<Done, MigrateError> {
-    let first = look(client, request).await?;
+    let first = look_alone(client, request, false).await?;
     if first.plan.is_empty() {
         return fits(request, first);
     }
@@ -79,7 +123,7 @@ pub(super) async fn ensure(client: &mut impl Begin, request: &MigrateRequest<'_>
             ..*request
         };
         let Some(hold) = ladder.get(rung).copied() else {
-            let blockers = blockers(client.driver(), oid, 0).await;
+            let blockers = blockers_of(client.driver_mut(), &request, oid, 0).await;
             return Err(MigrateError::LockTimeout {
                 table: first.found.name,
                 waited,
@@ -89,7 +133,7 @@ pub(super) async fn ensure(client: &mut impl Begin, request: &MigrateRequest<'_>
         match attempt(client.driver_mut(), &request, &first.found.name, hold).await {
             Err(error) if is_unconvertible(&error) && converts(&policy) => policy.forced = ForcedStrategy::KeepOld,
             Err(error) if error.postgres().is_some_and(is_lock_timeout) => {
-                let blockers = blockers(client.driver(), oid, 0).await;
+                let blockers = blockers_of(client.driver_mut(), &request, oid, 0).await;
                 let (table, blockers) = (&first.found.name, error::describe(&blockers));
                 tracing::warn!(%table, ?hold, %blockers, "migration waits for a lock");
                 waited += hold;
@@ -114,14 +158,13 @@ async fn attempt(
     name: &TableName,
     hold: Duration,
 ) -> Result<Done, MigrateError> {
-    let start = |source| MigrateError::step(name, "starting its migration", source);
-    let tx = client.transaction().await.map_err(start)?;
+    let tx = begin(client, request, name).await?;
     let (done, plan) = match migrate_in(&tx, request, name, hold).await {
         Ok(done) => done,
         Err(MigrateError::Busy { table, waited, .. }) => {
             let end = |source| MigrateError::step(&table, "giving up its turn", source);
             tx.rollback().await.map_err(end)?;
-            let blockers = blockers(client, 0, turn_key(&table)).await;
+            let blockers = blockers_of(client, request, 0, turn_key(&table)).await;
             return Err(MigrateError::Busy {
                 table,
                 waited,
@@ -135,7 +178,7 @@ async fn attempt(
         .map_err(|source| MigrateError::step(name, "committing its migration", source))?;
     let (verified, mut report) = done;
     report::applied(&plan.steps);
-    let (after, notes) = after::run(client, &plan, &request.waits).await?;
+    let (after, notes) = after::run(client, &plan, request).await?;
     report::applied(after.iter().copied());
     report
         .steps

@@ -12,6 +12,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error, Row, Transaction};
 
 use crate::model::ident::Ident;
+use crate::postgres::scope::Tenure;
 use crate::postgres::serial::Serials;
 use crate::sql::state::betrays_pooler;
 
@@ -40,8 +41,8 @@ pub trait Begin: Ask + Send {
 pub struct Session {
     client: ClientWrapper,
     manager: Arc<Manager>,
-    /// Whether statements may be kept under names.
-    pub(super) keeps: bool,
+    /// Whose the server session is.
+    pub(super) tenure: Tenure,
     pub(super) opened: Instant,
     /// How often all sessions had been condemned when this one was opened.
     pub(super) generation: u64,
@@ -56,12 +57,17 @@ impl Session {
         Self {
             client,
             manager,
-            keeps: false,
+            tenure: Tenure::Ours,
             opened: Instant::now(),
             generation,
             stages: BTreeSet::new(),
             serials: Serials::new(),
         }
+    }
+
+    /// Whose the server session is.
+    pub(crate) fn tenure(&self) -> &Tenure {
+        &self.tenure
     }
 
     pub(super) fn wrapper(&mut self) -> &mut ClientWrapper {
@@ -83,7 +89,7 @@ impl Session {
 
 impl Ask for Session {
     async fn ask(&self, sql: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Vec<Row>, Error> {
-        if !self.keeps {
+        if !self.tenure.keeps_statements() {
             return self.client.ask(sql, parameters).await;
         }
         let outdated = match self.ask_kept(sql, parameters).await {

@@ -12,12 +12,15 @@ use deadpool_postgres::{Connect, ManagerConfig, RecyclingMethod};
 use futures::future::BoxFuture;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
-use tokio_postgres::{Client, SimpleQueryMessage};
+use tokio_postgres::Client;
 
+use super::PoolSettings;
 use super::session::Session;
-use super::{KeepStatements, PoolSettings};
-use crate::postgres::connect::{ConnectError, Connector, greeted_by};
-use crate::postgres::error::Error;
+use crate::postgres::connect::{ConnectError, Connector};
+use crate::postgres::error::{Error, driver};
+use crate::postgres::scope::{Scope, Tenure};
+use crate::postgres::session::SessionSettings;
+use crate::sql::state::Remedy;
 use crate::postgres::writable;
 use crate::telemetry::names;
 
@@ -27,13 +30,17 @@ const CONNECTS_AT_ONCE: usize = 4;
 const CHECKED_AFTER: Duration = Duration::from_secs(2);
 const CHECK_PATIENCE: Duration = Duration::from_secs(5);
 /// Longest wait for the answers that make a connection a session of ours.
-pub(super) const SETUP_PATIENCE: Duration = Duration::from_secs(30);
+const SETUP_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Opens and checks the pool's sessions.
 #[derive(Debug)]
 pub(super) struct Sessions {
     manager: Arc<deadpool_postgres::Manager>,
-    setup: String,
+    session: SessionSettings,
+    /// Those of the connection.
+    options: String,
+    /// Where it leads.
+    addresses: String,
     settings: PoolSettings,
     connects: Semaphore,
     /// Counts how often all sessions were condemned.
@@ -53,8 +60,28 @@ pub(super) enum OpenError {
     Silent,
 }
 
+impl From<OpenError> for Error {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Connect(error) => error.into(),
+            OpenError::TakesNoWrites(error) => *error,
+            OpenError::Setup(error) => Self::statement("setting up a session", error),
+            OpenError::Silent => Self::Silent {
+                seconds: SETUP_PATIENCE.as_secs_f64(),
+            },
+        }
+    }
+}
+
 impl Sessions {
-    pub(super) fn new(connector: Connector, setup: String, settings: PoolSettings, generation: Arc<AtomicU64>) -> Self {
+    pub(super) fn new(
+        connector: Connector,
+        session: SessionSettings,
+        settings: PoolSettings,
+        generation: Arc<AtomicU64>,
+    ) -> Self {
+        let options = connector.plan().options().to_owned();
+        let addresses: Vec<String> = connector.plan().targets.iter().map(ToString::to_string).collect();
         let config = ManagerConfig {
             recycling_method: RecyclingMethod::Verified,
         };
@@ -67,7 +94,9 @@ impl Sessions {
                 config,
             )),
             connects: Semaphore::new(CONNECTS_AT_ONCE),
-            setup,
+            session,
+            options,
+            addresses: addresses.join(", "),
             settings,
             generation,
         }
@@ -86,21 +115,26 @@ impl Sessions {
         }
     }
 
+    /// What another program made of a lent session says nothing about the server.
+    async fn must_write(&self, session: &Session) -> Result<(), Error> {
+        writable::check(&*Scope::open(session).await?).await
+    }
+
+    /// A connection that ends before it is a session is one that could not be made: a pooler lets clients in while there is no server.
+    fn not_established(&self, error: tokio_postgres::Error) -> OpenError {
+        match driver::remedy(&error) {
+            Remedy::Reconnect => OpenError::Connect(ConnectError::from_driver(&self.addresses, &error)),
+            _ => OpenError::Setup(error),
+        }
+    }
+
     async fn set_up(&self, session: &mut Session) -> Result<(), OpenError> {
-        let sql = format!("{}; select pg_catalog.pg_backend_pid()", self.setup);
-        let answer = session.simple_query(&sql).await?;
-        let process = answer.iter().find_map(|message| match message {
-            SimpleQueryMessage::Row(row) => row.get(0)?.parse().ok(),
-            _ => None,
-        });
-        session.keeps = match self.settings.keep_statements {
-            KeepStatements::Always => true,
-            KeepStatements::Never => false,
-            KeepStatements::WithoutPooler => process.is_some() && greeted_by(session).await == process,
-        };
+        let pooler = self.settings.pooler;
+        let tenure = Tenure::establish(session, pooler, &self.session, &self.options).await;
+        session.tenure = tenure.map_err(|error| self.not_established(error))?;
         // A server that was once found read-only may still be the one that the host's name leads to.
         match session.generation > 0 {
-            true => Ok(writable::check(&*session).await.map_err(Box::new)?),
+            true => Ok(self.must_write(session).await.map_err(Box::new)?),
             false => Ok(()),
         }
     }

@@ -22,15 +22,13 @@ pub(crate) async fn describe(
     schemas: Schemas<'_>,
     request: &ReadRequest,
 ) -> Result<TableDescription, Error> {
-    let connection = connections.get().await?;
-    let readable = find(&connection, &request.table, schemas).await?;
+    let mut connection = connections.get().await?;
+    let scope = connection.scope().await?;
+    let readable = find(&scope, &request.table, schemas).await?;
     let plan = readable.plan(request)?;
     let failed = |source| Error::statement(format!("describing {}", readable.name), source).of(&readable.name);
     let parameters: &[(&(dyn tokio_postgres::types::ToSql + Sync), Type)] = &[(&readable.table.oid, Type::OID)];
-    let rows = connection
-        .client()
-        .query_typed(queries::READ_ESTIMATE, parameters)
-        .await;
+    let rows = scope.query_typed(queries::READ_ESTIMATE, parameters).await;
     let rows = rows.map_err(failed)?;
     let row = rows.first();
     let estimated_rows: Option<f64> = row.and_then(|row| row.try_get("rows").ok().flatten());
@@ -54,7 +52,8 @@ pub(crate) async fn list(
     schemas: Schemas<'_>,
     request: &ListRequest,
 ) -> Result<Vec<TableName>, Error> {
-    let connection = connections.get().await?;
+    let mut connection = connections.get().await?;
+    let scope = connection.scope().await?;
     let only = request.schema.as_ref().map(Ident::as_str);
     let after_schema = request
         .after
@@ -71,7 +70,7 @@ pub(crate) async fn list(
         (&limit, Type::INT8),
         (&state_schema, Type::TEXT),
     ];
-    let rows = connection.client().query_typed(queries::READ_TABLES, parameters).await;
+    let rows = scope.query_typed(queries::READ_TABLES, parameters).await;
     let rows = rows.map_err(|source| Error::statement("listing tables", source))?;
     let tables = rows.iter().map(|row| {
         let ident = |column: &str| {

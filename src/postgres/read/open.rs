@@ -7,7 +7,7 @@
 
 use arrow::datatypes::{FieldRef, Schema};
 use futures::stream::{BoxStream, StreamExt};
-use tokio_postgres::CopyOutStream;
+use tokio_postgres::{Client, CopyOutStream};
 
 use super::error::ReadError;
 use crate::codec::decode::type_map::type_name;
@@ -21,6 +21,7 @@ use crate::postgres::catalog;
 use crate::postgres::error::Error;
 use crate::postgres::pool::{Connection, Connections};
 use crate::postgres::reserved::{self, Use};
+use crate::postgres::scope::Tenure;
 use crate::sql::Sql;
 
 /// A relation that can be read, as the catalog has it.
@@ -75,9 +76,9 @@ impl Schemas<'_> {
 }
 
 /// Finds a relation that can be read.
-pub(super) async fn find(connection: &Connection, name: &TableName, schemas: Schemas<'_>) -> Result<Readable, Error> {
+pub(super) async fn find(client: &Client, name: &TableName, schemas: Schemas<'_>) -> Result<Readable, Error> {
     schemas.check(name)?;
-    let found = catalog::read_table(connection.client(), name, schemas.default).await?;
+    let found = catalog::read_table(client, name, schemas.default).await?;
     schemas.check(&found.name)?;
     match found.table {
         Some(table) if !matches!(table.kind, RelationKind::NotATable(_)) => Ok(Readable {
@@ -107,12 +108,13 @@ pub(crate) async fn read(
 ) -> Result<TableReader, Error> {
     // While its client reads.
     let mut connection = connections.get_long().await?;
-    let seen = find(&connection, &request.table, schemas).await?;
+    let seen = find(&*connection.scope().await?, &request.table, schemas).await?;
     connection.mark_dirty();
     let failed = |source| Error::statement(format!("reading {}", seen.name), source).of(&seen.name);
-    let begun = connection.client().batch_execute(begin(&seen).as_str()).await;
+    let begin = begin(&seen, connection.tenure());
+    let begun = connection.client().batch_execute(&begin).await;
     begun.map_err(failed)?;
-    let readable = find(&connection, &seen.name, schemas).await?;
+    let readable = find(connection.client(), &seen.name, schemas).await?;
     let plan = readable.plan(request)?;
     let schema = plan.schema().clone();
     let statement = copy_out(&readable.name, &plan, request.limit);
@@ -133,15 +135,18 @@ pub(crate) async fn read(
     })
 }
 
-fn begin(seen: &Readable) -> Sql {
-    let begin = Sql::new("begin isolation level repeatable read, read only");
-    match seen.table.kind {
-        RelationKind::Table | RelationKind::Partitioned | RelationKind::View => begin
-            .then("; lock table ")
-            .table(&seen.name)
-            .then(" in access share mode"),
-        _ => begin,
-    }
+fn begin(seen: &Readable, tenure: &Tenure) -> String {
+    let lock = match seen.table.kind {
+        RelationKind::Table | RelationKind::Partitioned | RelationKind::View => {
+            Sql::new("lock table ").table(&seen.name).then(" in access share mode")
+        }
+        _ => Sql::new(""),
+    };
+    format!(
+        "begin isolation level repeatable read, read only; {}{}",
+        tenure.values(),
+        lock.as_str()
+    )
 }
 
 fn copy_out(table: &TableName, plan: &ReadPlan, limit: Option<u64>) -> Sql {

@@ -15,6 +15,7 @@ use serde_json::Value;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
+use crate::support::pgbouncer::Neighbour;
 use crate::support::server::Server;
 
 /// Largest message of the protocol's clients.
@@ -24,13 +25,18 @@ const MAX_MESSAGE: usize = 200 << 20;
 #[derive(Clone, Debug)]
 pub(crate) struct Cq {
     pub(crate) plugin: PluginClient<Channel>,
+    /// Another program behind the server's pooler, which looks at its session before and after each call.
+    neighbour: Option<Arc<Neighbour>>,
 }
 
 impl Cq {
     /// A connection without Init.
     pub(crate) async fn connect(server: &Server) -> Self {
         let endpoint = Endpoint::new(server.http()).expect("the server's address is one");
-        Self::over(endpoint.connect().await.expect("the server listens"))
+        Self {
+            neighbour: Neighbour::of(&server.http()),
+            ..Self::over(endpoint.connect().await.expect("the server listens"))
+        }
     }
 
     /// A client of whatever listens at the other end.
@@ -38,7 +44,10 @@ impl Cq {
         let plugin = PluginClient::new(channel)
             .max_decoding_message_size(MAX_MESSAGE)
             .max_encoding_message_size(MAX_MESSAGE * 2);
-        Self { plugin }
+        Self {
+            plugin,
+            neighbour: None,
+        }
     }
 
     /// A connection that sent Init with an empty spec: the server's own database.
@@ -62,10 +71,16 @@ impl Cq {
         let requests = messages
             .into_iter()
             .map(|message| pb::write::Request { message: Some(message) });
-        self.plugin
-            .write(tokio_stream::iter(requests.collect::<Vec<_>>()))
-            .await
-            .map(drop)
+        let neighbour = self.neighbour.clone();
+        if let Some(neighbour) = &neighbour {
+            neighbour.look().await;
+        }
+        let requests = tokio_stream::iter(requests.collect::<Vec<_>>());
+        let answer = self.plugin.write(requests).await.map(drop);
+        if let Some(neighbour) = &neighbour {
+            neighbour.look().await;
+        }
+        answer
     }
 
     /// As [`Cq::write`], for a call that must work.

@@ -106,10 +106,10 @@ async fn mode_off_refuses_everything_at_once_and_changes_nothing() {
 #[tokio::test]
 async fn a_dry_run_shows_the_steps_and_changes_nothing() {
     let database = Database::create().await;
-    let client = database.connect().await;
+    let mut client = database.connect().await;
     let wanted = shape(vec![column("a", PgType::Int4)]);
     let (name, policy) = (table("n.t"), safe());
-    let report = plan_only(&client, &request(&name, &wanted, &policy)).await.unwrap();
+    let report = plan_only(&mut client, &request(&name, &wanted, &policy)).await.unwrap();
     assert!(!report.applied && report.created);
     assert_eq!(
         report.script(),

@@ -84,6 +84,7 @@ pub(super) fn request<'a>(name: &'a TableName, wanted: &'a TableShape, policy: &
         policy,
         accepts: None,
         waits: LockWaits::default(),
+        session: "",
     }
 }
 

@@ -12,6 +12,7 @@ use tonic::Status;
 use tonic::metadata::MetadataMap;
 use tonic::transport::Channel;
 
+use super::pgbouncer::Neighbour;
 use super::server::Server;
 
 /// A connection to a server.
@@ -19,6 +20,8 @@ use super::server::Server;
 pub(crate) struct Flight {
     pub(crate) client: FlightServiceClient<Channel>,
     pub(crate) headers: MetadataMap,
+    /// Another program behind the server's pooler, which looks at its session before and after each put.
+    neighbour: Option<Arc<Neighbour>>,
 }
 
 impl Flight {
@@ -33,7 +36,10 @@ impl Flight {
             .connect()
             .await
             .expect("the server listens");
-        Self::over(channel)
+        Self {
+            neighbour: Neighbour::of(http),
+            ..Self::over(channel)
+        }
     }
 
     /// A client of a channel that the test made.
@@ -41,6 +47,7 @@ impl Flight {
         Self {
             client: FlightServiceClient::new(channel).max_decoding_message_size(usize::MAX),
             headers: MetadataMap::new(),
+            neighbour: None,
         }
     }
 
@@ -80,11 +87,23 @@ impl Flight {
         &mut self,
         messages: impl futures::Stream<Item = FlightData> + Send + 'static,
     ) -> Result<Vec<Value>, Status> {
+        let neighbour = self.neighbour.clone();
+        if let Some(neighbour) = &neighbour {
+            neighbour.look().await;
+        }
         let mut request = tonic::Request::new(messages);
         *request.metadata_mut() = self.headers.clone();
-        let answers = self.client.do_put(request).await?.into_inner();
-        let answers = answers.map_ok(|answer| serde_json::from_slice(&answer.app_metadata).expect("answers are JSON"));
-        answers.try_collect().await
+        let put = async {
+            let answers = self.client.do_put(request).await?.into_inner();
+            let answers =
+                answers.map_ok(|answer| serde_json::from_slice(&answer.app_metadata).expect("answers are JSON"));
+            answers.try_collect().await
+        };
+        let answers = put.await;
+        if let Some(neighbour) = &neighbour {
+            neighbour.look().await;
+        }
+        answers
     }
 }
 

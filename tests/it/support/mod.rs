@@ -9,6 +9,7 @@ pub(crate) mod embeddings;
 pub(crate) mod feed;
 pub(crate) mod flight;
 pub(crate) mod oracle;
+pub(crate) mod pgbouncer;
 pub(crate) mod process;
 pub(crate) mod python;
 pub(crate) mod seed;

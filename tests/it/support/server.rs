@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 
 use super::database::Database;
 use super::flight::Flight;
+use super::pgbouncer::{self, Bouncer, Neighbour};
 
 /// A fresh database, a server over it, and a client of that server.
 pub(crate) async fn start() -> (Database, Server, Flight) {
@@ -26,6 +27,8 @@ pub(crate) struct Server {
     running: Option<Running>,
     grpc: SocketAddr,
     admin: SocketAddr,
+    /// Between this server and Postgres.
+    _bouncer: Option<Bouncer>,
 }
 
 impl Server {
@@ -36,6 +39,9 @@ impl Server {
 
     /// A server with settings of its own; `connection_string`, `listen` and `admin_listen` are filled in.
     pub(crate) async fn start_with(connection_string: &str, mut settings: Value) -> Self {
+        let bouncer = pgbouncer::asked_for();
+        let bouncer = bouncer.map(|lines| Bouncer::before(connection_string, &lines.lines().collect::<Vec<_>>()));
+        let connection_string = bouncer.as_ref().map_or(connection_string, Bouncer::uri);
         let fields = settings.as_object_mut().expect("settings are a JSON object");
         for (key, value) in [
             ("connection_string", connection_string),
@@ -50,10 +56,14 @@ impl Server {
             .expect("free ports can be bound");
         let grpc = running.grpc().expect("a TCP address");
         let admin = running.admin().expect("a TCP address");
+        if let Some(bouncer) = &bouncer {
+            Neighbour::move_in(bouncer.uri(), &format!("http://{grpc}")).await;
+        }
         Self {
             running: Some(running),
             grpc,
             admin,
+            _bouncer: bouncer,
         }
     }
 
