@@ -98,9 +98,12 @@ impl Error {
     }
 
     /// Whether Postgres cannot be had only for now: it does not answer, starts, has no free connection, or is not what
-    /// `target_session_attrs` asks for.
+    /// `target_session_attrs` asks for. A pooler lets us in all the same, and says it then.
     pub(in crate::postgres) fn may_pass(&self) -> bool {
-        matches!(self, Error::Connect(error) if error.is_transient())
+        match self {
+            Error::Connect(error) => error.is_transient(),
+            said => said.sqlstate() == Some("08P01") && said.lost_connection(),
+        }
     }
 }
 

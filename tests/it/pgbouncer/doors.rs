@@ -277,7 +277,7 @@ async fn a_server_that_crashes_behind_a_pooler_costs_no_row_and_doubles_none() {
                 })
             })
             .collect();
-        for _ in 0..3 {
+        for _ in 0..2 {
             tokio::time::sleep(std::time::Duration::from_millis(400)).await;
             tokio::task::block_in_place(|| {
                 cluster.crash();
