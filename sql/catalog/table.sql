@@ -18,7 +18,7 @@ with recursive wanted as (
   join wanted w on c.relname operator(pg_catalog.=) w.name
 ), att as (
   select a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.attidentity, a.attgenerated,
-         a.atthasdef, a.attislocal, a.attinhcount
+         a.atthasdef, a.attislocal, a.attinhcount, a.attcollation
   from pg_catalog.pg_attribute a join rel on a.attrelid operator(pg_catalog.=) rel.oid
   where a.attnum operator(pg_catalog.>) 0 and not a.attisdropped
 ), reach (oid) as (
@@ -101,18 +101,21 @@ select pg_catalog.json_build_object(
     'triggers', (select pg_catalog.json_agg(pg_catalog.json_build_object(
         'name', g.tgname, 'type', g.tgtype, 'enabled', g.tgenabled) order by g.tgname)
       from pg_catalog.pg_trigger g where g.tgrelid operator(pg_catalog.=) rel.oid and not g.tgisinternal),
-    -- publications send changed rows by a replica identity, without which Postgres refuses to change them
+    -- publications send changed rows by a replica identity, without which Postgres refuses to change them, in partitions, too
     'without_identity', (select pg_catalog.json_build_object(
         'updates', coalesce(pg_catalog.bool_or(p.pubupdate), false), 'deletes', coalesce(pg_catalog.bool_or(p.pubdelete), false))
-      from pg_catalog.pg_publication p, pg_catalog.pg_class rc
-      where rc.oid operator(pg_catalog.=) rel.oid and rel.relkind operator(pg_catalog.=) 'r'
-        and pg_catalog.pg_relation_is_publishable(rel.oid) and rc.relreplident operator(pg_catalog.<>) 'f'
+      from kin, pg_catalog.pg_publication p, pg_catalog.pg_class rc
+      where rc.oid operator(pg_catalog.=) any (case rel.relkind when 'p' then kin.below else array[rel.oid] end)
+        and rc.relkind operator(pg_catalog.=) 'r'
+        and pg_catalog.pg_relation_is_publishable(rc.oid) and rc.relreplident operator(pg_catalog.<>) 'f'
         and (rc.relreplident operator(pg_catalog.=) 'n' or not exists (
-          select from pg_catalog.pg_index i where i.indrelid operator(pg_catalog.=) rel.oid and i.indimmediate
+          select from pg_catalog.pg_index i where i.indrelid operator(pg_catalog.=) rc.oid and i.indimmediate
             and case rc.relreplident when 'i' then i.indisreplident else i.indisprimary end))
         and (p.puballtables or exists (
+          -- a publication that names a partitioned table has its partitions, or it alone where they go by its name
           select from pg_catalog.pg_get_publication_tables(p.pubname::pg_catalog.text) g
-          where g.relid operator(pg_catalog.=) rel.oid))),
+          where g.relid operator(pg_catalog.=) rc.oid
+            or g.relid operator(pg_catalog.=) any (array(select a.relid from pg_catalog.pg_partition_ancestors(rc.oid) a))))),
     -- those that see each row, also of partitions; suppress_redundant_updates_trigger() leaves out what changes nothing
     'row_triggers', (select pg_catalog.json_agg(pg_catalog.json_build_object(
         'name', g.tgname, 'type', g.tgtype, 'enabled', g.tgenabled, 'redundant', g.redundant) order by g.tgname)
@@ -128,6 +131,13 @@ select pg_catalog.json_build_object(
         'typmod', att.atttypmod,
         'display', pg_catalog.format_type(att.atttypid, att.atttypmod),
         'not_null', att.attnotnull,
+        -- where it is not that of the type, which a change of the type would leave
+        'collation', (select pg_catalog.json_build_object('schema', cn.nspname, 'name', co.collname)
+                      from pg_catalog.pg_collation co
+                      join pg_catalog.pg_namespace cn on cn.oid operator(pg_catalog.=) co.collnamespace
+                      join pg_catalog.pg_type ct on ct.oid operator(pg_catalog.=) att.atttypid
+                      where co.oid operator(pg_catalog.=) att.attcollation
+                        and co.oid operator(pg_catalog.<>) ct.typcollation),
         'identity', att.attidentity,
         'generated', att.attgenerated,
         'inherited', att.attinhcount operator(pg_catalog.>) 0,
@@ -149,6 +159,13 @@ select pg_catalog.json_build_object(
         'plain', i.indpred is null and i.indexprs is null and not i.indisexclusion,
         'valid', i.indisvalid,
         'immediate', i.indimmediate,
+        -- under which texts may be equal that differ; null where there is none such
+        'collations', (select pg_catalog.json_agg(case when not co.collisdeterministic then
+              pg_catalog.json_build_object('schema', cn.nspname, 'name', co.collname) end order by u.n)
+            from pg_catalog.unnest(i.indcollation::pg_catalog.oid[]) with ordinality as u (oid, n)
+            left join pg_catalog.pg_collation co on co.oid operator(pg_catalog.=) u.oid
+            left join pg_catalog.pg_namespace cn on cn.oid operator(pg_catalog.=) co.collnamespace
+            having pg_catalog.bool_or(not co.collisdeterministic)),
         'nulls_not_distinct', coalesce((pg_catalog.to_jsonb(i) operator(pg_catalog.->>) 'indnullsnotdistinct')::pg_catalog.bool, false))
         order by ic.relname)
       from pg_catalog.pg_index i

@@ -45,6 +45,22 @@ pub struct TargetColumn {
     pub nullable: bool,
 }
 
+/// A collation, by its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Collation {
+    /// Schema.
+    pub schema: Ident,
+    /// Name.
+    pub name: Ident,
+}
+
+impl Collation {
+    /// As it stands in SQL.
+    pub fn quoted(&self) -> String {
+        format!("{}.{}", self.schema.quoted(), self.name.quoted())
+    }
+}
+
 impl TableShape {
     /// The wanted column of that name.
     pub fn column(&self, name: &Ident) -> Option<&ColumnShape> {

@@ -250,7 +250,13 @@ fn set_type(alter: Sql, change: &SetType) -> Sql {
         .then(" ALTER COLUMN ")
         .ident(&change.column)
         .then(" SET DATA TYPE ")
-        .ty(&change.to);
+        .ty(&change.to)
+        .when(change.collation.as_ref(), |sql, collation| {
+            sql.then(" COLLATE ")
+                .ident(&collation.schema)
+                .then(".")
+                .ident(&collation.name)
+        });
     if change.through_text {
         sql.then(" USING ")
             .ident(&change.column)

@@ -6,6 +6,7 @@ mod watchers;
 
 use crate::model::ident::{Ident, TableName};
 use crate::model::pg_type::PgType;
+use crate::model::table::Collation;
 
 pub use watchers::{FoundReference, FoundRule, FoundTrigger, RowCommand, RowTrigger};
 
@@ -190,6 +191,8 @@ pub struct FoundColumn {
     pub type_id: (u32, i32),
     /// Whether the column itself has a NOT NULL constraint (its domain may have another).
     pub not_null: bool,
+    /// Its collation, where that is not its type's.
+    pub collation: Option<Collation>,
     /// Default expression as Postgres prints it; of a generated column its expression.
     pub default: Option<String>,
     /// Whether values are computed by Postgres.
@@ -239,6 +242,8 @@ pub struct FoundKey {
     pub valid: bool,
     /// Whether it is checked at once (not deferrable).
     pub immediate: bool,
+    /// The nondeterministic collations of its columns, in their order; empty where all are compared by their bytes.
+    pub collations: Vec<Option<Collation>>,
     /// Whether two NULLs are equal to it.
     pub nulls_not_distinct: bool,
 }
@@ -299,6 +304,19 @@ impl FoundTable {
         let mut usable: Vec<&FoundKey> = self.keys.iter().filter(|key| key.arbitrates(columns)).collect();
         usable.sort_by_key(|key| !key.is_primary);
         usable.first().copied()
+    }
+}
+
+impl FoundTable {
+    /// The collation by which `ON CONFLICT (columns)` compares one of them, where that finds different texts equal.
+    pub fn collation(&self, columns: &[Ident], column: &Ident) -> Option<&Collation> {
+        let keys = self.keys.iter().filter(|key| key.arbitrates(columns));
+        let of_column =
+            |(at, name): (&Option<Ident>, &Option<Collation>)| name.is_some() && at.as_ref() == Some(column);
+        let mut collations = keys.flat_map(|key| key.columns.iter().zip(&key.collations));
+        collations
+            .find(|pair| of_column(*pair))
+            .and_then(|(_, name)| name.as_ref())
     }
 }
 

@@ -7,7 +7,7 @@
 use super::parts::Part;
 use crate::model::ident::{Ident, TableName};
 use crate::model::pg_type::PgType;
-use crate::model::table::TargetColumn;
+use crate::model::table::{Collation, TargetColumn};
 
 /// Name of the staging column that holds a row's position, where no column of the stream has it.
 const ORDINAL: &str = "_pgflight_ordinal";
@@ -57,6 +57,8 @@ pub struct Merge {
     pub columns: Vec<TargetColumn>,
     /// Columns of the unique index that rows are matched by.
     pub key: Vec<Ident>,
+    /// Key columns in which different texts may be equal; the staging table compares them so, too.
+    pub collations: Vec<(Ident, Collation)>,
     /// Whether rows that are equal already stay untouched.
     pub skip_unchanged: bool,
     /// Whether rows that stay untouched are counted, see [`Self::count_unchanged`].
@@ -74,9 +76,14 @@ impl Merge {
     pub fn create_stage(&self, ends_with_transaction: bool) -> String {
         let create = |part: &Part| {
             let columns = self.columns_of(part);
-            let columns = columns
-                .iter()
-                .map(|column| format!("{} {}", column.name.quoted(), stage_type(&column.ty)));
+            let columns = columns.iter().map(|column| {
+                format!(
+                    "{} {}{}",
+                    column.name.quoted(),
+                    stage_type(&column.ty),
+                    self.collate(column)
+                )
+            });
             format!(
                 "create temporary table {} ({}, {} bigint) with (toast_tuple_target = {STAGE_TUPLE_TARGET}) on commit {}",
                 part.name.quoted(),
@@ -96,6 +103,16 @@ impl Merge {
             names(&self.columns_of(part)),
             self.ordinal()
         )
+    }
+
+    fn collate(&self, column: &TargetColumn) -> String {
+        let collation = self.collation(&column.name);
+        collation.map_or_else(String::new, |collation| format!(" collate {}", collation.quoted()))
+    }
+
+    fn collation(&self, column: &Ident) -> Option<&Collation> {
+        let mut found = self.collations.iter().filter(|(name, _)| name == column);
+        found.next().map(|(_, collation)| collation)
     }
 
     fn columns_of(&self, part: &Part) -> Vec<TargetColumn> {
@@ -217,7 +234,11 @@ impl Merge {
         let rest: Vec<&TargetColumn> = self
             .columns
             .iter()
-            .filter(|column| !self.key.contains(&column.name) || differs_though_equal(&column.ty))
+            .filter(|column| {
+                !self.key.contains(&column.name)
+                    || differs_though_equal(&column.ty)
+                    || self.collation(&column.name).is_some()
+            })
             .collect();
         if rest.is_empty() && !self.counts_unchanged {
             return "do nothing".to_owned();
@@ -291,7 +312,7 @@ fn stage_type(ty: &PgType) -> String {
 
 /// Whether two values of a type can be equal and read differently, so that a key column must be written too: 1.0 and 1.00, 0 and
 /// -0, a month and 30 days. Other keys are left out, because an UPDATE that names a key locks its row against foreign keys that
-/// point to it. So is text: only under a nondeterministic collation is it equal to another, and that is not looked up.
+/// point to it. So is text, unless its key has a nondeterministic collation.
 fn differs_though_equal(ty: &PgType) -> bool {
     match ty {
         PgType::Domain(domain) => differs_though_equal(&domain.base),

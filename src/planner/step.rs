@@ -5,7 +5,7 @@ use super::partition::Partition;
 use super::policy::CreateOptions;
 use crate::model::ident::{Ident, TableName};
 use crate::model::pg_type::PgType;
-use crate::model::table::{ColumnShape, TableShape};
+use crate::model::table::{Collation, ColumnShape, TableShape};
 use crate::sql::ServerText;
 
 /// A step and why it is needed.
@@ -189,6 +189,8 @@ pub struct SetType {
     pub rewrites: bool,
     /// Whether values go through their text form, because there is no lossless cast.
     pub through_text: bool,
+    /// The collation that the column keeps.
+    pub collation: Option<Collation>,
 }
 
 /// A table to create.

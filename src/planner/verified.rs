@@ -6,7 +6,7 @@ use super::found::{
 use crate::model::ident::{Ident, TableName};
 use crate::model::loading::Loading;
 use crate::model::pg_type::PgType;
-use crate::model::table::{TableShape, TargetColumn};
+use crate::model::table::{Collation, TableShape, TargetColumn};
 
 /// A column as `pg_attribute` has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +99,12 @@ impl VerifiedTable {
     /// The unique index that `ON CONFLICT (columns)` finds.
     pub fn conflict_index(&self, columns: &[Ident]) -> Option<&Ident> {
         self.table.conflict_key(columns).map(|key| &key.name)
+    }
+
+    /// Columns of this key in which different texts may be equal, with the collation that says so.
+    pub fn collations(&self, key: &[Ident]) -> Vec<(Ident, Collation)> {
+        let of = |column: &Ident| Some((column.clone(), self.table.collation(key, column)?.clone()));
+        key.iter().filter_map(of).collect()
     }
 
     /// Whether rows with NULL in these key columns meet each other there.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::*;
 use crate::model::pg_type::{EnumType, NumericMod, TypeHome};
-use crate::model::table::TableShape;
+use crate::model::table::{Collation, TableShape};
 use crate::planner::depth::{Grant, View};
 use crate::planner::policy::{CreateOptions, PartitionWidth};
 use crate::sql::ServerText;
@@ -126,6 +126,10 @@ fn changes() -> Vec<Action> {
             to: PgType::Varchar(Some(9)),
             rewrites: through_text,
             through_text,
+            collation: through_text.then(|| Collation {
+                schema: ident("pg_catalog"),
+                name: ident("C"),
+            }),
         })
     };
     vec![

@@ -16,11 +16,31 @@ fn merge(key: &[&str], columns: &[(&str, PgType)]) -> Merge {
         parts: parts(&ident("pgflight_stage_1"), &columns),
         columns,
         key: key.iter().map(|name| ident(name)).collect(),
+        collations: Vec::new(),
         skip_unchanged: true,
         counts_unchanged: false,
         version: None,
         overriding: false,
     }
+}
+
+#[test]
+fn texts_that_a_key_finds_equal_are_equal_in_the_staging_table_and_are_written() {
+    let mut merge = merge(&["k"], &[("k", PgType::Text), ("v", PgType::Text)]);
+    let ident = |name: &str| Ident::new(name).unwrap();
+    let collation = Collation {
+        schema: ident("public"),
+        name: ident("ci\"x"),
+    };
+    merge.collations.push((ident("k"), collation));
+    assert!(merge.create_stage(true).starts_with(
+        "create temporary table \"pgflight_stage_1\" (\"k\" text collate \"public\".\"ci\"\"x\", \"v\" text, "
+    ));
+    assert!(
+        merge
+            .merge(Staged::All)
+            .contains("do update set \"k\" = excluded.\"k\", \"v\" = excluded.\"v\" ")
+    );
 }
 
 #[test]

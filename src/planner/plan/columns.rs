@@ -120,7 +120,10 @@ impl Planner<'_> {
             self.impossible(stuck);
             return;
         }
+        let there = self.table().and_then(|table| table.column(column));
+        let collation = there.and_then(|there| there.collation.clone()).filter(|_| is_text(to));
         let change = SetType {
+            collation,
             column: column.clone(),
             from: change.from.clone(),
             to: to.clone(),
@@ -245,5 +248,14 @@ impl Planner<'_> {
                 "no value may change between the check and the conversion",
             );
         }
+    }
+}
+
+/// Whether values have a collation.
+fn is_text(ty: &PgType) -> bool {
+    match ty {
+        PgType::Array(element) => is_text(element),
+        PgType::Text | PgType::Varchar(_) | PgType::Bpchar(_) | PgType::Citext(_) => true,
+        _ => false,
     }
 }

@@ -37,7 +37,7 @@ SELECT EXISTS (SELECT FROM "S ""1"""."Robert""); drop table x; --" WHERE "Robert
 ALTER TABLE "S ""1"""."Robert""); drop table x; --" ALTER COLUMN "Robert""); drop table x; --" SET DATA TYPE varchar(9);
 
 -- changing column Robert"); drop table x; -- to varchar(9); lock: ACCESS EXCLUSIVE, rewrites the table
-ALTER TABLE "S ""1"""."Robert""); drop table x; --" ALTER COLUMN "Robert""); drop table x; --" SET DATA TYPE varchar(9) USING "Robert""); drop table x; --"::text::varchar(9);
+ALTER TABLE "S ""1"""."Robert""); drop table x; --" ALTER COLUMN "Robert""); drop table x; --" SET DATA TYPE varchar(9) COLLATE "pg_catalog"."C" USING "Robert""); drop table x; --"::text::varchar(9);
 
 -- adding label "it's \\ fine" to enum "s"."Mood"; lock: none
 ALTER TYPE "s"."Mood" ADD VALUE IF NOT EXISTS E'it''s \\ fine';

@@ -12,11 +12,12 @@ use serde::de::DeserializeOwned;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 
-use self::raw::{RawColumn, RawFound, RawKey, RawTable};
+use self::raw::{RawCollation, RawColumn, RawFound, RawKey, RawTable};
 use self::types::Types;
 use super::pool::Ask;
 use super::queries;
 use crate::model::ident::{Ident, TableName};
+use crate::model::table::Collation;
 use crate::planner::found::{
     ColumnRights, Found, FoundColumn, FoundIndex, FoundKey, FoundSchema, FoundTable, Generated, Identity, RelationKind,
     Rights, ServerFacts,
@@ -225,6 +226,7 @@ fn found_column(raw: &RawColumn, types: &Types<'_>) -> Result<FoundColumn, Catal
         ty: types.resolve(raw.type_oid, raw.typmod, &raw.display)?,
         type_id: (raw.type_oid, raw.typmod),
         not_null: raw.not_null,
+        collation: raw.collation.as_ref().map(found_collation).transpose()?,
         default: raw.default.clone(),
         generated: match raw.generated.as_str() {
             "s" => Some(Generated::Stored),
@@ -255,7 +257,20 @@ fn found_key(raw: &RawKey, named: &dyn Fn(&i16) -> Option<Ident>) -> Result<Foun
         plain: raw.plain,
         valid: raw.valid,
         immediate: raw.immediate,
+        collations: raw
+            .collations
+            .iter()
+            .flatten()
+            .map(|collation| collation.as_ref().map(found_collation).transpose())
+            .collect::<Result<_, _>>()?,
         nulls_not_distinct: raw.nulls_not_distinct,
+    })
+}
+
+fn found_collation(raw: &RawCollation) -> Result<Collation, CatalogFault> {
+    Ok(Collation {
+        schema: ident(&raw.schema)?,
+        name: ident(&raw.name)?,
     })
 }
 

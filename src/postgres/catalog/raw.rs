@@ -114,6 +114,7 @@ pub(super) struct RawColumn {
     pub(super) typmod: i32,
     pub(super) display: String,
     pub(super) not_null: bool,
+    pub(super) collation: Option<RawCollation>,
     pub(super) identity: String,
     pub(super) generated: String,
     pub(super) inherited: bool,
@@ -135,7 +136,14 @@ pub(super) struct RawKey {
     pub(super) plain: bool,
     pub(super) valid: bool,
     pub(super) immediate: bool,
+    pub(super) collations: Option<Vec<Option<RawCollation>>>,
     pub(super) nulls_not_distinct: bool,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct RawCollation {
+    pub(super) schema: String,
+    pub(super) name: String,
 }
 
 #[derive(Debug, Deserialize)]

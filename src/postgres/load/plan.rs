@@ -13,6 +13,7 @@ use crate::codec::encode::CopyPlan;
 use crate::ingest::request::LoadOptions;
 use crate::model::ident::{Ident, TableName};
 use crate::model::options::WriteMode;
+use crate::model::table::Collation;
 use crate::planner::merge::{Merge, copy_into};
 use crate::planner::parts::{Part, parts};
 use crate::planner::{LockWaits, VerifiedTable};
@@ -205,7 +206,7 @@ pub(super) fn plan(
         };
         Ok::<_, Error>(Stage {
             copies: merge.parts.iter().map(part).collect::<Result<_, Error>>()?,
-            name: stage_name(table),
+            name: stage_name(table, &merge.collations),
             merge,
             move_by,
         })
@@ -268,6 +269,7 @@ fn overwrite_key(target: &Target<'_>) -> Vec<Ident> {
 fn merge(table: &VerifiedTable, options: &LoadOptions, key: Vec<Ident>) -> Merge {
     let version = options.version_column.as_ref();
     let version = version.and_then(|name| table.columns().iter().find(|column| column.name.as_str() == name));
+    let collations = table.collations(&key);
     Merge {
         table: table.name().clone(),
         columns: table.columns().to_vec(),
@@ -277,17 +279,22 @@ fn merge(table: &VerifiedTable, options: &LoadOptions, key: Vec<Ident>) -> Merge
         counts_unchanged: !table.suppressors(&options.loading()).is_empty(),
         version: version.map(|column| column.name.clone()),
         overriding: table.needs_overriding(),
-        parts: parts(&stage_name(table), table.columns()),
+        parts: parts(&stage_name(table, &collations), table.columns()),
+        collations,
     }
 }
 
 /// One staging table per target and list of columns, so that loads of one session never meet in it.
-fn stage_name(table: &VerifiedTable) -> Ident {
+fn stage_name(table: &VerifiedTable, collations: &[(Ident, Collation)]) -> Ident {
     let mut hash = Sha256::new();
     hash.update(table.name().quoted());
     for column in table.columns() {
         hash.update(column.name.quoted());
         hash.update(column.ty.to_string());
+    }
+    for (column, collation) in collations {
+        hash.update(column.quoted());
+        hash.update(collation.quoted());
     }
     let digits: String = hash
         .finalize()

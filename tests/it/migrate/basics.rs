@@ -55,6 +55,32 @@ async fn nullable_columns_are_added_and_columns_the_stream_lacks_stay() {
 }
 
 #[tokio::test]
+async fn a_column_that_is_widened_keeps_its_collation() {
+    for &version in cluster::versions() {
+        let database = Database::create_in(Cluster::shared(version)).await;
+        database
+            .execute("create table t (k varchar(2) collate \"C\" primary key, v varchar(2), a varchar(2)[] collate \"POSIX\")")
+            .await;
+        let mut client = database.connect().await;
+        let long = |name| column(name, PgType::Text);
+        let list = column("a", PgType::Array(Box::new(PgType::Text)));
+        let wanted = shape(vec![long("k"), long("v"), list]);
+        let (_, report) = migrate(&mut client, "t", &wanted, &safe()).await.unwrap();
+        assert_eq!(
+            statements(&report),
+            [
+                "ALTER TABLE \"public\".\"t\" ALTER COLUMN \"k\" SET DATA TYPE text COLLATE \"pg_catalog\".\"C\"",
+                "ALTER TABLE \"public\".\"t\" ALTER COLUMN \"v\" SET DATA TYPE text",
+                "ALTER TABLE \"public\".\"t\" ALTER COLUMN \"a\" SET DATA TYPE text[] COLLATE \"pg_catalog\".\"POSIX\"",
+            ]
+        );
+        let collations = "select string_agg(attname || ' ' || attcollation::regcollation, ', ' order by attnum) \
+                          from pg_attribute where attrelid = 't'::regclass and attnum > 0";
+        assert_eq!(database.value(collations).await, "k \"C\", v \"default\", a \"POSIX\"");
+    }
+}
+
+#[tokio::test]
 async fn a_not_null_column_is_added_only_to_an_empty_table() {
     let database = Database::create().await;
     database

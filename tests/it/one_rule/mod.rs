@@ -3,13 +3,15 @@
 //! Every case is loaded into its empty table, again with the same rows, and once more with changed ones, with each commit and
 //! each way with bad rows; the plan is asked for before each load. A new case is one line.
 
+mod kinds;
+
 use arrow::array::RecordBatch;
 use serde_json::{Value, json};
 
 use crate::flight_refusals::url_with_user;
 use crate::support::database::Database;
 use crate::support::flight::{Flight, batch, command, longs, messages, metadata, texts};
-use crate::support::server::start;
+use crate::support::server::{Server, start};
 
 /// One table and what is loaded into it.
 struct Case {
@@ -240,7 +242,12 @@ pub(crate) async fn plan(flight: &mut Flight, mut body: Value, rows: &RecordBatc
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_load_and_the_second_are_held_to_one_rule_and_the_plan_says_it() {
     let (database, server, _) = start().await;
-    for (at, case) in CASES.iter().enumerate() {
+    hold(&database, &server, CASES).await;
+}
+
+/// Loads each of them in every way.
+async fn hold(database: &Database, server: &Server, cases: &[Case]) {
+    for (at, case) in cases.iter().enumerate() {
         for (commit, on_bad_row) in [
             ("atomic", "fail"),
             ("atomic", "reject"),
@@ -263,8 +270,8 @@ async fn the_first_load_and_the_second_are_held_to_one_rule_and_the_plan_says_it
             (options["schema"], options["commit"], options["on_bad_row"]) =
                 (json!(schema), json!(commit), json!(on_bad_row));
             let mut run = Run {
-                database: &database,
-                flight: Flight::connect(&server).await,
+                database,
+                flight: Flight::connect(server).await,
                 options,
                 says: format!("t {}, {} {commit} {on_bad_row}", case.table, case.load),
             };
