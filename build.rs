@@ -13,6 +13,16 @@ fn main() {
     if succeeds("scripts/pgbouncer", "check") {
         println!("cargo:rustc-cfg=pgbouncer");
     }
+    // So are those that need Node.js.
+    println!("cargo:rustc-check-cfg=cfg(node)");
+    let node = std::process::Command::new("node").arg("--version").output();
+    let node = node.map(|answer| String::from_utf8_lossy(&answer.stdout).into_owned());
+    let major = node
+        .ok()
+        .and_then(|version| version.trim_start_matches('v').split('.').next()?.parse::<u32>().ok());
+    if major.is_some_and(|major| major >= 20) {
+        println!("cargo:rustc-cfg=node");
+    }
     // So are tests that need a server with contrib extensions, which the embedded one has not and Debian's has.
     println!("cargo:rustc-check-cfg=cfg(contrib_server)");
     println!("cargo:rerun-if-env-changed=PGFLIGHT_TEST_CONTRIB");

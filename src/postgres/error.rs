@@ -162,6 +162,12 @@ pub enum Error {
     /// A statement that gives no columns, where statements may only read.
     #[error("the statement gives no columns, and statements may only read here (flight_sql.queries: read-only)")]
     ReadsOnly,
+    /// Statements of SQL through a pooler that lends sessions for a transaction.
+    #[error(
+        "statements need a session of their own, and this server reaches Postgres through a pooler that lends sessions for a \
+         transaction at a time; give it a connection to Postgres itself, or one in session mode with pool.pooler: session"
+    )]
+    SessionIsLent,
     /// The catalog could not be read.
     #[error("{}", CatalogWords(.0))]
     Catalog(Box<CatalogError>),

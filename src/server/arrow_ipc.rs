@@ -6,6 +6,7 @@
 
 mod dictionaries;
 mod layout;
+mod nulls;
 mod unions;
 mod views;
 
@@ -18,7 +19,7 @@ use arrow::buffer::Buffer;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::ipc::convert::try_fb_to_schema;
 use arrow::ipc::reader::read_record_batch;
-use arrow::ipc::{MessageHeader, root_as_message};
+use arrow::ipc::{self, MessageHeader, root_as_message};
 use bytes::Bytes;
 
 pub(crate) use dictionaries::Dictionaries;
@@ -204,15 +205,15 @@ fn read_unguarded(
         check_body(&batch, body)?;
         dictionaries.count(body.len());
         let version = message.version();
-        layout::check_batch(&batch, body, schema.fields().iter().map(AsRef::as_ref), version)?;
-        let read = read_record_batch(
-            &aligned(body, schema),
-            batch,
-            Arc::clone(schema),
-            dictionaries.arrays(),
-            None,
-            &version,
-        );
+        let missing = layout::check_batch(&batch, body, schema.fields().iter().map(AsRef::as_ref), version)?;
+        let read = |body: &Buffer, batch: ipc::RecordBatch<'_>| {
+            let (body, schema) = (aligned(body, schema), Arc::clone(schema));
+            read_record_batch(&body, batch, schema, dictionaries.arrays(), None, &version)
+        };
+        let read = match nulls::completed(&batch, body, &missing) {
+            None => read(body, batch),
+            Some((written, longer)) => read(&longer, nulls::root(&written)?),
+        };
         let read = read.map_err(|error| mismatch(schema, &error.to_string()))?;
         views::check(&read)?;
         return Ok(Some(read));

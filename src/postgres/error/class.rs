@@ -18,7 +18,7 @@ impl Error {
             Error::Query { source } => class_of_query(source),
             Error::Result { .. } | Error::Parameters { .. } => Class::BadRequest,
             Error::Undecodable { source } => source.class(),
-            Error::ReadsOnly => Class::Unsupported,
+            Error::ReadsOnly | Error::SessionIsLent => Class::Unsupported,
             Error::Renew { source, .. } => driver::class_of_change(source),
             Error::Statement { source, .. } | Error::State { source, .. } => driver::class(source),
             Error::Catalog(error) => error.class(),

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-
 use super::commits::Commits;
 use super::look::is_empty;
 use super::lost::end_lost;

@@ -8,10 +8,10 @@ use crate::ingest::request::LoadRequest;
 use crate::model::ident::TableName;
 use crate::model::installed::Installed;
 use crate::model::options::TypeProfile;
-use crate::postgres::catalog::{read_installed, read_table};
-use crate::postgres::error::Error;
 use crate::planner::VerifiedTable;
 use crate::planner::found::Found;
+use crate::postgres::catalog::{read_installed, read_table};
+use crate::postgres::error::Error;
 use crate::postgres::pool::Session;
 use crate::sql::Sql;
 

@@ -32,8 +32,9 @@ impl PgDestination {
         let has = self.installed(&request.schema, request.options.type_profile).await?;
         let swaps = {
             let wish = Wish::of(&request, self.policy(&request.options), &has)?;
-            let connection = self.connections.get().await?;
-            let found = read_table(connection.client(), &request.table, self.default_schema.as_ref()).await?;
+            let mut connection = self.connections.get().await?;
+            let scope = connection.scope().await?;
+            let found = read_table(&*scope, &request.table, self.default_schema.as_ref()).await?;
             let expected = request.presence;
             match &found.table {
                 None if expected.if_absent == IfAbsent::Fail => return Err(absent(&found.name)),

@@ -20,8 +20,8 @@ use crate::postgres::connect::{ConnectError, Connector};
 use crate::postgres::error::{Error, driver};
 use crate::postgres::scope::{Scope, Tenure};
 use crate::postgres::session::SessionSettings;
-use crate::sql::state::Remedy;
 use crate::postgres::writable;
+use crate::sql::state::Remedy;
 use crate::telemetry::names;
 
 /// Connections that are being made at once: a server that comes back is not stormed by all streams together.

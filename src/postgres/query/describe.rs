@@ -12,12 +12,21 @@ use crate::model::pg_type::PgType;
 use crate::postgres::catalog::read_types;
 use crate::postgres::error::Error;
 use crate::postgres::pool::{Connection, Connections};
+use crate::postgres::scope::Tenure;
 
 /// A statement that Postgres has parsed in one session.
 pub(super) struct Described {
     pub(super) statement: Statement,
     pub(super) parameters: Vec<PgType>,
     pub(super) columns: Vec<(String, PgType)>,
+}
+
+/// Refuses a session in which a setting would be left for others.
+pub(super) fn own(connection: &Connection) -> Result<(), Error> {
+    match connection.tenure() {
+        Tenure::Ours | Tenure::Lent { is_kept: true, .. } => Ok(()),
+        Tenure::Lent { is_kept: false, .. } => Err(Error::SessionIsLent),
+    }
 }
 
 /// Parses a statement.
@@ -48,6 +57,7 @@ impl Described {
 /// What a statement takes and gives, without running it.
 pub(crate) async fn prepare(connections: &Connections, sql: &str) -> Result<Prepared, Error> {
     let connection = connections.get().await?;
+    own(&connection)?;
     let described = describe(&connection, sql).await?;
     let parameters = described.parameters.iter().enumerate();
     let parameters: Vec<Field> = parameters

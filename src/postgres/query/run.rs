@@ -11,7 +11,7 @@ use futures::stream::{BoxStream, StreamExt};
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Type};
 
-use super::describe::{Described, describe};
+use super::describe::{Described, describe, own};
 use super::parameters::{Value, values};
 use crate::codec::decode::{BatchLimits, DecodeError, TableDecoder};
 use crate::codec::{HEADER, TRAILER};
@@ -29,6 +29,7 @@ const QUERIES: [&str; 4] = ["select", "with", "values", "table"];
 async fn session(connections: &Connections) -> Result<Connection, Error> {
     // While its client reads.
     let mut connection = connections.get_long().await?;
+    own(&connection)?;
     connection.mark_dirty();
     // Servers that cannot look after their clients say so; statement_timeout ends their work.
     let watching = connection

@@ -25,8 +25,9 @@ async fn ask(
     sql: &str,
     parameters: &[Parameter<'_>],
 ) -> Result<Vec<Row>, Error> {
-    let connection = connections.get().await?;
-    let rows = connection.client().query_typed(sql, parameters).await;
+    let mut connection = connections.get().await?;
+    let scope = connection.scope().await?;
+    let rows = scope.query_typed(sql, parameters).await;
     rows.map_err(|source| Error::statement(what, source))
 }
 

@@ -2,11 +2,13 @@
 //! own asserts, the message is refused with a sentence instead. Formats: "Columnar Format", "Buffer Listing for Each Layout", and
 //! "RecordBatch message" of the Arrow specification.
 //!
-//! It walks nodes and buffers in the reader's order and says nothing of what the reader refuses itself.
+//! It walks nodes and buffers in the reader's order and says nothing of what the reader refuses itself, but for values that take too
+//! few bytes where all of them are NULL: those it tells, to be made up ([`super::nulls`]).
 
 use arrow::datatypes::{DataType, Field, Schema, UnionMode};
 use arrow::ipc::{MetadataVersion, RecordBatch};
 
+use super::nulls::Missing;
 use super::unpacked_bytes;
 
 /// Types whose sizes cannot be, which the reader takes from a schema as they stand.
@@ -25,23 +27,26 @@ pub(super) fn check_schema(schema: &Schema) -> Result<(), String> {
     }
 }
 
-/// Checks a batch of these fields.
+/// Checks a batch of these fields; tells the values that are missing in columns of nothing but NULLs.
 pub(super) fn check_batch<'a>(
     batch: &RecordBatch<'_>,
     body: &[u8],
     fields: impl IntoIterator<Item = &'a Field>,
     version: MetadataVersion,
-) -> Result<(), String> {
+) -> Result<Vec<Missing>, String> {
+    let nodes = batch.nodes().into_iter().flatten();
     let mut announced = Announced {
-        lengths: batch.nodes().into_iter().flatten().map(|node| node.length()).collect(),
+        nodes: nodes.map(|node| (node.length(), node.null_count())).collect(),
         buffers: buffers(batch, body)?,
         variadic: batch.variadicBufferCounts().into_iter().flatten().collect(),
         unions_have_validity: version < MetadataVersion::V5,
         nodes_used: 0,
         buffers_used: 0,
         variadic_used: 0,
+        missing: Vec::new(),
     };
-    fields.into_iter().try_for_each(|field| announced.take(field))
+    fields.into_iter().try_for_each(|field| announced.take(field))?;
+    Ok(announced.missing)
 }
 
 /// A buffer as it will stand in memory.
@@ -76,20 +81,33 @@ fn buffers(batch: &RecordBatch<'_>, body: &[u8]) -> Result<Vec<Announcement>, St
 }
 
 struct Announced {
-    lengths: Vec<i64>,
+    /// Lengths and numbers of NULLs.
+    nodes: Vec<(i64, i64)>,
     buffers: Vec<Announcement>,
     variadic: Vec<i64>,
     unions_have_validity: bool,
     nodes_used: usize,
     buffers_used: usize,
     variadic_used: usize,
+    missing: Vec<Missing>,
 }
 
 impl Announced {
-    /// The next column's number of values; 0 where there is none, which the reader tells.
-    fn node(&mut self) -> i64 {
+    /// The next column's number of values, and whether it has values at all; 0 where there is none, which the reader tells.
+    fn node(&mut self) -> (i64, bool) {
         self.nodes_used += 1;
-        self.lengths.get(self.nodes_used - 1).copied().unwrap_or(0)
+        let (length, nulls) = self.nodes.get(self.nodes_used - 1).copied().unwrap_or((0, 0));
+        (length, length > 0 && nulls == length)
+    }
+
+    /// The next buffer takes at least so many bytes, unless all values are NULL.
+    fn values(&mut self, only_nulls: bool, bytes: i64) {
+        let at = self.buffers_used;
+        if let Some(buffer) = self.buffers.get(at).filter(|_| only_nulls)
+            && buffer.bytes < bytes
+        {
+            self.missing.push(Missing { at, bytes });
+        }
     }
 
     fn buffer(&mut self) -> Option<Announcement> {
@@ -126,26 +144,31 @@ impl Announced {
             }
             _ => {}
         }
-        self.node();
+        let (length, only_nulls) = self.node();
+        let times = |width: i64| length.saturating_mul(width);
+        let ends = |width: i64| times(width).saturating_add(width);
         match field.data_type() {
             DataType::Null => Ok(()),
-            DataType::Utf8 | DataType::Binary => self.take_texts(field, 4),
-            DataType::LargeUtf8 | DataType::LargeBinary => self.take_texts(field, 8),
+            DataType::Utf8 | DataType::Binary => self.take_texts(field, 4, only_nulls, ends(4)),
+            DataType::LargeUtf8 | DataType::LargeBinary => self.take_texts(field, 8, only_nulls, ends(8)),
             DataType::Utf8View | DataType::BinaryView => {
                 let count = self.variadic.get(self.variadic_used).copied();
                 self.variadic_used += 1;
                 self.skip(1);
+                self.values(only_nulls, times(16));
                 self.numbers(field, "views", 16)?;
                 self.skip(usize::try_from(count.unwrap_or(0)).unwrap_or(0));
                 Ok(())
             }
             DataType::List(child) | DataType::Map(child, _) => {
                 self.skip(1);
+                self.values(only_nulls, ends(4));
                 self.numbers(field, "offsets", 4)?;
                 self.take(child)
             }
             DataType::LargeList(child) => {
                 self.skip(1);
+                self.values(only_nulls, ends(8));
                 self.numbers(field, "offsets", 8)?;
                 self.take(child)
             }
@@ -161,19 +184,22 @@ impl Announced {
             }
             DataType::Dictionary(keys, _) => {
                 self.skip(1);
-                let width = keys.primitive_width().unwrap_or(1);
-                self.numbers(field, "keys", i64::try_from(width).unwrap_or(1))
+                let width = i64::try_from(keys.primitive_width().unwrap_or(1)).unwrap_or(1);
+                self.values(only_nulls, times(width));
+                self.numbers(field, "keys", width)
             }
-            // Validity and values.
-            _ => {
-                self.skip(2);
+            other => {
+                self.skip(1);
+                self.values(only_nulls, bytes_of(other, length));
+                self.skip(1);
                 Ok(())
             }
         }
     }
 
-    fn take_texts(&mut self, field: &Field, width: i64) -> Result<(), String> {
+    fn take_texts(&mut self, field: &Field, width: i64, only_nulls: bool, bytes: i64) -> Result<(), String> {
         self.skip(1);
+        self.values(only_nulls, bytes);
         self.numbers(field, "offsets", width)?;
         self.skip(1);
         Ok(())
@@ -188,7 +214,7 @@ impl Announced {
 
     /// The reader cuts type ids and offsets to the union's length without asking whether they have it, and takes them where they lie.
     fn take_union(&mut self, field: &Field, mode: UnionMode) -> Result<(), String> {
-        let length = self.node();
+        let (length, _) = self.node();
         if self.unions_have_validity {
             self.skip(1);
         }
@@ -216,6 +242,16 @@ impl Announced {
         }
         Ok(())
     }
+}
+
+/// What that many values of a type of fixed width take.
+fn bytes_of(ty: &DataType, length: i64) -> i64 {
+    let width = match ty {
+        DataType::Boolean => return length.saturating_add(7) / 8,
+        DataType::FixedSizeBinary(width) => i64::from(*width),
+        other => i64::try_from(other.primitive_width().unwrap_or(0)).unwrap_or(0),
+    };
+    length.saturating_mul(width)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub(crate) mod database;
 pub(crate) mod embeddings;
 pub(crate) mod feed;
 pub(crate) mod flight;
+pub(crate) mod javascript;
 pub(crate) mod oracle;
 pub(crate) mod pgbouncer;
 pub(crate) mod process;

@@ -37,6 +37,19 @@ impl Python {
         PINNED.get_or_init(make)
     }
 
+    /// Runs `tests/peers/python/<script>` beside the test.
+    pub(crate) fn command(&self, script: &str) -> Command {
+        let mut command = Command::new(&self.interpreter);
+        command
+            .arg(
+                Path::new(env!("CARGO_MANIFEST_DIR"))
+                    .join("tests/peers/python")
+                    .join(script),
+            )
+            .env("PYTHONDONTWRITEBYTECODE", "1");
+        command
+    }
+
     /// Runs `tests/peers/python/<script>` and returns its standard output; panics with its standard error when it fails.
     pub(crate) async fn run(&self, script: &str, arguments: &[&str]) -> String {
         let finished = self.attempt(script, arguments).await;
@@ -94,7 +107,7 @@ fn make() -> Python {
     let lock = File::create(cache.join("python.lock")).expect("the cache can be written to");
     lock.lock().expect("the file system of the cache has locks");
     if !complete.exists() {
-        eprintln!("pgflight: making a Python environment with pyarrow and ADBC (100 MB, once)");
+        eprintln!("pgflight: making a Python environment with pyarrow, ADBC and the CloudQuery SDK (400 MB, once)");
         install(&directory, &python.interpreter);
         File::create(complete).expect("the cache can be written to");
     }

@@ -196,3 +196,32 @@ async fn the_cli_starts_and_stops_the_binary_as_a_plugin() {
     cli("sync", &config).await.unwrap_or_else(|text| panic!("{text}"));
     assert_eq!(scene.database.value("select value from peers_state").await, "1");
 }
+
+/// The rest of this family runs on the newest version; here on the oldest.
+#[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(cloudquery_cli), ignore = "NOT RUN: no Go for tests/peers/go")]
+async fn the_real_programs_do_the_same_on_the_oldest_version_of_postgres() {
+    let oldest = crate::support::cluster::versions()[0];
+    let families = [
+        "modes::",
+        "sync::",
+        "ending::",
+        "commands::the",
+        "commands::m",
+        "commands::test",
+    ];
+    let mut command = std::process::Command::new(std::env::current_exe().expect("the test program"));
+    command.args(families.map(|family| format!("cloudquery::real::{family}")));
+    command
+        .args(["--skip", "the_real_programs_do", "--test-threads", "2"])
+        .env("PGFLIGHT_TEST_PG", oldest.to_string());
+    let run = tokio::task::spawn_blocking(move || command.output()).await;
+    let run = run.expect("a thread").expect("the test program starts");
+    let out = String::from_utf8_lossy(&run.stdout);
+    assert!(
+        run.status.success(),
+        "PostgreSQL {oldest}\n{out}\n{}",
+        String::from_utf8_lossy(&run.stderr)
+    );
+    assert!(!out.contains(" 0 passed"), "{out}");
+}

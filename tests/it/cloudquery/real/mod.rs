@@ -4,13 +4,17 @@
 //! were built, every test here is listed as ignored with that reason, and never as passed.
 
 mod commands;
+mod doors;
 mod ending;
+mod languages;
 mod modes;
 mod programs;
 pub(super) mod recorded;
 mod schemas;
 mod sync;
 mod tables;
+mod transformer;
+mod vectors;
 
 use std::path::PathBuf;
 
@@ -20,6 +24,7 @@ use programs::cli;
 use programs::program;
 pub(super) use programs::{finish, start};
 
+use crate::support::cluster::{self, Cluster};
 use crate::support::database::Database;
 use crate::support::server::Server;
 
@@ -115,11 +120,28 @@ impl Scene {
     async fn create() -> Self {
         let database = Database::create().await;
         let server = Server::start(&database).await;
+        Self::over(database, server)
+    }
+
+    fn over(database: Database, server: Server) -> Self {
         Self {
             database,
             server,
             directory: Directory::create(),
         }
+    }
+
+    /// One on a server of each PostgreSQL version.
+    async fn of_every_version() -> Vec<Self> {
+        let mut scenes = Vec::new();
+        for version in cluster::versions() {
+            let database = Database::create_in(Cluster::shared(*version)).await;
+            // Embeddings are looked for often, where there are some.
+            let quick = json!({"embeddings": {"poll_interval": "20ms"}});
+            let server = Server::start_with(database.uri(), quick).await;
+            scenes.push(Self::over(database, server));
+        }
+        scenes
     }
 
     /// Where the source writes down the rows of a sync.

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::programs::cli_with;
 use super::schemas::{FRONT, every_type, orders};
 use super::tables::{OF_THE_CLI, ignored};
 use super::{Plan, Scene};
@@ -181,4 +182,28 @@ async fn sync_groups_and_summaries_append() {
             .await,
         "g"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(cloudquery_cli), ignore = "NOT RUN: no Go for tests/peers/go")]
+async fn shards_of_a_sync_together_leave_what_one_sync_leaves() {
+    for scene in Scene::of_every_version().await {
+        for (orders, revision) in [(4, 1), (3, 2)] {
+            for shard in ["1/2", "2/2"] {
+                let plan = Plan::new(json!({"write_mode": "overwrite-delete-stale"}), orders, revision);
+                // Each of them writes its own file of what it sent.
+                let config = scene.config(&plan);
+                let text = cli_with("sync", &config, &["--shard", shard]).await;
+                let text = text.unwrap_or_else(|text| panic!("{text}"));
+                assert!(text.contains("Sync completed successfully"), "{text}");
+            }
+        }
+        let rows = "select account || ' ' || count(*) || ' ' || min(substring(label from 'revision (.)')) || ' ' || \
+                    count(distinct _cq_source_name) from peers_orders group by account order by 1";
+        assert_eq!(scene.database.lines(rows).await, ["first 3 2 1", "second 3 2 1"]);
+        let sources = "select string_agg(distinct _cq_source_name, ' ' order by _cq_source_name) from peers_orders";
+        assert_eq!(scene.database.value(sources).await, "peers_1_2 peers_2_2");
+        assert_eq!(scene.count("peers_items").await, "12");
+        assert_eq!(scene.count("peers_types").await, "6");
+    }
 }

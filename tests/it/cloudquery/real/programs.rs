@@ -27,7 +27,12 @@ pub(super) fn program(name: &str) -> PathBuf {
 
 /// Runs the CLI on a configuration; its output when it ends with success, or as the error when it does not.
 pub(super) async fn cli(command: &str, config: &str) -> Result<String, String> {
-    finish(start(&program("cloudquery"), command, config)).await
+    cli_with(command, config, &[]).await
+}
+
+/// The same with more words on its command line.
+pub(super) async fn cli_with(command: &str, config: &str, more: &[&str]) -> Result<String, String> {
+    finish(start_with(&program("cloudquery"), command, config, more)).await
 }
 
 /// A CLI that runs, and the directory that it runs in.
@@ -39,11 +44,16 @@ pub(in super::super) struct Running {
 
 /// Starts the CLI. Telemetry is off and every proxy leads nowhere.
 pub(in super::super) fn start(program: &Path, command: &str, config: &str) -> Running {
+    start_with(program, command, config, &[])
+}
+
+fn start_with(program: &Path, command: &str, config: &str, more: &[&str]) -> Running {
     let directory = Directory::create();
     std::fs::write(directory.file("config.yml"), config).expect("a temporary file can be written");
     let nowhere = "http://127.0.0.1:9";
     let child = tokio::process::Command::new(program)
         .args([command, "config.yml", "--log-console", "--telemetry-level", "none"])
+        .args(more)
         .current_dir(&directory.0)
         .envs([
             ("HTTPS_PROXY", nowhere),

@@ -95,3 +95,27 @@ async fn batches_of_few_rows_write_the_same() {
     scene.sync(&plan).await;
     scene.assert_rows(&[1], &ignored()).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(cloudquery_cli), ignore = "NOT RUN: no Go for tests/peers/go")]
+async fn a_column_with_a_name_of_70_bytes_is_found_again_by_the_second_sync() {
+    for scene in Scene::of_every_version().await {
+        // Postgres would cut the first name in the middle of a character.
+        for name in [format!("{}ü{}", "n".repeat(62), "n".repeat(6)), "m".repeat(70)] {
+            assert_eq!(name.len(), 70);
+            let plan = |revision| {
+                Plan::new(json!({"write_mode": "overwrite-delete-stale"}), 2, revision)
+                    .rows(json!({"long_column": name}))
+            };
+            scene.sync(&plan(1)).await;
+            let columns = scene.columns("peers_orders").await;
+            scene.sync(&plan(2)).await;
+            assert_eq!(scene.columns("peers_orders").await, columns);
+            let cut: String = name.chars().take_while(|c| *c != 'ü').take(63).collect();
+            let same = format!(
+                "select count(*), bool_and(\"{cut}\" = label), min(substring(label from 'revision (.)')) from peers_orders"
+            );
+            assert_eq!(scene.database.value(&same).await, "4|t|2", "{name}");
+        }
+    }
+}

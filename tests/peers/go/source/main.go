@@ -30,6 +30,8 @@ type spec struct {
 	// ExtraColumn adds a nullable column to the top table; Retype makes its quantity a text.
 	ExtraColumn bool `json:"extra_column"`
 	Retype      bool `json:"retype"`
+	// LongColumn is the name of a further text column of the top table.
+	LongColumn string `json:"long_column"`
 	// Delete holds numbers of orders to delete with all that hangs below them.
 	Delete []int64 `json:"delete"`
 	// Expected is the file that gets a line per row.
@@ -110,11 +112,15 @@ func (c *client) Sync(ctx context.Context, options plugin.SyncOptions, out chan<
 	if len(scheduled) > 0 {
 		s := scheduler.NewScheduler(scheduler.WithLogger(c.logger))
 		deterministic := scheduler.WithSyncDeterministicCQID(options.DeterministicCQID)
-		if err := s.Sync(ctx, c, scheduled, out, deterministic); err != nil {
+		all := []scheduler.SyncOption{deterministic}
+		if shard := options.Shard; shard != nil {
+			all = append(all, scheduler.WithShard(shard.Num, shard.Total))
+		}
+		if err := s.Sync(ctx, c, scheduled, out, all...); err != nil {
 			return err
 		}
 	}
-	if types != nil {
+	if types != nil && (options.Shard == nil || options.Shard.Num == 1) {
 		c.sendTypes(types, options.DeterministicCQID, out)
 	}
 	if len(c.spec.Delete) > 0 {

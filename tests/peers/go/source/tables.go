@@ -59,6 +59,13 @@ func tables(s *spec) schema.Tables {
 	if s.ExtraColumn {
 		columns = append(columns, schema.Column{Name: "extra", Type: arrow.PrimitiveTypes.Float64})
 	}
+	if s.LongColumn != "" {
+		columns = append(columns, schema.Column{
+			Name:     s.LongColumn,
+			Type:     arrow.BinaryTypes.String,
+			Resolver: schema.PathResolver("Label"),
+		})
+	}
 	orders := &schema.Table{
 		Name:        "peers_orders",
 		Description: "Orders of every account",
