@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::commits::Commits;
-use super::look::is_empty;
 use super::lost::end_lost;
 use super::mark::begin;
+use super::matching::{is_empty, matches_by_key};
 use super::opened::{Begun, Opened, sql_of};
 use super::patience::Patience;
 use super::plan::{LockLimits, Plan, Target, lock_waits, plan};
@@ -23,7 +23,7 @@ use crate::config::{Config, QueryAccess, Source};
 use crate::ingest::ports::{StreamName, StreamState};
 use crate::ingest::request::{LoadOptions, LoadRequest};
 use crate::model::ident::{Ident, TableName};
-use crate::model::options::{CommitMode, WriteMode};
+use crate::model::options::CommitMode;
 use crate::planner::VerifiedTable;
 use crate::planner::diff::Accepts;
 use crate::planner::policy::Policy as MigratePolicy;
@@ -318,9 +318,4 @@ impl PgDestination {
         });
         changed.collect()
     }
-}
-
-/// Whether rows of that mode are matched by a key.
-pub(super) fn matches_by_key(mode: WriteMode) -> bool {
-    matches!(mode, WriteMode::Overwrite | WriteMode::OverwriteDeleteStale)
 }

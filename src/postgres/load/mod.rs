@@ -24,6 +24,7 @@ mod left_out;
 mod look;
 mod lost;
 mod mark;
+mod matching;
 mod open;
 mod opened;
 mod outcome;

@@ -6,10 +6,10 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
+use super::begin::begin;
 use super::error::MigrateError;
 use super::locks::{is_lock_timeout, jitter, set_lock_timeout};
 use super::request::MigrateRequest;
-use super::run::begin;
 use crate::model::ident::TableName;
 use crate::planner::ddl::render;
 use crate::planner::plan::Plan;

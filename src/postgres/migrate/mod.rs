@@ -14,6 +14,7 @@
 //! must not last as long as a load. A column added for a load that then fails stays; it is empty and harmless. So is a schema.
 
 mod after;
+mod begin;
 mod error;
 mod locks;
 mod report;

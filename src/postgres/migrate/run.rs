@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, GenericClient, Transaction};
+use tokio_postgres::{Client, GenericClient};
 
+use super::begin::begin;
 use super::error::{self, Blocker, MigrateError};
 use super::locks::{blockers, is_lock_timeout, jitter, set_lock_timeout, take_turn, turn_key};
 use super::request::MigrateRequest;
@@ -84,19 +85,6 @@ async fn look_sized(client: &impl Ask, request: &MigrateRequest<'_>, sized: bool
         planned.plan.bytes = depth.map(|depth| depth.bytes);
     }
     Ok(planned)
-}
-
-pub(super) async fn begin<'a>(
-    client: &'a mut Client,
-    request: &MigrateRequest<'_>,
-    name: &TableName,
-) -> Result<Transaction<'a>, MigrateError> {
-    let start = |source| MigrateError::step(name, "starting its migration", source);
-    let tx = client.transaction().await.map_err(start)?;
-    if !request.session.is_empty() {
-        tx.batch_execute(request.session).await.map_err(start)?;
-    }
-    Ok(tx)
 }
 
 /// As [`blockers`] outside of any transaction of the caller's.

@@ -160,18 +160,8 @@ impl Announced {
                 self.skip(usize::try_from(count.unwrap_or(0)).unwrap_or(0));
                 Ok(())
             }
-            DataType::List(child) | DataType::Map(child, _) => {
-                self.skip(1);
-                self.values(only_nulls, ends(4));
-                self.numbers(field, "offsets", 4)?;
-                self.take(child)
-            }
-            DataType::LargeList(child) => {
-                self.skip(1);
-                self.values(only_nulls, ends(8));
-                self.numbers(field, "offsets", 8)?;
-                self.take(child)
-            }
+            DataType::List(child) | DataType::Map(child, _) => self.take_list(field, child, (4, only_nulls, ends(4))),
+            DataType::LargeList(child) => self.take_list(field, child, (8, only_nulls, ends(8))),
             DataType::ListView(child) => self.take_views(field, child, 4),
             DataType::LargeListView(child) => self.take_views(field, child, 8),
             DataType::FixedSizeList(child, _) => {
@@ -203,6 +193,15 @@ impl Announced {
         self.numbers(field, "offsets", width)?;
         self.skip(1);
         Ok(())
+    }
+
+    /// `offsets`: their width, whether there are only nulls, and the bytes of all.
+    fn take_list(&mut self, field: &Field, child: &Field, offsets: (i64, bool, i64)) -> Result<(), String> {
+        let (width, only_nulls, bytes) = offsets;
+        self.skip(1);
+        self.values(only_nulls, bytes);
+        self.numbers(field, "offsets", width)?;
+        self.take(child)
     }
 
     fn take_views(&mut self, field: &Field, child: &Field, width: i64) -> Result<(), String> {
