@@ -151,17 +151,15 @@ impl Announced {
             DataType::Null => Ok(()),
             DataType::Utf8 | DataType::Binary => self.take_texts(field, 4, only_nulls, ends(4)),
             DataType::LargeUtf8 | DataType::LargeBinary => self.take_texts(field, 8, only_nulls, ends(8)),
-            DataType::Utf8View | DataType::BinaryView => {
-                let count = self.variadic.get(self.variadic_used).copied();
-                self.variadic_used += 1;
-                self.skip(1);
-                self.values(only_nulls, times(16));
-                self.numbers(field, "views", 16)?;
-                self.skip(usize::try_from(count.unwrap_or(0)).unwrap_or(0));
-                Ok(())
+            DataType::Utf8View | DataType::BinaryView => self.take_text_views(field, only_nulls, times(16)),
+            DataType::List(child) | DataType::Map(child, _) => {
+                self.take_offsets(field, 4, only_nulls, ends(4))?;
+                self.take(child)
             }
-            DataType::List(child) | DataType::Map(child, _) => self.take_list(field, child, (4, only_nulls, ends(4))),
-            DataType::LargeList(child) => self.take_list(field, child, (8, only_nulls, ends(8))),
+            DataType::LargeList(child) => {
+                self.take_offsets(field, 8, only_nulls, ends(8))?;
+                self.take(child)
+            }
             DataType::ListView(child) => self.take_views(field, child, 4),
             DataType::LargeListView(child) => self.take_views(field, child, 8),
             DataType::FixedSizeList(child, _) => {
@@ -187,21 +185,27 @@ impl Announced {
         }
     }
 
-    fn take_texts(&mut self, field: &Field, width: i64, only_nulls: bool, bytes: i64) -> Result<(), String> {
+    /// Validity and offsets.
+    fn take_offsets(&mut self, field: &Field, width: i64, only_nulls: bool, bytes: i64) -> Result<(), String> {
         self.skip(1);
         self.values(only_nulls, bytes);
-        self.numbers(field, "offsets", width)?;
+        self.numbers(field, "offsets", width)
+    }
+
+    fn take_texts(&mut self, field: &Field, width: i64, only_nulls: bool, bytes: i64) -> Result<(), String> {
+        self.take_offsets(field, width, only_nulls, bytes)?;
         self.skip(1);
         Ok(())
     }
 
-    /// `offsets`: their width, whether there are only nulls, and the bytes of all.
-    fn take_list(&mut self, field: &Field, child: &Field, offsets: (i64, bool, i64)) -> Result<(), String> {
-        let (width, only_nulls, bytes) = offsets;
+    fn take_text_views(&mut self, field: &Field, only_nulls: bool, bytes: i64) -> Result<(), String> {
+        let count = self.variadic.get(self.variadic_used).copied();
+        self.variadic_used += 1;
         self.skip(1);
         self.values(only_nulls, bytes);
-        self.numbers(field, "offsets", width)?;
-        self.take(child)
+        self.numbers(field, "views", 16)?;
+        self.skip(usize::try_from(count.unwrap_or(0)).unwrap_or(0));
+        Ok(())
     }
 
     fn take_views(&mut self, field: &Field, child: &Field, width: i64) -> Result<(), String> {
