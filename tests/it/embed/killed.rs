@@ -11,7 +11,7 @@ use tokio_postgres::Client;
 
 use super::process::{ConfigFile, run};
 use super::{Bench, DIMENSIONS, wanted};
-use crate::support::embeddings::{Fault, drained, settings};
+use crate::support::embeddings::{drained, settings};
 
 const ROWS: i64 = 6;
 
@@ -33,13 +33,14 @@ async fn prepared() -> (Bench, Value) {
 
 /// The rows are pending in the ledger: a worker came this far and found a service that takes no key, not even for a text of ours.
 async fn known_to_the_ledger(bench: &Bench, settings: &Value) {
-    bench.stub.fail_next([Fault::Status(401, ""), Fault::Status(401, "")]);
+    bench.stub.judge(|_| Some((401, String::new())));
     let mut patient = settings.clone();
     patient["embeddings"]["retry_after"] = json!("10m");
     let (code, text) = run(&bench.database, &patient, &["work", "--drain"]).await;
     assert_eq!(code, Some(3), "{text}");
     let pending = "select count(*) from pgflight.embed_state where state = 0";
     assert_eq!(bench.database.value(pending).await, ROWS.to_string());
+    bench.stub.judge(|_| None);
     bench.stub.take();
 }
 

@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
@@ -105,7 +105,8 @@ struct Seen {
     own: BTreeMap<String, Vec<String>>,
 }
 
-static NEIGHBOURS: Mutex<BTreeMap<String, Arc<Neighbour>>> = Mutex::new(BTreeMap::new());
+/// By address, for as long as a test has one: a later server may get the same port.
+static NEIGHBOURS: Mutex<BTreeMap<String, Weak<Neighbour>>> = Mutex::new(BTreeMap::new());
 
 impl Neighbour {
     /// One that watches the puts of all clients of the server at `http`, before its first one.
@@ -135,13 +136,13 @@ impl Neighbour {
         });
         neighbour.look().await;
         let mut all = NEIGHBOURS.lock().unwrap_or_else(PoisonError::into_inner);
-        all.insert(http.to_owned(), Arc::clone(&neighbour));
+        all.insert(http.to_owned(), Arc::downgrade(&neighbour));
         neighbour
     }
 
     pub(crate) fn of(http: &str) -> Option<Arc<Self>> {
         let all = NEIGHBOURS.lock().unwrap_or_else(PoisonError::into_inner);
-        all.get(http).cloned()
+        all.get(http)?.upgrade()
     }
 
     /// How often the session was found to be as this program had left it.

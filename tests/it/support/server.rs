@@ -29,6 +29,8 @@ pub(crate) struct Server {
     admin: SocketAddr,
     /// Between this server and Postgres.
     _bouncer: Option<Bouncer>,
+    /// Another program behind that one.
+    _neighbour: Option<Arc<Neighbour>>,
 }
 
 impl Server {
@@ -56,14 +58,16 @@ impl Server {
             .expect("free ports can be bound");
         let grpc = running.grpc().expect("a TCP address");
         let admin = running.admin().expect("a TCP address");
-        if let Some(bouncer) = &bouncer {
-            Neighbour::move_in(bouncer.uri(), &format!("http://{grpc}")).await;
-        }
+        let neighbour = match &bouncer {
+            Some(bouncer) => Some(Neighbour::move_in(bouncer.uri(), &format!("http://{grpc}")).await),
+            None => None,
+        };
         Self {
             running: Some(running),
             grpc,
             admin,
             _bouncer: bouncer,
+            _neighbour: neighbour,
         }
     }
 
