@@ -1,6 +1,7 @@
 # Everything a contributor runs. Needs only the Rust toolchain, python3 (>= 3.11 for the tests) with pip, gcc and make:
 # the PostgreSQL servers are brought by scripts/postgres, the Python peers of the tests by the tests. With Go >= 1.26.5 the
-# real CloudQuery CLI is built and tested against as well.
+# real CloudQuery CLI is built and tested against as well, with Node.js >= 20 a source in JavaScript, with Java and Maven the JDBC driver,
+# with the apt of Debian 12 a PgBouncer, contrib extensions and PostGIS.
 
 CARGO ?= cargo
 # TPC-H scale factor of the demo.

@@ -117,8 +117,8 @@ pub struct Pool {
     pub max_lifetime: GoDuration,
     /// Idle time after which a connection is closed.
     pub idle_timeout: GoDuration,
-    /// Whether a pooler such as PgBouncer stands between, and in which mode. `auto` and `none` look: wherever one is seen, nothing is
-    /// left in its sessions; only `session` says that it keeps them.
+    /// Whether a pooler such as PgBouncer stands between, and in which mode. It is looked for whatever is said, and nothing is
+    /// left in its sessions; `session` says that statements may be kept in them, `transaction` spares the look.
     pub pooler: Pooler,
 }
 
