@@ -6,7 +6,7 @@ mod examples;
 mod hostile;
 mod ingest;
 mod metadata;
-mod queries;
+pub(crate) mod queries;
 
 use arrow::array::RecordBatch;
 use arrow_flight::sql::{CommandStatementIngest, DoPutUpdateResult, ProstMessageExt, TableDefinitionOptions};

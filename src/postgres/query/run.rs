@@ -31,6 +31,10 @@ async fn session(connections: &Connections) -> Result<Connection, Error> {
     let mut connection = connections.get_long().await?;
     own(&connection)?;
     connection.mark_dirty();
+    if connection.tenure().is_lent() {
+        // Nothing is left in a session of a pooler's, which looks after its clients itself.
+        return Ok(connection);
+    }
     // Servers that cannot look after their clients say so; statement_timeout ends their work.
     let watching = connection
         .client()
@@ -68,10 +72,13 @@ pub(crate) async fn query(
     let plan = described.plan()?;
     let schema = plan.schema().clone();
     let begin = match access {
-        QueryAccess::ReadWrite => "begin",
-        QueryAccess::Off | QueryAccess::ReadOnly => "begin isolation level repeatable read, read only",
+        QueryAccess::ReadWrite => begin(&connection),
+        QueryAccess::Off | QueryAccess::ReadOnly => format!(
+            "begin isolation level repeatable read, read only; {}",
+            connection.tenure().values()
+        ),
     };
-    run(&connection, begin).await?;
+    run(&connection, &begin).await?;
     let limits = BatchLimits {
         bytes: ReadRequest::BATCH_BYTES,
         ..BatchLimits::default()
@@ -116,7 +123,7 @@ pub(crate) async fn execute(connections: &Connections, statement: &Statement) ->
 async fn change(connection: &Connection, described: &Described, rows: &[Vec<Value>]) -> Result<u64, Error> {
     let together = rows.len() != 1;
     if together {
-        run(connection, "begin").await?;
+        run(connection, &begin(connection)).await?;
     }
     let mut changed = 0;
     for row in rows {
@@ -127,6 +134,10 @@ async fn change(connection: &Connection, described: &Described, rows: &[Vec<Valu
         run(connection, "commit").await?;
     }
     Ok(changed)
+}
+
+fn begin(connection: &Connection) -> String {
+    format!("begin; {}", connection.tenure().settings())
 }
 
 async fn run(connection: &Connection, sql: &str) -> Result<(), Error> {

@@ -19,7 +19,7 @@ use crate::support::database::Database;
 use crate::support::flight::{Flight, batch, longs, texts};
 use crate::support::server::Server;
 
-pub(super) type Sql = FlightSqlServiceClient<Channel>;
+pub(crate) type Sql = FlightSqlServiceClient<Channel>;
 
 pub(super) async fn server(queries: &str) -> (Database, Server, Sql) {
     let database = Database::create().await;
@@ -43,7 +43,7 @@ pub(super) async fn fetch(sql: &mut Sql, info: FlightInfo) -> Result<Vec<RecordB
     Ok(batches)
 }
 
-pub(super) async fn select(sql: &mut Sql, text: &str) -> Result<RecordBatch, String> {
+pub(crate) async fn select(sql: &mut Sql, text: &str) -> Result<RecordBatch, String> {
     let info = sql
         .execute(text.to_owned(), None)
         .await

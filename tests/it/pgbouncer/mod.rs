@@ -1,6 +1,7 @@
 //! Behind PgBouncer in transaction mode nothing of ours is left in another program's session, and nothing that it left there counts.
 
 mod doors;
+mod statements;
 
 use std::ops::Deref;
 use std::process::Command;
