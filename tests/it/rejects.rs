@@ -274,3 +274,28 @@ async fn values_of_rejected_rows_are_kept_only_where_they_are_asked_for() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_rejected_row_that_is_very_long_the_place_and_the_reason_are_kept_each_time() {
+    let (database, _server, mut flight) = start().await;
+    database
+        .execute("create table long (id bigint check (id > 0), v text)")
+        .await;
+    let to = || command(json!({"table": "long", "on_bad_row": "reject", "reject_values": true}));
+    for at in 1..=2 {
+        let v: ArrayRef = Arc::new(StringArray::from(vec![
+            "x".repeat(9 << 20),
+            "short".to_owned(),
+            "kept".to_owned(),
+        ]));
+        let rows = batch(vec![("id", longs([0, 0, 1])), ("v", v)]);
+        let answer = flight.put(to(), &[rows]).await.unwrap();
+        assert_eq!(
+            (&answer["rejected"], &answer["committed"]),
+            (&json!(2), &json!(1)),
+            "{answer}"
+        );
+        let kept = "select count(*) || '/' || count(row_values) || '/' || count(sqlstate) from pgflight.reject";
+        assert_eq!(database.value(kept).await, format!("{}/{at}/{}", 2 * at, 2 * at));
+    }
+}
