@@ -167,6 +167,12 @@ async fn old_commits_are_forgotten_and_never_one_that_may_be_asked_about() {
             .await
             .unwrap();
         drop(server);
+        // Its own look for old rows may still be on its way, and is to find none of these.
+        database
+            .wait_for(
+                "select exists (select from pg_stat_activity where state = 'idle' and query like '%skip locked%')",
+            )
+            .await;
         let fill = |from: u32, to: u32, age: &str| {
             format!(
                 "insert into pgflight.last_commit (session, number, at) \
