@@ -23,6 +23,7 @@ use crate::config::{Config, ProcessSource};
 use crate::embed::provider::ProviderError;
 use crate::ingest::budget::ByteBudget;
 use crate::ingest::counted;
+use crate::ingest::journal::Journal;
 use crate::ingest::ports::{Destination, Destinations};
 use crate::ingest::shares::Places;
 use crate::postgres::error::Error as PgError;
@@ -32,6 +33,7 @@ use crate::server::auth::Authenticator;
 use crate::server::cloudquery::{CloudQueryFront, Shared};
 use crate::server::flight::front::FlightFront;
 use crate::server::flight::put::{Life, PutContext};
+use crate::server::overview::Overview;
 use crate::server::readiness::Readiness;
 use crate::server::{Doors, GrpcError};
 use crate::telemetry::{self, TelemetryError};
@@ -224,7 +226,9 @@ pub async fn start_with(
     let budgets =
         [RECEIVED_SHARE, DICTIONARY_SHARE].map(|share| budget_of(config.raw().limits.max_inflight_bytes / share));
     let metrics = showing_memory(metrics, budgets.clone());
-    let doors = doors(&config, destination, destinations, &life, readiness.clone(), budgets);
+    let journal = Journal::default();
+    let shared = (budgets, journal.clone());
+    let doors = doors(&config, destination, destinations, &life, readiness.clone(), shared);
     let tls = tls_files(&config)?;
     let (settings, stop) = (grpc_settings(&config), life.draining.clone());
     let mut tasks = vec![tokio::spawn(async move {
@@ -236,7 +240,13 @@ pub async fn start_with(
     if let Some(address) = config.admin_listen() {
         let listener = bind_tcp("admin_listen", address).await?;
         admin_address = listener.local_addr().ok();
-        tasks.push(start_admin(listener, readiness, metrics, &life));
+        let admin = Admin {
+            readiness,
+            metrics,
+            connections: open_files::ADMIN_CONNECTIONS,
+            overview: Overview::new(journal, config.raw().limits.max_inflight_bytes),
+        };
+        tasks.push(start_admin(listener, admin, &life));
     }
     let shutdown = &config.raw().shutdown;
     let (delay, drain_timeout) = (shutdown.delay.get(), shutdown.drain_timeout.get());
@@ -259,7 +269,7 @@ fn doors(
     destinations: Arc<dyn Destinations<Config>>,
     life: &Life,
     readiness: Readiness,
-    [budget, dictionaries]: [ByteBudget; 2],
+    ([budget, dictionaries], journal): ([ByteBudget; 2], Journal),
 ) -> Doors {
     let limits = &config.raw().limits;
     let streams = Places::new(limits.max_streams as usize);
@@ -271,12 +281,14 @@ fn doors(
         streams: streams.clone(),
         idle_timeout: limits.stream_idle_timeout.get(),
         life: life.clone(),
+        journal: journal.clone(),
     };
     let shared = Shared {
         budget,
         streams,
         idle_timeout: limits.stream_idle_timeout.get(),
         life: life.clone(),
+        journal,
         environment: names_database(&ProcessSource),
     };
     let authenticator = Authenticator::new(&config.raw().auth);
@@ -288,17 +300,7 @@ fn doors(
     }
 }
 
-fn start_admin(
-    listener: TcpListener,
-    readiness: Readiness,
-    metrics: RenderMetrics,
-    life: &Life,
-) -> JoinHandle<Result<(), ServeError>> {
-    let admin = Admin {
-        readiness,
-        metrics,
-        connections: open_files::ADMIN_CONNECTIONS,
-    };
+fn start_admin(listener: TcpListener, admin: Admin, life: &Life) -> JoinHandle<Result<(), ServeError>> {
     let stop = life.stopping.clone();
     tokio::spawn(async move { admin::serve(listener, admin, stop).await.map_err(ServeError::Admin) })
 }

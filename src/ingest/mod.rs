@@ -10,6 +10,8 @@ pub mod connection;
 pub mod counted;
 mod cursor;
 pub mod error;
+pub mod journal;
+mod loader;
 pub mod ports;
 mod progress;
 pub mod request;

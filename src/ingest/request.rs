@@ -44,6 +44,8 @@ pub struct LoadRequest {
     pub options: LoadOptions,
     /// Rows that were rejected of the stream, by all loads that write it: `max_rejects` counts them together.
     pub rejected: Arc<AtomicU64>,
+    /// Transactions of this load that were run again.
+    pub retries: Arc<AtomicU64>,
     /// Whether the table may or must be there before.
     pub presence: Presence,
 }
@@ -58,6 +60,7 @@ impl LoadRequest {
             schema,
             options,
             rejected: Arc::default(),
+            retries: Arc::default(),
             presence: Presence::default(),
         }
     }

@@ -5,13 +5,15 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 
 use super::batcher::{Batcher, ChunkLimits, IncomingBatch};
-use super::counted::{self, Door, OpenStream};
+use super::counted::{self, Door};
 use super::cursor::Cursor;
 use super::error::{Error, Kept, StreamError};
-use super::ports::{Chunk, Destination, Finished, Load, Written};
+use super::journal::{Entry, Journal};
+use super::loader::{Step, drive, ended_early, joined};
+use super::ports::{Destination, Finished, Load};
 pub use super::progress::{Progress, StreamProgress};
 use super::request::{LoadOptions, LoadRequest};
 use crate::model::caller::Caller;
@@ -55,16 +57,7 @@ pub struct Session {
     report: watch::Sender<Progress>,
     cursor: Option<Cursor>,
     stored: Option<Finished>,
-    open: OpenStream,
-}
-
-/// What the loader task is told.
-#[derive(Debug)]
-enum Step {
-    Chunk(Chunk),
-    /// The stream is complete, and whether the client said how many rows that makes. A channel that closes without this
-    /// word means: abort.
-    Finish(bool),
+    entry: Arc<Entry>,
 }
 
 impl Session {
@@ -73,20 +66,23 @@ impl Session {
     /// # Errors
     /// Whatever the destination refuses; nothing is written then.
     pub async fn open(
+        journal: &Journal,
         door: Door,
         destination: &dyn Destination,
         caller: &Caller,
         request: LoadRequest,
     ) -> Result<Self, Error> {
-        let mut open = OpenStream::of(door);
+        let entry = journal.open(door, caller, &request);
         let options = request.options.clone();
-        let load = destination.open(caller, request).await.inspect_err(|_| open.failed())?;
+        let opening = destination.open(caller, request).await;
+        let load = opening.inspect_err(|error| entry.failed(error))?;
         let (chunks, steps) = mpsc::channel(CHUNKS_AHEAD);
         let (table, stream) = (load.table(), load.stream());
         let report = watch::Sender::new(Progress {
             stream: stream.as_ref().map(StreamProgress::at),
             ..Progress::default()
         });
+        entry.opened(&table, report.subscribe());
         let weak = Arc::downgrade(&load);
         let loader = tokio::spawn(drive(load, steps, report.clone()));
         let stored = stream.as_ref().and_then(|stream| stream.finished.clone());
@@ -112,7 +108,7 @@ impl Session {
             report,
             cursor,
             stored,
-            open,
+            entry,
         })
     }
 
@@ -122,6 +118,8 @@ impl Session {
     /// The failure of an earlier chunk; the session is then over.
     pub async fn push(&mut self, mut batch: IncomingBatch) -> Result<(), Error> {
         counted::received(batch.batch.num_rows(), batch.wire_bytes);
+        self.entry
+            .received(batch.batch.num_rows() as u64, batch.wire_bytes as u64);
         if self.cursor.is_none() {
             batch.label = None;
         }
@@ -194,8 +192,9 @@ impl Session {
         tokio::select! {
             () = written => Ok(()),
             ended = &mut self.loader => {
-                self.open.failed();
-                Err(ended_early(ended))
+                let error = ended_early(ended);
+                self.entry.failed(&error);
+                Err(error)
             }
         }
     }
@@ -206,9 +205,12 @@ impl Session {
     /// A count that does not match (nothing more is committed), or the destination's failure.
     pub async fn finish(mut self, end: StreamEnd) -> Result<Summary, Error> {
         let ended = self.end(end).await;
-        match ended {
-            Ok(_) => self.open.finished(),
-            Err(_) => self.open.failed(),
+        match &ended {
+            Ok(Summary { progress, finished }) => {
+                self.entry
+                    .finished(progress, finished.deleted, finished.migration.len());
+            }
+            Err(error) => self.entry.failed(error),
         }
         ended
     }
@@ -258,6 +260,11 @@ impl Session {
             },
             finished,
         }
+    }
+
+    /// Its line in the journal, for what ends it outside of here.
+    pub fn entry(&self) -> Arc<Entry> {
+        Arc::clone(&self.entry)
     }
 
     /// The table, with its schema.
@@ -328,8 +335,9 @@ impl Session {
         }
         // The loader only stops receiving when it failed, so its outcome is the reason.
         self.chunks = None;
-        self.open.failed();
-        Err(ended_early((&mut self.loader).await))
+        let error = ended_early((&mut self.loader).await);
+        self.entry.failed(&error);
+        Err(error)
     }
 
     async fn outcome(&mut self) -> Result<Finished, Error> {
@@ -337,56 +345,8 @@ impl Session {
     }
 }
 
-fn joined(outcome: Result<Result<Finished, Error>, JoinError>) -> Result<Finished, Error> {
-    match outcome {
-        Ok(outcome) => outcome,
-        Err(error) if error.is_cancelled() => Err(Error::Internal("the load was cancelled".to_owned())),
-        Err(error) => Err(Error::Internal(format!("the load's task ended unexpectedly: {error}"))),
-    }
-}
-
-/// The reason why a loader ended while its stream goes on.
-fn ended_early(outcome: Result<Result<Finished, Error>, JoinError>) -> Error {
-    let ended = || Error::Internal("the load ended before its stream".to_owned());
-    joined(outcome).err().unwrap_or_else(ended)
-}
-
 impl Drop for Session {
     fn drop(&mut self) {
         self.loader.abort();
     }
-}
-
-/// The loader task: writes chunks, up to `lanes` at once, then finishes the load when told so.
-async fn drive(
-    load: Arc<dyn Load>,
-    mut steps: mpsc::Receiver<Step>,
-    report: watch::Sender<Progress>,
-) -> Result<Finished, Error> {
-    let lanes = load.lanes().max(1);
-    let mut running: JoinSet<Result<Written, Error>> = JoinSet::new();
-    let mut end = None;
-    loop {
-        tokio::select! {
-            step = steps.recv(), if running.len() < lanes && end.is_none() => match step {
-                Some(Step::Chunk(chunk)) => {
-                    let load = Arc::clone(&load);
-                    running.spawn(async move { load.write(chunk).await });
-                }
-                Some(Step::Finish(complete)) => end = Some(complete),
-                None => return Err(Error::Internal("the stream was given up".to_owned())),
-            },
-            Some(written) = running.join_next() => {
-                let written = written.map_err(|error| Error::Internal(format!("a write ended unexpectedly: {error}")))??;
-                report.send_modify(|progress| progress.add(written));
-            },
-            () = load.idle(), if running.is_empty() && end.is_none() => {}
-            else => break,
-        }
-    }
-    let finished = load.finish(end.unwrap_or_default()).await?;
-    if let Some(stream) = load.stream() {
-        report.send_modify(|progress| progress.stream = Some(StreamProgress::after(progress.stream.take(), &stream)));
-    }
-    Ok(finished)
 }

@@ -1,4 +1,4 @@
-//! The admin port over plain HTTP: liveness, readiness, metrics. Answers while Postgres is down and while clients use up what
+//! The admin port over plain HTTP: liveness, readiness, metrics, the status page. Answers while Postgres is down and while clients use up what
 //! they may; never shows configuration.
 //!
 //! A connection carries one request and ends a few seconds after it began, whatever it does; where there are too many, one
@@ -22,6 +22,7 @@ use tonic::transport::server::Connected as _;
 use super::accept::Incoming;
 use super::connection::{ConnectionInfo, Tracked};
 use super::crowd::{Crowd, CrowdLimits};
+use super::overview::{Overview, page};
 use super::readiness::{Readiness, Verdict};
 
 /// How long a connection may live: a probe waits for 2.5 s at most.
@@ -39,6 +40,8 @@ pub struct Admin {
     pub metrics: RenderMetrics,
     /// Connections at once.
     pub connections: usize,
+    /// What the status page shows.
+    pub overview: Overview,
 }
 
 impl std::fmt::Debug for Admin {
@@ -65,6 +68,8 @@ pub async fn serve(listener: TcpListener, admin: Admin, stop: CancellationToken)
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
+        .route("/", get(|| async { page() }))
+        .route("/status.json", get(status))
         .layer(map_response(last))
         .layer(map_request(heard))
         .with_state(admin)
@@ -118,6 +123,12 @@ async fn ready(State(admin): State<Admin>) -> (StatusCode, String) {
         Verdict::NotReady(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),
         Verdict::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned()),
     }
+}
+
+async fn status(State(admin): State<Admin>) -> impl IntoResponse {
+    let verdict = admin.readiness.verdict().await;
+    let document = admin.overview.document(&verdict, &(admin.metrics)());
+    ([(header::CONTENT_TYPE, "application/json")], document.to_string())
 }
 
 async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {

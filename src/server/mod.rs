@@ -11,6 +11,7 @@ mod crowd;
 mod doorman;
 pub mod flight;
 mod health;
+pub mod overview;
 pub mod readiness;
 pub mod status;
 mod upload;

@@ -1,5 +1,6 @@
 //! Log lines as the CloudQuery CLI reads them from a plugin's standard output: one JSON object per line, `level` in lower
-//! case, `message`, `module`, then the event's fields; never more than 4095 bytes, because the CLI throws longer lines away.
+//! case, `message`, `module`, `timestamp` (RFC 3339; the CLI adds a `time` of its own), then the event's fields; never more than
+//! 4095 bytes, because the CLI throws longer lines away. What is too long is cut, and says so.
 
 use std::fmt;
 
@@ -7,12 +8,15 @@ use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 /// Bytes of a line, newline not counted.
 const LINE_BYTES: usize = 4095;
-/// Ends a message that was cut.
+/// Size with its name up to which a field is not cut.
+const SHORT_BYTES: usize = 128;
+/// Ends a text that was cut.
 const CUT: &str = "... (cut)";
 
 /// Formats events as JSON lines.
@@ -34,6 +38,7 @@ where
             line(
                 level(*metadata.level()),
                 metadata.target(),
+                now(),
                 fields.message,
                 fields.others
             )
@@ -51,39 +56,67 @@ fn level(level: Level) -> &'static str {
     }
 }
 
-/// The line without its newline; fields are left out from the end, then the message is cut, until it is short enough.
-fn line(level: &str, module: &str, message: String, others: Vec<(String, Value)>) -> String {
+/// The time of day in UTC.
+fn now() -> String {
+    let mut text = String::new();
+    // A line without its time would still be worth having.
+    let formatted = SystemTime.format_time(&mut Writer::new(&mut text));
+    formatted.map_or_else(|_| String::new(), |()| text)
+}
+
+/// The line without its newline. Fields that do not fit are cut, then the message is, until it is short enough.
+fn line(level: &str, module: &str, timestamp: String, message: String, others: Vec<(String, Value)>) -> String {
     let mut object = Map::new();
     object.insert("level".to_owned(), level.into());
     object.insert("module".to_owned(), module.into());
-    object.insert("message".to_owned(), message.clone().into());
-    for (name, value) in others {
-        // The three keys of every line keep their meaning.
-        let name = if object.contains_key(&name) {
-            format!("field_{name}")
-        } else {
-            name
-        };
-        let size = |value: &Value| value.to_string().len();
-        let full = object
-            .iter()
-            .map(|(name, value)| name.len() + size(value) + 4)
-            .sum::<usize>();
-        if full + name.len() + size(&value) + 5 > LINE_BYTES {
-            continue;
+    object.insert("timestamp".to_owned(), timestamp.into());
+    object.insert("message".to_owned(), shortened(message, LINE_BYTES / 2).into());
+    let named = others
+        .into_iter()
+        .map(|(name, value)| match object.contains_key(&name) {
+            // The keys of every line keep their meaning.
+            true => (format!("field_{name}"), value),
+            false => (name, value),
+        });
+    let size = |(name, value): &(String, Value)| name.len() + 4 + value.to_string().len();
+    let (long, short): (Vec<_>, Vec<_>) = named.partition(|field| size(field) > SHORT_BYTES);
+    let taken = Value::Object(object.clone()).to_string().len() + short.iter().map(size).sum::<usize>();
+    // What is left is for the long ones, in equal parts.
+    let part = LINE_BYTES.saturating_sub(taken) / long.len().max(1);
+    let cut = long.into_iter().map(|(name, value)| match value {
+        Value::String(text) => {
+            let frame = name.len() + 6;
+            let text = shortened(text, part.saturating_sub(frame));
+            (name, text.into())
         }
-        object.insert(name, value);
+        other => (name, other),
+    });
+    let mut full = Value::Object(object.clone()).to_string().len();
+    for field in short.into_iter().chain(cut) {
+        let added = size(&field);
+        if full + added <= LINE_BYTES {
+            full += added;
+            object.insert(field.0, field.1);
+        }
     }
-    let mut kept = message;
+    Value::Object(object).to_string()
+}
+
+/// A text that takes at most so many bytes between the quotes of JSON. What goes, goes from its
+/// end.
+fn shortened(text: String, bytes: usize) -> String {
+    let cost = |text: &str| Value::from(text).to_string().len().saturating_sub(2);
+    if cost(&text) <= bytes {
+        return text;
+    }
+    let mut kept = text.chars().count();
     loop {
-        let text = Value::Object(object.clone()).to_string();
-        if text.len() <= LINE_BYTES {
-            return text;
+        let cut: String = text.chars().take(kept).chain(CUT.chars()).collect();
+        if cost(&cut) <= bytes || kept == 0 {
+            return cut;
         }
-        // Halving reaches any size in a few steps, whatever the escapes cost.
-        let half = kept.chars().count() / 2;
-        kept = kept.chars().take(half).collect();
-        object.insert("message".to_owned(), format!("{kept}{CUT}").into());
+        // By a tenth, so that not much more goes than has to.
+        kept -= kept.div_ceil(10);
     }
 }
 
@@ -166,7 +199,13 @@ mod tests {
     #[test]
     fn a_line_is_one_object_with_level_message_and_fields() {
         let lines = logged(|| tracing::warn!(row_count = 3, table = "a\nb", level = "x", "stream ended"));
-        let value: Value = serde_json::from_str(&lines[0]).unwrap();
+        let mut value: Value = serde_json::from_str(&lines[0]).unwrap();
+        let timestamp = value.as_object_mut().unwrap().remove("timestamp").unwrap();
+        let timestamp = timestamp.as_str().unwrap();
+        assert!(
+            timestamp.len() == 27 && timestamp.ends_with('Z') && timestamp.as_bytes()[10] == b'T',
+            "{timestamp}"
+        );
         assert_eq!(
             value,
             serde_json::json!({
@@ -184,7 +223,11 @@ mod tests {
             assert!(lines[0].len() < 4096, "{}", lines[0].len());
             let value: Value = serde_json::from_str(&lines[0]).unwrap();
             assert!(value["message"].as_str().unwrap().ends_with(CUT));
-            assert_eq!(value["level"], "error");
+            assert!(
+                value["extra"].as_str().unwrap().ends_with(CUT),
+                "a long error is cut and does not vanish"
+            );
+            assert_eq!((&value["level"], &value["short"]), (&"error".into(), &1.into()));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What both kinds of load need: connections, the plan and how to make it again, and what is done after a failure.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
@@ -132,6 +133,7 @@ impl Shared {
         if next != Next::GiveUp {
             let sqlstate = error.sqlstate().unwrap_or("connection").to_owned();
             metrics::counter!(names::RETRIES, "sqlstate" => sqlstate).increment(1);
+            self.request.retries.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(error = %error, tries = tries.count(), next = ?next, "a transaction is run again");
         }
         next

@@ -39,7 +39,8 @@ pub async fn ensure(
     client: &mut impl Begin,
     request: &MigrateRequest<'_>,
 ) -> Result<(VerifiedTable, MigrationReport), MigrateError> {
-    run::ensure(client, request).await
+    let first = run::look_alone(client, request, false).await?;
+    run::ensure_as_seen(client, request, first).await
 }
 
 /// As [`ensure`] for a table that exists; `None` where it does not, so that [`ensure_in`] can create it with its first rows.
@@ -50,11 +51,11 @@ pub async fn prepare(
     client: &mut impl Begin,
     request: &MigrateRequest<'_>,
 ) -> Result<Option<(VerifiedTable, MigrationReport)>, MigrateError> {
-    let planned = run::look_alone(client, request, false).await?;
-    if planned.found.table.is_none() {
+    let first = run::look_alone(client, request, false).await?;
+    if first.found.table.is_none() {
         return Ok(None);
     }
-    run::ensure(client, request).await.map(Some)
+    run::ensure_as_seen(client, request, first).await.map(Some)
 }
 
 /// Makes the table fit inside `tx`; all locks last to its end, so existing tables go through [`prepare`] first.

@@ -95,9 +95,12 @@ async fn blockers_of(client: &mut Client, request: &MigrateRequest<'_>, oid: u32
     }
 }
 
-/// Makes the table fit in a transaction of its own.
-pub(super) async fn ensure(client: &mut impl Begin, request: &MigrateRequest<'_>) -> Result<Done, MigrateError> {
-    let first = look_alone(client, request, false).await?;
+/// Makes a table that was `first` seen so fit, in a transaction of its own, which looks again.
+pub(super) async fn ensure_as_seen(
+    client: &mut impl Begin,
+    request: &MigrateRequest<'_>,
+    first: Planned,
+) -> Result<Done, MigrateError> {
     if first.plan.is_empty() {
         return fits(request, first);
     }

@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::ingest::budget::ByteBudget;
 use crate::ingest::connection::{ConnectionFailure, ConnectionFault, Destinations};
 use crate::ingest::error::Error;
+use crate::ingest::journal::Journal;
 use crate::ingest::ports::Destination;
 use crate::ingest::shares::Places;
 use crate::model::caller::Caller;
@@ -50,6 +51,8 @@ pub struct Shared {
     pub idle_timeout: Duration,
     /// Where the server is in its life.
     pub life: Life,
+    /// Where streams are noted.
+    pub journal: Journal,
     /// Whether `PG*` variables name the server's database, where no connection string does.
     pub environment: bool,
 }
@@ -238,6 +241,7 @@ impl Plugin for CloudQueryFront {
             budget: self.shared.budget.lent_to(&caller),
             caller,
             idle_timeout: self.shared.idle_timeout,
+            journal: self.shared.journal.clone(),
         });
         let outcome = tokio::select! {
             outcome = writer.run(request.into_inner(), gate) => outcome,

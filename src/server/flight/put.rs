@@ -25,9 +25,10 @@ use crate::ingest::batcher::IncomingBatch;
 use crate::ingest::budget::ByteBudget;
 use crate::ingest::counted::Door;
 use crate::ingest::error::{Error, RequestError, StreamError};
+use crate::ingest::journal::Journal;
 use crate::ingest::ports::{Destination, Label};
 use crate::ingest::request::{LoadOptions, LoadRequest};
-use crate::ingest::session::{Session, StreamEnd};
+use crate::ingest::session::{Session, StreamEnd, Summary};
 use crate::ingest::shares::{Place, Places};
 use crate::model::caller::Caller;
 use crate::model::options::Acks;
@@ -52,6 +53,8 @@ pub struct PutContext {
     pub idle_timeout: Duration,
     /// Where the server is in its life.
     pub life: Life,
+    /// Where streams are noted.
+    pub journal: Journal,
 }
 
 /// Steps of a shutdown: first balancers are told, then nothing new is taken, then what still runs is ended.
@@ -102,7 +105,7 @@ impl PutContext {
         let options = self.resolve(&call, &decoder)?;
         let (request, door) = Self::request(&call, &decoder, options.clone());
         let session = tokio::select! {
-            session = Session::open(door, &*self.destination, &call.caller, request) => session?,
+            session = Session::open(&self.journal, door, &*self.destination, &call.caller, request) => session?,
             // While Postgres is away this may last.
             () = self.life.stopping.cancelled() => return Err(Error::Draining),
         };
@@ -138,7 +141,7 @@ impl PutContext {
             let _guard = guard;
             match outcome.await {
                 Ok(Ok(answer)) => Ok(answer),
-                Ok(Err(error)) => Err(report(&error, &failed_in)),
+                Ok(Err(error)) => Err(about(status(&error), &failed_in)),
                 Err(_) => Err(Status::internal("the load ended without an answer")),
             }
         });
@@ -194,13 +197,6 @@ fn millis(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A request ends here, so here it is logged, once.
-fn report(error: &Error, table: &str) -> Status {
-    let status = about(status(error), table);
-    tracing::warn!(code = ?status.code(), error = %error, "put failed");
-    status
-}
-
 /// Moves messages from the client to the session.
 struct Pump<S> {
     context: PutContext,
@@ -217,7 +213,12 @@ impl<S> Pump<S>
 where
     S: Stream<Item = Result<FlightData, Status>> + Send + Unpin,
 {
-    async fn run(mut self, mut session: Session) -> Result<crate::ingest::session::Summary, Error> {
+    async fn run(self, session: Session) -> Result<Summary, Error> {
+        let entry = session.entry();
+        self.move_all(session).await.inspect_err(|error| entry.failed(error))
+    }
+
+    async fn move_all(mut self, mut session: Session) -> Result<Summary, Error> {
         let mut end = StreamEnd::default();
         while let Some(data) = self.next(&mut session).await? {
             self.message += 1;

@@ -2,6 +2,7 @@
 //! what they left. No assertions about pgflight live here, the oracle's apart.
 
 pub(crate) mod bombs;
+pub(crate) mod browser;
 pub(crate) mod chaos;
 pub(crate) mod cluster;
 pub(crate) mod database;

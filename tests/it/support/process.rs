@@ -206,15 +206,15 @@ fn spawn(environment: &[(String, String)], settings: &[(String, String)], limit:
             shell
         }
     };
-    // As in the image.
-    command.arg("serve").env("MALLOC_ARENA_MAX", "2");
+    command.arg("serve");
     command.envs(environment.iter().map(|(name, value)| (name, value)));
     for (key, value) in settings {
         command.arg("--set").arg(format!("{key}={value}"));
     }
     command
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        // Where JSON lines go.
+        .stdout(log.try_clone().expect("an open file"))
         .stderr(log)
         .spawn()
         .expect("the binary was built with the tests")

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ingest::budget::ByteBudget;
+use crate::ingest::journal::Journal;
 use crate::ingest::ports::Destination;
 use crate::model::caller::Caller;
 use crate::server::cloudquery::clients::Client;
@@ -16,4 +17,5 @@ pub(in crate::server::cloudquery) struct WriteContext {
     pub(in crate::server::cloudquery) caller: Caller,
     pub(in crate::server::cloudquery) budget: ByteBudget,
     pub(in crate::server::cloudquery) idle_timeout: Duration,
+    pub(in crate::server::cloudquery) journal: Journal,
 }

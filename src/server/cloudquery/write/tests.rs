@@ -12,6 +12,7 @@ use futures::stream;
 use super::*;
 use crate::config::Config;
 use crate::ingest::budget::ByteBudget;
+use crate::ingest::journal::Journal;
 use crate::ingest::ports::Destination;
 use crate::model::caller::Caller;
 use crate::model::caller::Principal;
@@ -42,6 +43,7 @@ fn writer(budget: &ByteBudget, batch_timeout: Duration) -> Writer {
         caller: Caller::anonymous(),
         budget: budget.clone(),
         idle_timeout: PATIENCE,
+        journal: Journal::default(),
     })
 }
 
