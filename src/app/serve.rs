@@ -23,6 +23,7 @@ use crate::config::{Config, ProcessSource};
 use crate::embed::provider::ProviderError;
 use crate::ingest::budget::ByteBudget;
 use crate::ingest::counted;
+use crate::ingest::guard::Guard;
 use crate::ingest::ports::{Destination, Destinations};
 use crate::ingest::shares::Places;
 use crate::postgres::error::Error as PgError;
@@ -263,8 +264,9 @@ fn doors(
 ) -> Doors {
     let limits = &config.raw().limits;
     let streams = Places::new(limits.max_streams as usize);
+    let guard = Guard::new(config.rights().clone());
     let put = PutContext {
-        destination,
+        destination: guard.over(destination),
         config: Arc::clone(config),
         budget: budget.clone(),
         dictionaries,
@@ -277,6 +279,7 @@ fn doors(
         streams,
         idle_timeout: limits.stream_idle_timeout.get(),
         life: life.clone(),
+        guard,
         environment: names_database(&ProcessSource),
     };
     let authenticator = Authenticator::new(&config.raw().auth);

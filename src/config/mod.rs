@@ -4,6 +4,7 @@
 //! the schema (`shape`), read into [`RawConfig`], and checked for what a schema cannot say (`rules`). All problems found in
 //! a step are reported together. This module starts nothing, connects to nothing and logs nothing.
 
+mod access;
 pub mod dsn;
 mod embed;
 mod error;
@@ -32,9 +33,9 @@ pub use error::{ConfigError, Problem};
 pub use layers::{DEFAULT_FILE, FILE_VARIABLE, Flags, Origin};
 pub use listen::{ADDRESS_FORM, ListenAddress};
 pub use raw::{
-    AllowClient, Auth, AuthToken, Cloudquery, EmbeddingMode, EmbeddingProvider, Embeddings, FlightSql, Limits, Log,
-    LogFormat, LogLevel, OnConfigChange, OnTimeout, OpenaiEmbedding, PgvectorConfig, PgvectorTable, Pool, Pooler,
-    QueryAccess, RawConfig, Shutdown, TextSplitter, Tls, VectorIndex,
+    AllowClient, Auth, AuthRule, AuthToken, Cloudquery, EmbeddingMode, EmbeddingProvider, Embeddings, FlightSql,
+    Limits, Log, LogFormat, LogLevel, OnConfigChange, OnTimeout, OpenaiEmbedding, PgvectorConfig, PgvectorTable, Pool,
+    Pooler, QueryAccess, RawConfig, Shutdown, TextSplitter, Tls, VectorIndex,
 };
 pub use reference::reference_markdown;
 pub use schema::{Key, Kind, json_schema, keys};
@@ -44,6 +45,7 @@ pub use source::{FixedSource, ProcessSource, Source, WithoutLogin};
 use crate::model::embed::EmbedTable;
 use crate::model::ident::{Ident, TableName};
 use crate::model::options::StreamOptions;
+use crate::model::rights::Rules;
 use layers::Layers;
 
 /// Key of the embedded tables, which a client brings as a whole or not at all.
@@ -60,6 +62,7 @@ pub struct Config {
     schema: Option<Ident>,
     state_schema: Ident,
     embed_tables: Vec<EmbedTable>,
+    rights: Rules,
 }
 
 /// A configuration with the story of its making.
@@ -194,6 +197,11 @@ impl Config {
     /// Schema of tables named without one; `None` means the first of `search_path`.
     pub fn schema(&self) -> Option<&Ident> {
         self.schema.as_ref()
+    }
+
+    /// Who may do what.
+    pub fn rights(&self) -> &Rules {
+        &self.rights
     }
 
     /// What clients' own statements of SQL may do.

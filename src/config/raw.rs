@@ -25,8 +25,8 @@ pub use embed::{
     PgvectorTable, TextSplitter, VectorIndex,
 };
 pub use server::{
-    AllowClient, Auth, AuthToken, Cloudquery, FlightSql, Limits, Log, LogFormat, LogLevel, Pool, Pooler, QueryAccess,
-    Shutdown, Tls,
+    AllowClient, Auth, AuthRule, AuthToken, Cloudquery, FlightSql, Limits, Log, LogFormat, LogLevel, Pool, Pooler,
+    QueryAccess, Shutdown, Tls,
 };
 
 /// Every key of the configuration file.

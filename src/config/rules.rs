@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::error::Problem;
 use super::raw::RawConfig;
-use super::{Config, ListenAddress, embed};
+use super::{Config, ListenAddress, access, embed};
 use crate::model::ident::Ident;
 use crate::model::options::StreamOptions;
 
@@ -32,6 +32,7 @@ pub(super) fn checked(raw: RawConfig, tree: Map<String, Value>) -> Result<Config
     limits(&raw, &mut problems);
     tables(&raw, &mut problems);
     tokens(&raw, &mut problems);
+    let rights = access::rights(&raw.auth.rules, &mut problems);
     let embed_tables = embed::tables(&raw).unwrap_or_else(|found| {
         problems.extend(found);
         Vec::new()
@@ -45,6 +46,7 @@ pub(super) fn checked(raw: RawConfig, tree: Map<String, Value>) -> Result<Config
             schema,
             state_schema,
             embed_tables,
+            rights,
         }),
         _ => Err(problems),
     }

@@ -10,6 +10,7 @@ pub mod connection;
 pub mod counted;
 mod cursor;
 pub mod error;
+pub mod guard;
 pub mod ports;
 mod progress;
 pub mod request;

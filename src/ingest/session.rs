@@ -11,7 +11,8 @@ use super::batcher::{Batcher, ChunkLimits, IncomingBatch};
 use super::counted::{self, Door, OpenStream};
 use super::cursor::Cursor;
 use super::error::{Error, Kept, StreamError};
-use super::ports::{Chunk, Destination, Finished, Load, Written};
+use super::guard::Guarded;
+use super::ports::{Chunk, Finished, Load, Written};
 pub use super::progress::{Progress, StreamProgress};
 use super::request::{LoadOptions, LoadRequest};
 use crate::model::caller::Caller;
@@ -72,12 +73,7 @@ impl Session {
     ///
     /// # Errors
     /// Whatever the destination refuses; nothing is written then.
-    pub async fn open(
-        door: Door,
-        destination: &dyn Destination,
-        caller: &Caller,
-        request: LoadRequest,
-    ) -> Result<Self, Error> {
+    pub async fn open(door: Door, destination: &Guarded, caller: &Caller, request: LoadRequest) -> Result<Self, Error> {
         let mut open = OpenStream::of(door);
         let options = request.options.clone();
         let load = destination.open(caller, request).await.inspect_err(|_| open.failed())?;

@@ -138,6 +138,7 @@ mod tests {
         };
         Authenticator::new(&Auth {
             tokens: vec![token("etl", "s3cret"), token("bi", "other:1")],
+            ..Auth::default()
         })
     }
 

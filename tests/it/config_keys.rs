@@ -12,6 +12,19 @@ use crate::promises;
 const SHOWN: &[(&str, &str)] = &[
     ("acks", STREAM),
     ("admin_listen", "crowds::a_thousand_silent_connections_keep_nobody_out"),
+    ("auth.rules[].may", "rights::a_put_needs_the_right_of_its_write_mode"),
+    (
+        "auth.rules[].principal",
+        "rights::rules_are_for_the_principal_that_the_token_names",
+    ),
+    (
+        "auth.rules[].role",
+        "rights::queries::a_statement_of_a_rule_with_a_role_runs_as_that_role_and_cannot_leave_it",
+    ),
+    (
+        "auth.rules[].tables",
+        "rights::listings_show_what_one_has_a_right_to_and_reading_takes_the_right_to_read",
+    ),
     (
         "auth.tokens[].principal",
         "src/server/auth::bearer_and_basic_with_and_without_padding_name_the_same_principal",

@@ -67,7 +67,7 @@ impl FlightFront {
             Command::Plain(target) => target,
             Command::FlightSql(sql::Command::CommandStatementIngest(ingest)) => {
                 let target = sql::ingest::target(&ingest)?;
-                sql::check_catalog(&*put.destination, &caller, ingest.catalog.as_deref()).await?;
+                sql::check_catalog(&put.destination, &caller, ingest.catalog.as_deref()).await?;
                 target
             }
             Command::FlightSql(command) if sql::is_put(&command) => {
@@ -91,7 +91,7 @@ impl FlightFront {
     }
 
     async fn act(&self, caller: &Caller, headers: &MetadataMap, action: &Action) -> Result<Bytes, Error> {
-        let destination = &*self.put.destination;
+        let destination = &self.put.destination;
         if let Some(answer) = sql::session::answer(destination, caller, action).await? {
             return Ok(answer);
         }

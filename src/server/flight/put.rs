@@ -25,7 +25,8 @@ use crate::ingest::batcher::IncomingBatch;
 use crate::ingest::budget::ByteBudget;
 use crate::ingest::counted::Door;
 use crate::ingest::error::{Error, RequestError, StreamError};
-use crate::ingest::ports::{Destination, Label};
+use crate::ingest::guard::Guarded;
+use crate::ingest::ports::Label;
 use crate::ingest::request::{LoadOptions, LoadRequest};
 use crate::ingest::session::{Session, StreamEnd};
 use crate::ingest::shares::{Place, Places};
@@ -39,7 +40,7 @@ use crate::server::upload::Gate;
 #[derive(Clone, Debug)]
 pub struct PutContext {
     /// Where rows go.
-    pub destination: Arc<dyn Destination>,
+    pub destination: Guarded,
     /// Defaults and per-table options.
     pub config: Arc<Config>,
     /// Memory for batches in flight.
@@ -102,7 +103,7 @@ impl PutContext {
         let options = self.resolve(&call, &decoder)?;
         let (request, door) = Self::request(&call, &decoder, options.clone());
         let session = tokio::select! {
-            session = Session::open(door, &*self.destination, &call.caller, request) => session?,
+            session = Session::open(door, &self.destination, &call.caller, request) => session?,
             // While Postgres is away this may last.
             () = self.life.stopping.cancelled() => return Err(Error::Draining),
         };

@@ -380,5 +380,5 @@ async fn open_load(
     let options = LoadOptions::resolve(chosen.merge_over(settings.config.stream_options(&cq.name)))?;
     let mut request = LoadRequest::new(&context.caller, cq.name.clone(), Arc::clone(&cq.schema), options);
     request.rejected = Arc::clone(rejected);
-    Session::open(Door::CloudQuery, &*context.destination, &context.caller, request).await
+    Session::open(Door::CloudQuery, &context.destination, &context.caller, request).await
 }
