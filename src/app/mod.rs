@@ -9,6 +9,7 @@ mod followers;
 mod foreground;
 mod health;
 pub mod interrupt;
+mod key_source;
 pub mod load;
 mod open_files;
 mod plan;

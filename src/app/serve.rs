@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
 use super::followers::Followers;
+use super::key_source::key_source;
 use super::open_files;
 use super::ports::{bind, bind_tcp, grpc_settings, tls_files};
 use super::terminal::fail;
@@ -82,6 +83,9 @@ pub enum ServeError {
     /// The embeddings service cannot be used as configured.
     #[error(transparent)]
     Embeddings(#[from] ProviderError),
+    /// It would listen where anybody can reach it.
+    #[error("{0}")]
+    Exposed(String),
     /// A task of ours ended unexpectedly.
     #[error("internal error: {0}")]
     Task(#[from] tokio::task::JoinError),
@@ -219,6 +223,9 @@ pub async fn start_with(
     destinations: Arc<dyn Destinations<Config>>,
     metrics: RenderMetrics,
 ) -> Result<Running, ServeError> {
+    for warning in config.exposure().map_err(ServeError::Exposed)? {
+        tracing::warn!("{warning}");
+    }
     let life = Life::default();
     let (listener, grpc, socket_file) = bind(config.listen()).await?;
     let readiness = Readiness::new(Arc::clone(&destination), life.clone());
@@ -282,7 +289,7 @@ fn doors(
         guard,
         environment: names_database(&ProcessSource),
     };
-    let authenticator = Authenticator::new(&config.raw().auth);
+    let authenticator = Authenticator::new(&config.raw().auth, key_source(config));
     Doors {
         flight: FlightFront::new(put, authenticator.clone()),
         cloudquery: CloudQueryFront::new(Arc::clone(config), destinations, authenticator.clone(), shared),

@@ -1,9 +1,82 @@
-//! Access rules as they were typed -> rules that decide.
+//! Tokens and access rules as they were typed -> digests and rules that decide.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
 
 use super::error::Problem;
-use super::raw::AuthRule;
+use super::raw::{AuthRule, AuthToken, Jwt};
 use crate::model::ident::Ident;
 use crate::model::rights::{Pattern, Right, Rule, Rules, TablePattern};
+
+/// Longest leeway; clocks that are further apart are wrong.
+const MOST_LEEWAY: Duration = Duration::from_secs(3600);
+
+/// Checks the static tokens: each is there in one form, and only once.
+pub(super) fn tokens(typed: &[AuthToken], problems: &mut Vec<Problem>) {
+    let mut seen = BTreeSet::new();
+    for (at, one) in typed.iter().enumerate() {
+        let key = |name: &str| format!("auth.tokens[{at}].{name}");
+        let name = match (&one.token, &one.sha256) {
+            (Some(_), None) => "token",
+            (None, Some(_)) => "sha256",
+            (Some(_), Some(_)) => {
+                problems.push(Problem::new(key("sha256"), "stands beside `token`; give one of them"));
+                continue;
+            }
+            (None, None) => {
+                problems.push(Problem::new(key("token"), "is missing; give it, or its `sha256`"));
+                continue;
+            }
+        };
+        match one.digest() {
+            Some(digest) if !seen.insert(digest) => {
+                problems.push(Problem::new(key(name), "is the same token as an earlier entry's"));
+            }
+            Some(_) => {}
+            None => problems.push(Problem::new(
+                key(name),
+                "is not the SHA-256 of a token: 64 hexadecimal digits",
+            )),
+        }
+    }
+}
+
+/// Checks what signed tokens must be.
+pub(super) fn jwt(typed: Option<&Jwt>, problems: &mut Vec<Problem>) {
+    let Some(typed) = typed else { return };
+    if typed.algorithms.is_empty() {
+        problems.push(Problem::new(
+            "auth.jwt.algorithms",
+            "is an empty list; at least one entry is needed",
+        ));
+    }
+    if typed.leeway.get() > MOST_LEEWAY {
+        problems.push(Problem::new(
+            "auth.jwt.leeway",
+            format!("is {}; at most 1h is taken", typed.leeway),
+        ));
+    }
+}
+
+impl AuthToken {
+    /// SHA-256 of the token; `None` where it is given as something that is none.
+    pub fn digest(&self) -> Option<[u8; 32]> {
+        let (Some(typed), None) = (&self.sha256, &self.token) else {
+            return self.token.as_ref().map(|token| Sha256::digest(token.expose()).into());
+        };
+        let typed = typed.as_bytes();
+        let mut digest = [0; 32];
+        for (byte, pair) in digest.iter_mut().zip(typed.chunks(2)) {
+            let digits = std::str::from_utf8(pair)
+                .ok()
+                .filter(|_| pair.iter().all(u8::is_ascii_hexdigit))?;
+            *byte = u8::from_str_radix(digits, 16).ok()?;
+        }
+        (typed.len() == 64).then_some(digest)
+    }
+}
 
 /// Reads all rules; what is wrong with them goes to `problems`.
 pub(super) fn rights(typed: &[AuthRule], problems: &mut Vec<Problem>) -> Rules {
@@ -73,6 +146,40 @@ mod tests {
         Config::from_json(&json!({"auth": {"rules": [rule]}}))
             .unwrap_err()
             .to_string()
+    }
+
+    #[test]
+    fn a_token_is_given_in_one_form_and_once() {
+        let hello = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+        let tokens = |tokens: serde_json::Value| Config::from_json(&json!({"auth": {"tokens": tokens}}));
+        let read = tokens(json!([{"principal": "a", "sha256": hello}, {"principal": "b", "token": "world"}])).unwrap();
+        let plain = tokens(json!([{"principal": "a", "token": "hello"}])).unwrap();
+        let digest = |config: &Config| config.raw().auth.tokens[0].digest();
+        assert_eq!(digest(&read), digest(&plain));
+        assert!(digest(&read).is_some());
+        for (wrong, part) in [
+            (json!([{"principal": "a"}]), "`auth.tokens[0].token` is missing"),
+            (
+                json!([{"principal": "a", "token": "x", "sha256": hello}]),
+                "give one of them",
+            ),
+            (json!([{"principal": "a", "sha256": "2cf2"}]), "64 hexadecimal digits"),
+            (
+                json!([{"principal": "a", "sha256": format!("+{}", &hello[1..])}]),
+                "64 hexadecimal digits",
+            ),
+            (
+                json!([{"principal": "a", "sha256": format!("{hello}00")}]),
+                "64 hexadecimal digits",
+            ),
+            (
+                json!([{"principal": "a", "token": "hello"}, {"principal": "b", "sha256": hello.to_uppercase()}]),
+                "`auth.tokens[1].sha256` is the same token",
+            ),
+        ] {
+            let text = tokens(wrong).unwrap_err().to_string();
+            assert!(text.contains(part), "{text}");
+        }
     }
 
     #[test]

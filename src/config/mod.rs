@@ -33,9 +33,9 @@ pub use error::{ConfigError, Problem};
 pub use layers::{DEFAULT_FILE, FILE_VARIABLE, Flags, Origin};
 pub use listen::{ADDRESS_FORM, ListenAddress};
 pub use raw::{
-    AllowClient, Auth, AuthRule, AuthToken, Cloudquery, EmbeddingMode, EmbeddingProvider, Embeddings, FlightSql,
-    Limits, Log, LogFormat, LogLevel, OnConfigChange, OnTimeout, OpenaiEmbedding, PgvectorConfig, PgvectorTable, Pool,
-    Pooler, QueryAccess, RawConfig, Shutdown, TextSplitter, Tls, VectorIndex,
+    AllowClient, Auth, AuthRule, AuthToken, Cloudquery, EmbeddingMode, EmbeddingProvider, Embeddings, FlightSql, Jwt,
+    JwtAlgorithm, Limits, Log, LogFormat, LogLevel, OnConfigChange, OnTimeout, OpenaiEmbedding, PgvectorConfig,
+    PgvectorTable, Pool, Pooler, QueryAccess, RawConfig, Shutdown, TextSplitter, Tls, VectorIndex,
 };
 pub use reference::reference_markdown;
 pub use schema::{Key, Kind, json_schema, keys};
@@ -91,16 +91,12 @@ impl Loaded {
             Err(layers.problems)
         };
         match result {
-            Ok(config) => {
-                let mut warnings = layers.warnings;
-                warnings.extend(rules::warnings(&config));
-                Ok(Self {
-                    config,
-                    file: layers.file,
-                    warnings,
-                    origins: layers.origins,
-                })
-            }
+            Ok(config) => Ok(Self {
+                config,
+                file: layers.file,
+                warnings: layers.warnings,
+                origins: layers.origins,
+            }),
             Err(mut problems) => {
                 for problem in &mut problems {
                     let origin = Layers::origin_of(&layers.origins, &problem.key);
@@ -197,6 +193,26 @@ impl Config {
     /// Schema of tables named without one; `None` means the first of `search_path`.
     pub fn schema(&self) -> Option<&Ident> {
         self.schema.as_ref()
+    }
+
+    /// Whether callers are asked who they are.
+    pub fn is_authenticating(&self) -> bool {
+        let client_ca = self.raw.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+        !self.raw.auth.tokens.is_empty() || self.raw.auth.jwt.is_some() || client_ca
+    }
+
+    /// What a server with this configuration lays open, one sentence each.
+    ///
+    /// # Errors
+    /// Why it must not listen at all.
+    pub fn exposure(&self) -> Result<Vec<String>, String> {
+        if !self.listen.is_local() && !self.is_authenticating() && !self.raw.insecure {
+            return Err(format!(
+                "`listen` is {}, which other machines can reach, and nobody is asked who calls: configure auth.tokens, auth.jwt or tls.client_ca, listen on a loopback address or a unix socket, or say that you want this with insecure: true (PGFLIGHT_INSECURE=true)",
+                self.listen
+            ));
+        }
+        Ok(rules::warnings(self))
     }
 
     /// Who may do what.

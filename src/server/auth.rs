@@ -1,15 +1,22 @@
-//! Who calls: bearer tokens from the configuration, sent as `Bearer <token>` or as `Basic` with the principal as user name
-//! and the token as password. Checked on every call, because a connection may be shared by what lies between.
+//! Who calls: bearer tokens from the configuration and signed ones of an identity provider, sent as `Bearer <token>` or as
+//! `Basic` with the principal as user name and the token as password. Checked on every call, because a connection may be
+//! shared by what lies between; the doorman does it once, and doors learn from the call what was found.
 //!
 //! Tokens are kept as SHA-256 digests and compared in constant time; the answer to an unknown name and to a wrong token is
 //! the same.
+
+mod jwk;
+mod jwt;
+mod keys;
 
 use std::sync::Arc;
 
 use base64::Engine;
 use base64::alphabet::STANDARD as ALPHABET;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use http::HeaderMap;
+use http::HeaderValue;
+use jwt::Verifier;
+pub use keys::KeySource;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tonic::{Request, Status};
@@ -29,10 +36,11 @@ const REFUSED: &str = "the authorization header names no known token; send `auth
 const MISSING: &str =
     "this server takes no anonymous calls; send `authorization: Bearer <token>` with one of the server's auth.tokens";
 
-/// Knows the tokens. Cheap to clone.
+/// Knows who may call. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Authenticator {
     tokens: Arc<[Known]>,
+    jwt: Option<Arc<Verifier>>,
 }
 
 #[derive(Debug)]
@@ -41,24 +49,32 @@ struct Known {
     digest: [u8; 32],
 }
 
+/// What became of a call's credentials; travels with the call from the doorman to its door.
+#[derive(Clone, Debug)]
+struct Admission(Result<Principal, Status>);
+
 impl Authenticator {
-    /// Everybody is anonymous and welcome when the configuration holds no token.
-    pub fn new(auth: &Auth) -> Self {
-        let known = auth.tokens.iter().map(|token| Known {
-            principal: Arc::from(token.principal.as_str()),
-            digest: digest(token.token.expose()),
+    /// Everybody is anonymous and welcome when the configuration names no credentials. `keys` are those of `auth.jwt`.
+    pub fn new(auth: &Auth, keys: Option<Arc<dyn KeySource>>) -> Self {
+        let known = auth.tokens.iter().filter_map(|token| {
+            Some(Known {
+                principal: Arc::from(token.principal.as_str()),
+                digest: token.digest()?,
+            })
         });
+        let jwt = auth.jwt.as_ref().zip(keys);
         Self {
             tokens: known.collect(),
+            jwt: jwt.map(|(settings, keys)| Arc::new(Verifier::new(settings, keys))),
         }
     }
 
     /// Whether calls need a token.
     pub fn is_required(&self) -> bool {
-        !self.tokens.is_empty()
+        !self.tokens.is_empty() || self.jwt.is_some()
     }
 
-    /// Who sent this request.
+    /// Who sent this request, as the doorman found.
     ///
     /// # Errors
     /// UNAUTHENTICATED with what to send.
@@ -68,7 +84,9 @@ impl Authenticator {
             .get("traceparent")
             .and_then(|value| value.to_str().ok())
             .map(Arc::from);
-        let principal = self.principal(request.metadata().as_ref())?;
+        let admission = request.extensions().get::<Admission>();
+        let past = || Status::internal("the call came past the doorman");
+        let principal = admission.ok_or_else(past)?.0.clone()?;
         Ok(Caller {
             principal,
             peer: ConnectionInfo::of(request).and_then(|connection| connection.peer),
@@ -76,33 +94,48 @@ impl Authenticator {
         })
     }
 
-    /// Whether a call with these headers may come in.
+    /// Looks at the credentials of a call and notes with it who calls.
     ///
     /// # Errors
-    /// As for [`Authenticator::caller`].
-    pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), Status> {
-        self.principal(headers).map(drop)
+    /// UNAUTHENTICATED with what to send; noted as well.
+    pub(super) async fn admit<B>(&self, request: &mut http::Request<B>) -> Result<(), Status> {
+        let header = request.headers().get("authorization").cloned();
+        let found = self.principal(header.as_ref().map(HeaderValue::as_bytes)).await;
+        let verdict = found.as_ref().map(drop).map_err(Clone::clone);
+        request.extensions_mut().insert(Admission(found));
+        verdict
     }
 
-    fn principal(&self, headers: &HeaderMap) -> Result<Principal, Status> {
+    async fn principal(&self, header: Option<&[u8]>) -> Result<Principal, Status> {
         if !self.is_required() {
             return Ok(Principal::Anonymous);
         }
-        let header = headers
-            .get("authorization")
-            .ok_or_else(|| Status::unauthenticated(MISSING))?;
-        let (user, token) = credentials(header.as_bytes()).ok_or_else(|| Status::unauthenticated(REFUSED))?;
-        let digest = digest(&token);
+        let header = header.ok_or_else(|| Status::unauthenticated(MISSING))?;
+        let (user, token) = credentials(header).ok_or_else(|| Status::unauthenticated(REFUSED))?;
+        let fits = |name: &str| user.as_deref().is_none_or(|user| user == name);
+        if let Some(name) = self.holder(&token).filter(|name| fits(name)) {
+            return Ok(Principal::Named(name));
+        }
+        match self.jwt.as_ref().filter(|_| Verifier::is_signed(&token)) {
+            None => Err(Status::unauthenticated(REFUSED)),
+            Some(jwt) => match jwt.principal(&token).await? {
+                name if fits(&name) => Ok(Principal::Named(name)),
+                _ => Err(Status::unauthenticated(REFUSED)),
+            },
+        }
+    }
+
+    /// Whose a static token is.
+    fn holder(&self, token: &str) -> Option<Arc<str>> {
+        let digest = digest(token);
         // All tokens are looked at, whichever matches, so that the time tells nothing.
         let mut found = None;
         for known in self.tokens.iter() {
-            let same_token = bool::from(known.digest.ct_eq(&digest));
-            let same_user = user.as_deref().is_none_or(|user| user == &*known.principal);
-            if same_token && same_user {
-                found = Some(Principal::Named(Arc::clone(&known.principal)));
+            if bool::from(known.digest.ct_eq(&digest)) {
+                found = Some(Arc::clone(&known.principal));
             }
         }
-        found.ok_or_else(|| Status::unauthenticated(REFUSED))
+        found
     }
 }
 
@@ -134,20 +167,18 @@ mod tests {
     fn authenticator() -> Authenticator {
         let token = |principal: &str, token: &str| AuthToken {
             principal: principal.into(),
-            token: Secret::new(token),
+            token: Some(Secret::new(token)),
+            sha256: None,
         };
-        Authenticator::new(&Auth {
+        let auth = Auth {
             tokens: vec![token("etl", "s3cret"), token("bi", "other:1")],
             ..Auth::default()
-        })
+        };
+        Authenticator::new(&auth, None)
     }
 
     fn ask(authenticator: &Authenticator, header: Option<&str>) -> Result<Principal, Status> {
-        let mut request = Request::new(());
-        if let Some(header) = header {
-            request.metadata_mut().insert("authorization", header.parse().unwrap());
-        }
-        authenticator.caller(&request).map(|caller| caller.principal)
+        futures::executor::block_on(authenticator.principal(header.map(str::as_bytes)))
     }
 
     #[test]

@@ -92,6 +92,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("axum", &["server"]),
     ("rustls", &["server", "client", "postgres", "embed"]),
     ("hyper_util", &["embed"]),
+    ("ring", &["server::auth"]),
     ("tokio_rustls", &["embed"]),
     ("clap", &["cli", "main"]),
     ("tracing_subscriber", &["telemetry"]),

@@ -30,6 +30,10 @@ const SHOWN: &[(&str, &str)] = &[
         "src/server/auth::bearer_and_basic_with_and_without_padding_name_the_same_principal",
     ),
     (
+        "auth.tokens[].sha256",
+        "doors::a_token_that_the_configuration_has_as_a_sha256_lets_in_and_its_sha256_does_not",
+    ),
+    (
         "auth.tokens[].token",
         "doors::no_call_of_any_door_goes_in_without_its_token",
     ),
@@ -144,6 +148,10 @@ const SHOWN: &[(&str, &str)] = &[
         "flight_sql::queries::statements_run_as_far_as_the_configuration_lets_them",
     ),
     ("forced_strategy", STREAM),
+    (
+        "insecure",
+        "doors::a_server_that_others_can_reach_and_that_asks_nobody_does_not_start",
+    ),
     ("lanes", STREAM),
     (
         "limits.handshake_timeout",

@@ -1,7 +1,10 @@
 //! `auth.rules` over real doors: what is not given is refused, and nothing is told about what is not shown.
 
 mod cloudquery;
+mod matrix;
+mod provider;
 mod queries;
+mod tokens;
 
 use arrow_flight::sql::{CommandStatementIngest, ProstMessageExt, TableDefinitionOptions};
 use arrow_flight::{Criteria, FlightDescriptor, Ticket};

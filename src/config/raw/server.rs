@@ -1,13 +1,11 @@
-//! Keys about the service itself: TLS, callers, limits, pool, shutdown, log, and the CloudQuery door.
+//! Keys about the service itself: TLS, limits, pool, shutdown, log, and the CloudQuery door.
 
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::secret::Secret;
 use crate::model::duration::GoDuration;
-use crate::model::rights::Right;
 
 /// TLS of the gRPC port. The files are PEM and are read when the server starts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -20,45 +18,6 @@ pub struct Tls {
     /// File with the authorities of client certificates; with it, a client without a certificate is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_ca: Option<PathBuf>,
-}
-
-/// Who may call.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Auth {
-    /// Bearer tokens; when there is none, every caller is anonymous and allowed.
-    pub tokens: Vec<AuthToken>,
-    /// Who may do what with which tables; when there is none, everybody may do everything, and with one nothing else is allowed.
-    pub rules: Vec<AuthRule>,
-}
-
-/// What somebody may do (docs/security.md).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AuthRule {
-    /// Whom it is for, with `*` and `?`; callers without a name are `anonymous`.
-    #[schemars(length(min = 1))]
-    pub principal: String,
-    /// Tables as `schema.table` with `*` and `?` in either, or `*` for all; names with dots stand in double quotes.
-    #[serde(default)]
-    pub tables: Vec<String>,
-    /// What it gives: rights to these tables; `query`, to run SQL; `admin`, to bring a database or embeddings of one's own.
-    pub may: Vec<Right>,
-    /// Role of the database that statements of SQL run as; the server's own when unset.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1))]
-    pub role: Option<String>,
-}
-
-/// One bearer token and who holds it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AuthToken {
-    /// The name under which its holder acts.
-    #[schemars(length(min = 1))]
-    pub principal: String,
-    /// The token.
-    pub token: Secret,
 }
 
 /// What one client, and all together, may use.

@@ -160,10 +160,8 @@ async fn what_drivers_ask_shows_only_what_one_has_a_right_to() {
         let names: Vec<String> = tables
             .iter()
             .flat_map(|batch| {
-                let names = arrow::array::AsArray::as_string::<i32>(batch.column(2)).clone();
-                (0..names.len())
-                    .map(move |row| names.value(row).to_owned())
-                    .collect::<Vec<_>>()
+                let names = arrow::array::AsArray::as_string::<i32>(batch.column(2));
+                names.iter().flatten().map(str::to_owned).collect::<Vec<_>>()
             })
             .collect();
         assert_eq!(names, ["x"]);
