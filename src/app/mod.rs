@@ -14,7 +14,9 @@ pub mod load;
 mod open_files;
 mod plan;
 mod ports;
+mod reload;
 pub mod serve;
+mod serve_error;
 mod terminal;
 mod unconfigured;
 

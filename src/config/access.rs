@@ -6,10 +6,12 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::error::Problem;
-use super::raw::{AuthRule, AuthToken, Jwt};
+use super::raw::{AuthRule, AuthToken, Jwt, Session};
 use crate::model::ident::Ident;
 use crate::model::rights::{Pattern, Right, Rule, Rules, TablePattern};
 
+/// Characters of a key that nobody finds by trying.
+const LEAST_KEY: usize = 32;
 /// Longest leeway; clocks that are further apart are wrong.
 const MOST_LEEWAY: Duration = Duration::from_secs(3600);
 
@@ -57,6 +59,18 @@ pub(super) fn jwt(typed: Option<&Jwt>, problems: &mut Vec<Problem>) {
             "auth.jwt.leeway",
             format!("is {}; at most 1h is taken", typed.leeway),
         ));
+    }
+}
+
+/// Checks what sessions are signed by.
+pub(super) fn session(typed: Option<&Session>, problems: &mut Vec<Problem>) {
+    let Some(typed) = typed else { return };
+    if typed.key.expose().chars().count() < LEAST_KEY {
+        let message = format!("has fewer than {LEAST_KEY} characters; take as many random ones");
+        problems.push(Problem::new("auth.session.key", message));
+    }
+    if typed.lifetime.is_zero() {
+        problems.push(Problem::new("auth.session.lifetime", "is 0s; it must be longer"));
     }
 }
 

@@ -23,7 +23,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -35,7 +35,7 @@ pub use listen::{ADDRESS_FORM, ListenAddress};
 pub use raw::{
     AllowClient, Auth, AuthRule, AuthToken, Cloudquery, EmbeddingMode, EmbeddingProvider, Embeddings, FlightSql, Jwt,
     JwtAlgorithm, Limits, Log, LogFormat, LogLevel, OnConfigChange, OnTimeout, OpenaiEmbedding, PgvectorConfig,
-    PgvectorTable, Pool, Pooler, QueryAccess, RawConfig, Shutdown, TextSplitter, Tls, VectorIndex,
+    PgvectorTable, Pool, Pooler, QueryAccess, RawConfig, Session, Shutdown, TextSplitter, Tls, VectorIndex,
 };
 pub use reference::reference_markdown;
 pub use schema::{Key, Kind, json_schema, keys};
@@ -175,6 +175,16 @@ impl Config {
         rules::checked(raw, tree)
     }
 
+    /// Keys that were set to something else, or in one of both only.
+    pub fn differing(&self, other: &Self) -> Vec<String> {
+        let (mut ours, mut theirs) = (BTreeMap::new(), BTreeMap::new());
+        leaves("", &self.tree, &mut ours);
+        leaves("", &other.tree, &mut theirs);
+        let all: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
+        let differ = all.into_iter().filter(|key| ours.get(*key) != theirs.get(*key));
+        differ.cloned().collect()
+    }
+
     /// Every key as it was set or defaulted.
     pub fn raw(&self) -> &RawConfig {
         &self.raw
@@ -299,6 +309,19 @@ impl Config {
         let bare = tables.get(table.name.as_str());
         let options = qualified.cloned().unwrap_or_default();
         options.merge_over(bare.cloned().unwrap_or_default())
+    }
+}
+
+/// Values below a mapping, by their full path.
+fn leaves<'a>(path: &str, tree: &'a Map<String, Value>, found: &mut BTreeMap<String, &'a Value>) {
+    for (name, value) in tree {
+        let path = schema::join(path, name);
+        match value {
+            Value::Object(inner) => leaves(&path, inner, found),
+            value => {
+                found.insert(path, value);
+            }
+        }
     }
 }
 

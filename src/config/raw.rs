@@ -21,7 +21,7 @@ use crate::model::options::{
     StreamOptions, SuppressedRowPolicy, TypeProfile, WriteMode,
 };
 
-pub use access::{Auth, AuthRule, AuthToken, Jwt, JwtAlgorithm};
+pub use access::{Auth, AuthRule, AuthToken, Jwt, JwtAlgorithm, Session};
 pub use embed::{
     EmbeddingMode, EmbeddingProvider, Embeddings, OnConfigChange, OnTimeout, OpenaiEmbedding, PgvectorConfig,
     PgvectorTable, TextSplitter, VectorIndex,

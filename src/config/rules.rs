@@ -31,6 +31,7 @@ pub(super) fn checked(raw: RawConfig, tree: Map<String, Value>) -> Result<Config
     tables(&raw, &mut problems);
     access::tokens(&raw.auth.tokens, &mut problems);
     access::jwt(raw.auth.jwt.as_ref(), &mut problems);
+    access::session(raw.auth.session.as_ref(), &mut problems);
     let rights = access::rights(&raw.auth.rules, &mut problems);
     let embed_tables = embed::tables(&raw).unwrap_or_else(|found| {
         problems.extend(found);

@@ -106,17 +106,18 @@ pub fn plan(input: &Input<'_>) -> Result<Plan, NoPlan> {
         Ok(without) if without.is_empty() => Ok(without),
         Err(NoPlan::NeedsDepth) => Err(NoPlan::NeedsDepth),
         _ => Err(NoPlan::Barred(BarredChange {
-            reason: plan
-                .steps
-                .iter()
-                .chain(&plan.after)
-                .map(|step| step.reason.as_str())
-                .collect::<Vec<_>>()
-                .join("; "),
+            reason: told(&plan),
             table: plan.table,
             why: why.clone(),
         })),
     }
+}
+
+/// What a plan does, in words.
+fn told(plan: &Plan) -> String {
+    let steps = plan.steps.iter().chain(&plan.after);
+    let words = steps.map(|step| format!("{}: {}", step.action.words(), step.reason));
+    words.collect::<Vec<_>>().join("; ")
 }
 
 /// The plan of a caller who may change the table.

@@ -12,6 +12,30 @@ use crate::promises;
 const SHOWN: &[(&str, &str)] = &[
     ("acks", STREAM),
     ("admin_listen", "crowds::a_thousand_silent_connections_keep_nobody_out"),
+    (
+        "auth.client_certificates",
+        "rights::peers::a_client_certificate_names_a_caller_that_sends_no_token",
+    ),
+    (
+        "auth.jwt.*",
+        "src/server/auth/jwt/tests::what_is_wrong_with_a_token_is_told_by_its_kind",
+    ),
+    (
+        "auth.jwt.jwks",
+        "rights::tokens::a_signed_token_is_its_holder_s_and_rules_hold_for_the_holder",
+    ),
+    (
+        "auth.jwt.principal_claim",
+        "src/server/auth/jwt/tests::a_token_of_the_issuer_names_its_holder_by_the_claim_that_is_configured",
+    ),
+    (
+        "auth.session.*",
+        "rights::tokens::a_handshake_gives_a_session_that_every_replica_takes_and_that_ends",
+    ),
+    (
+        "auth.unix_peers",
+        "rights::peers::the_user_at_the_other_end_of_a_unix_socket_names_a_caller_that_sends_no_token",
+    ),
     ("auth.rules[].may", "rights::a_put_needs_the_right_of_its_write_mode"),
     (
         "auth.rules[].principal",

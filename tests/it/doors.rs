@@ -122,7 +122,7 @@ async fn a_server_that_others_can_reach_and_that_asks_nobody_does_not_start() {
         let config = pgflight::config::Config::from_json(&settings).expect("usable settings");
         pgflight::app::serve::start(config, std::sync::Arc::new(String::new)).await
     };
-    let open = json!({"listen": "0.0.0.0:0", "admin_listen": "off", "connection_string": "host=localhost"});
+    let open = json!({"listen": "0.0.0.0:0", "admin_listen": "off", "connection_string": "host=localhost user=u"});
     let refused = start(open.clone()).await.unwrap_err().to_string();
     assert!(
         refused.contains("nobody is asked who calls") && refused.contains("insecure: true"),

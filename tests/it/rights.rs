@@ -2,8 +2,10 @@
 
 mod cloudquery;
 mod matrix;
+mod peers;
 mod provider;
 mod queries;
+mod reload;
 mod tokens;
 
 use arrow_flight::sql::{CommandStatementIngest, ProstMessageExt, TableDefinitionOptions};

@@ -16,6 +16,14 @@ pub struct Auth {
     /// Signed tokens of an identity provider (JSON Web Tokens).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jwt: Option<Jwt>,
+    /// What a Handshake gives in place of the token that it was sent: a token that ends by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<Session>,
+    /// Whether a caller that sends no token is named by its client certificate (`tls.client_ca`): `tls:` and its common name, else
+    /// its first alternative name.
+    pub client_certificates: bool,
+    /// Whether a caller over a unix socket that sends no token is named by its user there: `unix:uid=1000`.
+    pub unix_peers: bool,
     /// Who may do what with which tables; when there is none, everybody may do everything, and with one nothing else is allowed.
     pub rules: Vec<AuthRule>,
 }
@@ -52,6 +60,23 @@ pub struct AuthToken {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub sha256: Option<String>,
+}
+
+/// Tokens that a Handshake gives (docs/security.md).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Session {
+    /// What they are signed by, at least 32 characters; every server with the same key takes them.
+    pub key: Secret,
+    /// How long each is taken.
+    #[serde(default = "Session::default_lifetime")]
+    pub lifetime: GoDuration,
+}
+
+impl Session {
+    fn default_lifetime() -> GoDuration {
+        GoDuration::from_secs(3600)
+    }
 }
 
 /// Which signed tokens are taken (docs/security.md).

@@ -14,7 +14,7 @@ use tokio_postgres::types::{FromSql, Type};
 use super::bound::begin_as;
 use super::describe::{Described, describe, own};
 use super::parameters::{Value, values};
-use super::transaction::{begin, copied, run};
+use super::transaction::{begin, begin_for, copied, run};
 use crate::codec::decode::{BatchLimits, DecodeError, TableDecoder};
 use crate::codec::{HEADER, TRAILER};
 use crate::config::QueryAccess;
@@ -56,13 +56,7 @@ pub(crate) async fn query(
     statement: &Statement,
 ) -> Result<TableReader, Error> {
     let connection = session(connections).await?;
-    let begin = match access {
-        QueryAccess::ReadWrite => begin(&connection),
-        QueryAccess::Off | QueryAccess::ReadOnly => format!(
-            "begin isolation level repeatable read, read only; {}",
-            connection.tenure().values()
-        ),
-    };
+    let begin = begin_for(&connection, access);
     if let Some(role) = role {
         begin_as(&connection, &begin, role, &statement.sql).await?;
     }

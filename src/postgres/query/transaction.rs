@@ -1,10 +1,22 @@
 //! How a statement's transaction begins, what is said in it, and a query as a COPY.
 
+use crate::config::QueryAccess;
 use crate::postgres::error::Error;
 use crate::postgres::pool::Connection;
 
 /// What may follow in a COPY: words that begin a query.
 const QUERIES: [&str; 4] = ["select", "with", "values", "table"];
+
+/// How a statement begins that gives rows.
+pub(super) fn begin_for(connection: &Connection, access: QueryAccess) -> String {
+    match access {
+        QueryAccess::ReadWrite => begin(connection),
+        QueryAccess::Off | QueryAccess::ReadOnly => format!(
+            "begin isolation level repeatable read, read only; {}",
+            connection.tenure().values()
+        ),
+    }
+}
 
 pub(super) fn begin(connection: &Connection) -> String {
     format!("begin; {}", connection.tenure().settings())

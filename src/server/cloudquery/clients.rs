@@ -183,6 +183,7 @@ mod tests {
             id,
             peer: None,
             ended: CancellationToken::new(),
+            peer_name: Default::default(),
             voice: None,
         }
     }

@@ -73,3 +73,53 @@ async fn keys_that_cannot_be_fetched_make_signed_tokens_wait_and_others_not() {
     );
     assert_eq!(with("s3cret").put(path(&["t"]), &[rows()]).await.unwrap()["rows"], 2);
 }
+
+/// Shakes hands with Basic credentials; the header to send from then on.
+async fn shaken(flight: &Flight, header: &str) -> Result<String, tonic::Status> {
+    let mut client = flight.client.clone();
+    let mut request = tonic::Request::new(futures::stream::iter([arrow_flight::HandshakeRequest::default()]));
+    request.metadata_mut().insert("authorization", header.parse().unwrap());
+    let answer = client.handshake(request).await?;
+    Ok(answer
+        .metadata()
+        .get("authorization")
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handshake_gives_a_session_that_every_replica_takes_and_that_ends() {
+    let database = Database::create().await;
+    let auth = |key: &str| {
+        json!({"auth": {
+            "tokens": [{"principal": "etl", "token": "s3cret"}],
+            "session": {"key": key, "lifetime": "2s"},
+        }})
+    };
+    let key = "k".repeat(32);
+    let (ours, replica, other) = (
+        Server::start_with(database.uri(), auth(&key)).await,
+        Server::start_with(database.uri(), auth(&key)).await,
+        Server::start_with(database.uri(), auth(&"o".repeat(32))).await,
+    );
+    let basic = "Basic ZXRsOnMzY3JldA==";
+    let header = shaken(&Flight::connect(&ours).await, basic).await.unwrap();
+    assert!(header.starts_with("Bearer ") && !header.contains("s3cret"), "{header}");
+    let put = async |server: &Server, header: &str| {
+        let flight = Flight::connect(server).await.with_header("authorization", header);
+        flight.clone().put(path(&["t"]), &[rows()]).await
+    };
+    assert_eq!(put(&replica, &header).await.unwrap()["rows"], 2);
+    refused(put(&other, &header).await, Code::Unauthenticated, &["no known token"]);
+    let again = shaken(&Flight::connect(&ours).await, &header).await.unwrap();
+    assert_eq!(again, header, "a session does not prolong itself");
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    refused(put(&ours, &header).await, Code::Unauthenticated, &["session has ended"]);
+    refused(
+        put(&ours, "Bearer pgflight-session.x.1.y").await,
+        Code::Unauthenticated,
+        &["no known token"],
+    );
+}
