@@ -41,7 +41,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             } else {
                 Login::Servers
             };
-            loaded().map_or_else(|code| code, |loaded| super::serve::run(loaded.config, login))
+            let again = flags.clone();
+            let reread = move || Loaded::read(&ProcessSource, &again).map_err(|error| error.to_string());
+            let reread = Box::new(move || reread().map(|loaded| loaded.config));
+            loaded().map_or_else(|code| code, |loaded| super::serve::run(loaded.config, login, reread))
         }
         Command::Health(health) => {
             loaded().map_or_else(|code| code, |loaded| super::health::run(&health, &loaded.config))

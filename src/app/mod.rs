@@ -9,11 +9,14 @@ mod followers;
 mod foreground;
 mod health;
 pub mod interrupt;
+mod key_source;
 pub mod load;
 mod open_files;
 mod plan;
 mod ports;
+mod reload;
 pub mod serve;
+mod serve_error;
 mod terminal;
 mod unconfigured;
 

@@ -4,6 +4,7 @@
 //! one: a server may create tables of its own.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use super::terminal::{fail, print};
 use crate::cli::{EXIT_FAILURE, EXIT_USAGE, PlanCommand};
@@ -11,6 +12,7 @@ use crate::client::connect::{DEFAULT_SERVER, Server};
 use crate::client::plan::{self, PlanArgs, PlanError};
 use crate::config::{Config, ProcessSource};
 use crate::ingest::error::Error as IngestError;
+use crate::ingest::guard::Guard;
 use crate::model::migration::MigrationReport;
 use crate::postgres::connect::ConnectError;
 use crate::postgres::error::Error as PgError;
@@ -73,7 +75,7 @@ async fn plan(args: &PlanArgs, server: Option<Server>, config: &Config) -> Resul
 }
 
 async fn plan_here(args: &PlanArgs, config: &Config) -> Result<MigrationReport, PlanCommandError> {
-    let destination = PgDestination::new(config, &ProcessSource)?;
+    let destination = Guard::default().over(Arc::new(PgDestination::new(config, &ProcessSource)?));
     let schema = plan::schema(args).await?;
     Ok(action::migrate_here(&destination, config, &plan::body(args, &schema)?).await?)
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use tokio::net::{TcpListener, UnixListener};
 
 use super::open_files;
-use super::serve::ServeError;
+use super::serve_error::ServeError;
 use crate::config::{Config, ListenAddress};
 use crate::server::{CrowdLimits, GrpcSettings, Listener, TlsFiles};
 

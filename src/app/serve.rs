@@ -16,27 +16,26 @@ use tokio::task::JoinHandle;
 use super::followers::Followers;
 use super::open_files;
 use super::ports::{bind, bind_tcp, grpc_settings, tls_files};
+use super::reload::{Changeable, Reread, follow};
+pub use super::serve_error::ServeError;
 use super::terminal::fail;
 use super::unconfigured::{Unconfigured, names_database};
 use crate::cli::EXIT_FAILURE;
 use crate::config::{Config, ProcessSource};
-use crate::embed::provider::ProviderError;
 use crate::ingest::budget::ByteBudget;
 use crate::ingest::counted;
 use crate::ingest::journal::Journal;
 use crate::ingest::ports::{Destination, Destinations};
 use crate::ingest::shares::Places;
-use crate::postgres::error::Error as PgError;
 use crate::postgres::load::{Login, PgDestination, PgDestinations};
 use crate::server::admin::{self, Admin, RenderMetrics};
-use crate::server::auth::Authenticator;
 use crate::server::cloudquery::{CloudQueryFront, Shared};
 use crate::server::flight::front::FlightFront;
 use crate::server::flight::put::{Life, PutContext};
 use crate::server::overview::Overview;
 use crate::server::readiness::Readiness;
-use crate::server::{Doors, GrpcError};
-use crate::telemetry::{self, TelemetryError};
+use crate::server::{Certificates, Doors};
+use crate::telemetry;
 
 /// How long ended streams may take to tell their clients.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -45,51 +44,8 @@ const WORKERS_END: Duration = Duration::from_secs(6);
 /// How often old histogram samples are folded.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
-/// Why a server does not start or did not end well.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// An address cannot be listened on.
-    #[error("cannot listen on {address} ({key}): {source}; choose another address or stop what uses it")]
-    Bind {
-        /// Configuration key.
-        key: &'static str,
-        /// Its value.
-        address: String,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// A certificate or key cannot be read.
-    #[error("{key} is {}, which cannot be read: {source}", .path.display())]
-    Certificate {
-        /// Configuration key.
-        key: &'static str,
-        /// Its value.
-        path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// The connection settings are unusable.
-    #[error(transparent)]
-    Postgres(#[from] PgError),
-    /// The gRPC server failed.
-    #[error(transparent)]
-    Grpc(#[from] GrpcError),
-    /// The admin server failed.
-    #[error("the admin server failed: {0}")]
-    Admin(#[source] std::io::Error),
-    /// Metrics cannot be recorded.
-    #[error(transparent)]
-    Telemetry(#[from] TelemetryError),
-    /// The embeddings service cannot be used as configured.
-    #[error(transparent)]
-    Embeddings(#[from] ProviderError),
-    /// A task of ours ended unexpectedly.
-    #[error("internal error: {0}")]
-    Task(#[from] tokio::task::JoinError),
-}
-
 /// `serve`: exit code 0 after an orderly stop, 1 when the server could not start or failed.
-pub(super) fn run(config: Config, login: Login) -> ExitCode {
+pub(super) fn run(config: Config, login: Login, reread: Reread) -> ExitCode {
     if let Err(error) = telemetry::install_log(&config) {
         return fail(EXIT_FAILURE, &error);
     }
@@ -98,13 +54,15 @@ pub(super) fn run(config: Config, login: Login) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(EXIT_FAILURE, &error),
     };
-    match runtime.block_on(serve_until_signalled(config, login)) {
+    match runtime.block_on(serve_until_signalled(config, login, reread)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(EXIT_FAILURE, &error),
     }
 }
 
-async fn serve_until_signalled(config: Config, login: Login) -> Result<(), ServeError> {
+async fn serve_until_signalled(config: Config, login: Login, reread: Reread) -> Result<(), ServeError> {
+    // From here on it ends nothing.
+    let hangups = signal(SignalKind::hangup()).ok();
     let metrics = telemetry::install_metrics()?;
     let upkeep = metrics.clone();
     tokio::spawn(async move {
@@ -119,6 +77,7 @@ async fn serve_until_signalled(config: Config, login: Login) -> Result<(), Serve
         admin = running.admin().map(tracing::field::display),
         "serving"
     );
+    tokio::spawn(follow(running.changeable.clone(), reread, hangups));
     running.until(signalled(), signalled()).await
 }
 
@@ -148,6 +107,7 @@ pub struct Running {
     socket_file: Option<PathBuf>,
     tasks: Vec<JoinHandle<Result<(), ServeError>>>,
     followers: Followers,
+    changeable: Changeable,
 }
 
 /// Starts a server; returns once its ports are bound. Postgres is first asked when the first call needs it, so that the
@@ -220,6 +180,9 @@ pub async fn start_with(
     destinations: Arc<dyn Destinations<Config>>,
     metrics: RenderMetrics,
 ) -> Result<Running, ServeError> {
+    for warning in config.exposure().map_err(ServeError::Exposed)? {
+        tracing::warn!("{warning}");
+    }
     let life = Life::default();
     let (listener, grpc, socket_file) = bind(config.listen()).await?;
     let readiness = Readiness::new(Arc::clone(&destination), life.clone());
@@ -228,8 +191,9 @@ pub async fn start_with(
     let metrics = showing_memory(metrics, budgets.clone());
     let journal = Journal::default();
     let shared = (budgets, journal.clone());
-    let doors = doors(&config, destination, destinations, &life, readiness.clone(), shared);
-    let tls = tls_files(&config)?;
+    let tls = tls_files(&config)?.as_ref().map(Certificates::new).transpose()?;
+    let changeable = Changeable::new(&config, tls.clone());
+    let doors = doors(&changeable, destination, destinations, &life, readiness.clone(), shared);
     let (settings, stop) = (grpc_settings(&config), life.draining.clone());
     let mut tasks = vec![tokio::spawn(async move {
         crate::server::serve(listener, settings, tls, doors, stop)
@@ -259,22 +223,25 @@ pub async fn start_with(
         socket_file,
         tasks,
         followers: Followers::default(),
+        changeable,
     })
 }
 
 /// What callers may do: loads of all doors share one budget and one number of places.
 fn doors(
-    config: &Arc<Config>,
+    changeable: &Changeable,
     destination: Arc<dyn Destination>,
     destinations: Arc<dyn Destinations<Config>>,
     life: &Life,
     readiness: Readiness,
     ([budget, dictionaries], journal): ([ByteBudget; 2], Journal),
 ) -> Doors {
+    let config = &changeable.started;
     let limits = &config.raw().limits;
     let streams = Places::new(limits.max_streams as usize);
+    let guard = changeable.guard.clone();
     let put = PutContext {
-        destination,
+        destination: guard.over(destination),
         config: Arc::clone(config),
         budget: budget.clone(),
         dictionaries,
@@ -289,9 +256,10 @@ fn doors(
         idle_timeout: limits.stream_idle_timeout.get(),
         life: life.clone(),
         journal,
+        guard,
         environment: names_database(&ProcessSource),
     };
-    let authenticator = Authenticator::new(&config.raw().auth);
+    let authenticator = changeable.authenticator.clone();
     Doors {
         flight: FlightFront::new(put, authenticator.clone()),
         cloudquery: CloudQueryFront::new(Arc::clone(config), destinations, authenticator.clone(), shared),
@@ -306,6 +274,14 @@ fn start_admin(listener: TcpListener, admin: Admin, life: &Life) -> JoinHandle<R
 }
 
 impl Running {
+    /// Takes over what can change of a configuration that was read again; the keys that need a restart.
+    ///
+    /// # Errors
+    /// What cannot be used; everything stays as it was then.
+    pub fn reload(&self, config: &Config) -> Result<Vec<String>, ServeError> {
+        self.changeable.apply(config)
+    }
+
     /// Address of the gRPC port; `None` on a unix socket.
     pub fn grpc(&self) -> Option<SocketAddr> {
         self.grpc
@@ -356,10 +332,14 @@ impl Running {
         self.life.draining.cancel();
         let mut tasks = self.tasks.into_iter();
         let Some(mut grpc) = tasks.next() else { return Ok(()) };
+        let mut hurried = patience.is_zero();
         let drained = tokio::select! {
             ended = &mut grpc => Some(ended),
             () = tokio::time::sleep(patience) => None,
-            () = &mut hurry, if !patience.is_zero() => None,
+            () = &mut hurry, if !patience.is_zero() => {
+                hurried = true;
+                None
+            }
         };
         self.life.stopping.cancel();
         let result = match drained {
@@ -377,7 +357,9 @@ impl Running {
             task.abort();
         }
         // They give their rows back, so that others need not wait for the leases to run out.
-        drop(tokio::time::timeout(WORKERS_END, self.followers.ended()).await);
+        if !hurried {
+            drop(tokio::time::timeout(WORKERS_END, self.followers.ended()).await);
+        }
         if let Some(path) = self.socket_file {
             // The socket's file is of no use any more; that it is gone already is fine.
             drop(std::fs::remove_file(path));

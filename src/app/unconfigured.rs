@@ -7,9 +7,9 @@ use async_trait::async_trait;
 
 use crate::config::{Config, Source};
 use crate::ingest::error::{DestinationError, Error, Facts};
+use crate::ingest::ports::Permit;
 use crate::ingest::ports::{ConnectionFailure, ConnectionFault, Destination, Load, StreamState};
 use crate::ingest::request::LoadRequest;
-use crate::model::caller::Caller;
 use crate::model::class::Class;
 use crate::model::command::{DeleteRecords, DeleteStale, MigrateCommand};
 use crate::model::ident::TableName;
@@ -61,15 +61,15 @@ impl Unconfigured {
 
 #[async_trait]
 impl Destination for Unconfigured {
-    async fn open(&self, _: &Caller, _: LoadRequest) -> Result<Arc<dyn Load>, Error> {
+    async fn open(&self, _: &Permit, _: LoadRequest) -> Result<Arc<dyn Load>, Error> {
         Err(self.error())
     }
 
-    async fn open_stream(&self, _: &Caller, _: &str, _: &TableName) -> Result<StreamState, Error> {
+    async fn open_stream(&self, _: &Permit, _: &str, _: &TableName) -> Result<StreamState, Error> {
         Err(self.error())
     }
 
-    async fn stream_status(&self, _: &Caller, _: &str) -> Result<Option<StreamState>, Error> {
+    async fn stream_status(&self, _: &Permit, _: &str) -> Result<Option<StreamState>, Error> {
         Err(self.error())
     }
 
@@ -88,15 +88,15 @@ impl Destination for Unconfigured {
         })
     }
 
-    async fn migrate(&self, _: &Caller, _: MigrateCommand) -> Result<MigrationReport, Error> {
+    async fn migrate(&self, _: &Permit, _: MigrateCommand) -> Result<MigrationReport, Error> {
         Err(self.error())
     }
 
-    async fn delete_stale(&self, _: &Caller, _: DeleteStale) -> Result<u64, Error> {
+    async fn delete_stale(&self, _: &Permit, _: DeleteStale) -> Result<u64, Error> {
         Err(self.error())
     }
 
-    async fn delete_records(&self, _: &Caller, _: DeleteRecords) -> Result<u64, Error> {
+    async fn delete_records(&self, _: &Permit, _: DeleteRecords) -> Result<u64, Error> {
         Err(self.error())
     }
 

@@ -4,6 +4,7 @@
 //! the schema (`shape`), read into [`RawConfig`], and checked for what a schema cannot say (`rules`). All problems found in
 //! a step are reported together. This module starts nothing, connects to nothing and logs nothing.
 
+mod access;
 pub mod dsn;
 mod embed;
 mod error;
@@ -22,7 +23,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -32,9 +33,9 @@ pub use error::{ConfigError, Problem};
 pub use layers::{DEFAULT_FILE, FILE_VARIABLE, Flags, Origin};
 pub use listen::{ADDRESS_FORM, ListenAddress};
 pub use raw::{
-    AllowClient, Auth, AuthToken, Cloudquery, EmbeddingMode, EmbeddingProvider, Embeddings, FlightSql, Limits, Log,
-    LogFormat, LogLevel, OnConfigChange, OnTimeout, OpenaiEmbedding, PgvectorConfig, PgvectorTable, Pool, Pooler,
-    QueryAccess, RawConfig, Shutdown, TextSplitter, Tls, VectorIndex,
+    AllowClient, Auth, AuthRule, AuthToken, Cloudquery, EmbeddingMode, EmbeddingProvider, Embeddings, FlightSql, Jwt,
+    JwtAlgorithm, Limits, Log, LogFormat, LogLevel, OnConfigChange, OnTimeout, OpenaiEmbedding, PgvectorConfig,
+    PgvectorTable, Pool, Pooler, QueryAccess, RawConfig, Session, Shutdown, TextSplitter, Tls, VectorIndex,
 };
 pub use reference::reference_markdown;
 pub use schema::{Key, Kind, json_schema, keys};
@@ -44,6 +45,7 @@ pub use source::{FixedSource, ProcessSource, Source, WithoutLogin};
 use crate::model::embed::EmbedTable;
 use crate::model::ident::{Ident, TableName};
 use crate::model::options::StreamOptions;
+use crate::model::rights::Rules;
 use layers::Layers;
 
 /// Key of the embedded tables, which a client brings as a whole or not at all.
@@ -60,6 +62,7 @@ pub struct Config {
     schema: Option<Ident>,
     state_schema: Ident,
     embed_tables: Vec<EmbedTable>,
+    rights: Rules,
 }
 
 /// A configuration with the story of its making.
@@ -88,16 +91,12 @@ impl Loaded {
             Err(layers.problems)
         };
         match result {
-            Ok(config) => {
-                let mut warnings = layers.warnings;
-                warnings.extend(rules::warnings(&config));
-                Ok(Self {
-                    config,
-                    file: layers.file,
-                    warnings,
-                    origins: layers.origins,
-                })
-            }
+            Ok(config) => Ok(Self {
+                config,
+                file: layers.file,
+                warnings: layers.warnings,
+                origins: layers.origins,
+            }),
             Err(mut problems) => {
                 for problem in &mut problems {
                     let origin = Layers::origin_of(&layers.origins, &problem.key);
@@ -176,6 +175,16 @@ impl Config {
         rules::checked(raw, tree)
     }
 
+    /// Keys that were set to something else, or in one of both only.
+    pub fn differing(&self, other: &Self) -> Vec<String> {
+        let (mut ours, mut theirs) = (BTreeMap::new(), BTreeMap::new());
+        leaves("", &self.tree, &mut ours);
+        leaves("", &other.tree, &mut theirs);
+        let all: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
+        let differ = all.into_iter().filter(|key| ours.get(*key) != theirs.get(*key));
+        differ.cloned().collect()
+    }
+
     /// Every key as it was set or defaulted.
     pub fn raw(&self) -> &RawConfig {
         &self.raw
@@ -194,6 +203,31 @@ impl Config {
     /// Schema of tables named without one; `None` means the first of `search_path`.
     pub fn schema(&self) -> Option<&Ident> {
         self.schema.as_ref()
+    }
+
+    /// Whether callers are asked who they are.
+    pub fn is_authenticating(&self) -> bool {
+        let client_ca = self.raw.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+        !self.raw.auth.tokens.is_empty() || self.raw.auth.jwt.is_some() || client_ca
+    }
+
+    /// What a server with this configuration lays open, one sentence each.
+    ///
+    /// # Errors
+    /// Why it must not listen at all.
+    pub fn exposure(&self) -> Result<Vec<String>, String> {
+        if !self.listen.is_local() && !self.is_authenticating() && !self.raw.insecure {
+            return Err(format!(
+                "`listen` is {}, which other machines can reach, and nobody is asked who calls: configure auth.tokens, auth.jwt or tls.client_ca, listen on a loopback address or a unix socket, or say that you want this with insecure: true (PGFLIGHT_INSECURE=true)",
+                self.listen
+            ));
+        }
+        Ok(rules::warnings(self))
+    }
+
+    /// Who may do what.
+    pub fn rights(&self) -> &Rules {
+        &self.rights
     }
 
     /// What clients' own statements of SQL may do.
@@ -275,6 +309,19 @@ impl Config {
         let bare = tables.get(table.name.as_str());
         let options = qualified.cloned().unwrap_or_default();
         options.merge_over(bare.cloned().unwrap_or_default())
+    }
+}
+
+/// Values below a mapping, by their full path.
+fn leaves<'a>(path: &str, tree: &'a Map<String, Value>, found: &mut BTreeMap<String, &'a Value>) {
+    for (name, value) in tree {
+        let path = schema::join(path, name);
+        match value {
+            Value::Object(inner) => leaves(&path, inner, found),
+            value => {
+                found.insert(path, value);
+            }
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! postgresql destination spec keep their names and meanings. What a value may be beyond its type is checked in
 //! [`super::Config`]; nothing here reads a file or the environment.
 
+mod access;
 mod embed;
 mod server;
 
@@ -20,13 +21,13 @@ use crate::model::options::{
     StreamOptions, SuppressedRowPolicy, TypeProfile, WriteMode,
 };
 
+pub use access::{Auth, AuthRule, AuthToken, Jwt, JwtAlgorithm, Session};
 pub use embed::{
     EmbeddingMode, EmbeddingProvider, Embeddings, OnConfigChange, OnTimeout, OpenaiEmbedding, PgvectorConfig,
     PgvectorTable, TextSplitter, VectorIndex,
 };
 pub use server::{
-    AllowClient, Auth, AuthToken, Cloudquery, FlightSql, Limits, Log, LogFormat, LogLevel, Pool, Pooler, QueryAccess,
-    Shutdown, Tls,
+    AllowClient, Cloudquery, FlightSql, Limits, Log, LogFormat, LogLevel, Pool, Pooler, QueryAccess, Shutdown, Tls,
 };
 
 /// Every key of the configuration file.
@@ -46,8 +47,10 @@ pub struct RawConfig {
     /// TLS of the gRPC port; plain text without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
-    /// Who may call; everybody when it holds no token.
+    /// Who may call, and who may do what.
     pub auth: Auth,
+    /// Listen where other machines can reach it although nobody is asked who calls. Without it such a server does not start.
+    pub insecure: bool,
     /// What one client, and all together, may use.
     pub limits: Limits,
     /// Connections to Postgres.
@@ -140,6 +143,7 @@ impl Default for RawConfig {
             admin_listen: "127.0.0.1:8816".to_owned(),
             tls: None,
             auth: Auth::default(),
+            insecure: false,
             limits: Limits::default(),
             pool: Pool::default(),
             shutdown: Shutdown::default(),

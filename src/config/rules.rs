@@ -1,12 +1,10 @@
 //! What a configuration must fulfil beyond the type of each key.
 
-use std::collections::BTreeSet;
-
 use serde_json::{Map, Value};
 
 use super::error::Problem;
 use super::raw::RawConfig;
-use super::{Config, ListenAddress, embed};
+use super::{Config, ListenAddress, access, embed};
 use crate::model::ident::Ident;
 use crate::model::options::StreamOptions;
 
@@ -31,7 +29,10 @@ pub(super) fn checked(raw: RawConfig, tree: Map<String, Value>) -> Result<Config
     let state_schema = ident("state_schema", &raw.state_schema, &mut problems);
     limits(&raw, &mut problems);
     tables(&raw, &mut problems);
-    tokens(&raw, &mut problems);
+    access::tokens(&raw.auth.tokens, &mut problems);
+    access::jwt(raw.auth.jwt.as_ref(), &mut problems);
+    access::session(raw.auth.session.as_ref(), &mut problems);
+    let rights = access::rights(&raw.auth.rules, &mut problems);
     let embed_tables = embed::tables(&raw).unwrap_or_else(|found| {
         problems.extend(found);
         Vec::new()
@@ -45,18 +46,19 @@ pub(super) fn checked(raw: RawConfig, tree: Map<String, Value>) -> Result<Config
             schema,
             state_schema,
             embed_tables,
+            rights,
         }),
         _ => Err(problems),
     }
 }
 
-/// Things that are odd but not wrong.
+/// What a server that listens as configured lays open, one sentence each.
 pub(super) fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = Vec::new();
     if !config.listen.is_local() {
-        if config.raw.auth.tokens.is_empty() {
+        if !config.is_authenticating() {
             warnings.push(format!(
-                "`listen` is {}, which other machines can reach, and `auth.tokens` is empty: anybody may write",
+                "`listen` is {}, which other machines can reach, and nobody is asked who calls (insecure: true): anybody may write",
                 config.listen
             ));
         }
@@ -145,18 +147,6 @@ fn tables(raw: &RawConfig, problems: &mut Vec<Problem>) {
                 raw.pool.max_size
             );
             problems.push(Problem::new(format!("tables.{name}.lanes"), message));
-        }
-    }
-}
-
-fn tokens(raw: &RawConfig, problems: &mut Vec<Problem>) {
-    let mut seen = BTreeSet::new();
-    for (at, token) in raw.auth.tokens.iter().enumerate() {
-        if !seen.insert(token.token.expose()) {
-            problems.push(Problem::new(
-                format!("auth.tokens[{at}].token"),
-                "is the same token as an earlier entry's",
-            ));
         }
     }
 }

@@ -244,7 +244,10 @@ fn the_printed_configuration_hides_secrets_and_parses_back() {
     let again = load(&text).unwrap();
     assert_eq!(again.config.raw().tables, loaded.config.raw().tables);
     assert_eq!(again.config.raw().migrate_mode, loaded.config.raw().migrate_mode);
-    assert_eq!(again.config.raw().auth.tokens[0].token.expose(), REDACTED);
+    assert_eq!(
+        again.config.raw().auth.tokens[0].token.as_ref().unwrap().expose(),
+        REDACTED
+    );
 }
 
 #[test]
@@ -330,10 +333,33 @@ fn a_clients_spec_lies_over_the_servers_configuration_and_reads_no_environment()
 }
 
 #[test]
-fn addresses_that_others_can_reach_are_warned_about() {
-    let warnings = load("listen: 0.0.0.0:8815").unwrap().warnings;
-    assert_eq!(warnings.len(), 2);
-    assert!(warnings[0].contains("anybody may write"));
+fn a_server_that_others_can_reach_asks_who_calls_or_says_that_it_does_not() {
+    let exposure = |file: &str| load(file).unwrap().config.exposure();
+    assert_eq!(
+        load("listen: 0.0.0.0:8815").unwrap().warnings,
+        Vec::<String>::new(),
+        "what does not listen is not warned"
+    );
+    let refused = exposure("listen: 0.0.0.0:8815").unwrap_err();
+    assert!(
+        refused.contains("auth.tokens") && refused.contains("insecure: true"),
+        "{refused}"
+    );
+    let warnings = exposure("listen: 0.0.0.0:8815\ninsecure: true").unwrap();
+    assert!(
+        warnings.len() == 2 && warnings[0].contains("anybody may write"),
+        "{warnings:?}"
+    );
+    for asking in [
+        "auth: {tokens: [{principal: a, token: x}]}",
+        "tls: {cert: a, key: b, client_ca: c}",
+    ] {
+        let warnings = exposure(&format!("listen: 0.0.0.0:8815\n{asking}")).unwrap();
+        assert!(!warnings.iter().any(|text| text.contains("anybody")), "{warnings:?}");
+    }
+    for local in ["127.0.0.1:1", "'[::1]:1'", "localhost:1", "unix:/tmp/s"] {
+        assert_eq!(exposure(&format!("listen: {local}")), Ok(Vec::new()));
+    }
     let source = FixedSource::new()
         .with_variable("PGFLIGHT_LISTN", "x")
         .with_variable("PGFLIGHT_PG_BIN", "/x");

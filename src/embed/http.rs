@@ -63,6 +63,24 @@ impl Http {
     }
 }
 
+/// One document by GET, of at most so many bytes.
+///
+/// # Errors
+/// What is wrong, in words.
+pub async fn document(url: &str, most: usize, timeout: Duration) -> Result<Bytes, String> {
+    let http = Http::new(timeout).map_err(|error| error.to_string())?;
+    let request = Request::get(url).header("accept", "application/json");
+    let request = request
+        .body(reqwest::Body::default())
+        .map_err(|error| error.to_string())?;
+    let answer = http.send(request).await.map_err(|failure| failure.to_string())?;
+    match answer.status {
+        StatusCode::OK if answer.body.len() <= most => Ok(answer.body),
+        StatusCode::OK => Err(format!("the answer has {} bytes, more than {most}", answer.body.len())),
+        status => Err(format!("the answer is {status}")),
+    }
+}
+
 /// What the connector said, wherever the client has put it.
 fn why(error: &hyper_util::client::legacy::Error) -> Unreached {
     let mut cause = error.source();

@@ -21,5 +21,6 @@ mod until;
 mod watch;
 mod workers;
 
+pub use http::document;
 pub use until::{Summary, Until};
 pub use workers::Workers;

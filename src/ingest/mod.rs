@@ -10,6 +10,7 @@ pub mod connection;
 pub mod counted;
 mod cursor;
 pub mod error;
+pub mod guard;
 pub mod journal;
 mod loader;
 pub mod ports;

@@ -17,26 +17,26 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{Error, RequestError};
 use super::request::LoadRequest;
-use crate::model::caller::Caller;
 use crate::model::command::{DeleteRecords, DeleteStale, MigrateCommand};
 use crate::model::ident::{Ident, TableName};
 use crate::model::migration::MigrationReport;
 
 pub use super::budget::{ByteBudget, BytePermit};
 pub use super::connection::{ConnectionFailure, ConnectionFault, Destinations};
+pub use super::guard::permit::Permit;
 
 /// A place that takes loads.
 #[async_trait]
 pub trait Destination: Debug + Send + Sync {
     /// Prepares a load: the table is made fit (or the load refused) and the encoder planned. No row is written yet,
     /// and everything that can be refused without seeing a row is refused here.
-    async fn open(&self, caller: &Caller, request: LoadRequest) -> Result<Arc<dyn Load>, Error>;
+    async fn open(&self, permit: &Permit, request: LoadRequest) -> Result<Arc<dyn Load>, Error>;
 
     /// Opens a resumable stream: from now on only a load with the new epoch may write to it.
-    async fn open_stream(&self, caller: &Caller, stream_id: &str, table: &TableName) -> Result<StreamState, Error>;
+    async fn open_stream(&self, permit: &Permit, stream_id: &str, table: &TableName) -> Result<StreamState, Error>;
 
     /// Where a resumable stream stands; `None` where there is none of that name.
-    async fn stream_status(&self, caller: &Caller, stream_id: &str) -> Result<Option<StreamState>, Error>;
+    async fn stream_status(&self, permit: &Permit, stream_id: &str) -> Result<Option<StreamState>, Error>;
 
     /// Whether loads would work now; the text says why not. Answers although all connections are lent.
     async fn ready(&self) -> Result<(), Error>;
@@ -50,32 +50,32 @@ pub trait Destination: Debug + Send + Sync {
     async fn test_connection(&self) -> Result<(), ConnectionFailure>;
 
     /// Makes a table fit a schema, or says what that would take. Nothing is changed when it is refused.
-    async fn migrate(&self, caller: &Caller, command: MigrateCommand) -> Result<MigrationReport, Error>;
+    async fn migrate(&self, permit: &Permit, command: MigrateCommand) -> Result<MigrationReport, Error>;
 
     /// Deletes stale rows and returns their number. Done in slices: a failure may leave some deleted.
-    async fn delete_stale(&self, caller: &Caller, command: DeleteStale) -> Result<u64, Error>;
+    async fn delete_stale(&self, permit: &Permit, command: DeleteStale) -> Result<u64, Error>;
 
     /// Deletes records and what hangs below them, all or nothing, and returns the number of rows in all tables.
-    async fn delete_records(&self, caller: &Caller, command: DeleteRecords) -> Result<u64, Error>;
+    async fn delete_records(&self, permit: &Permit, command: DeleteRecords) -> Result<u64, Error>;
 
     /// How many connections it may hold at once; a door opens no more loads than that.
     fn connections(&self) -> usize;
 
     /// Reads a table back, in one consistent snapshot. Dropping the reader ends the read.
-    async fn read(&self, caller: &Caller, request: ReadRequest) -> Result<TableReader, Error> {
-        let _ = (caller, request);
+    async fn read(&self, permit: &Permit, request: ReadRequest) -> Result<TableReader, Error> {
+        let _ = (permit, request);
         Err(cannot_read())
     }
 
     /// What a read of the same request would bring, without reading.
-    async fn describe(&self, caller: &Caller, request: ReadRequest) -> Result<TableDescription, Error> {
-        let _ = (caller, request);
+    async fn describe(&self, permit: &Permit, request: ReadRequest) -> Result<TableDescription, Error> {
+        let _ = (permit, request);
         Err(cannot_read())
     }
 
     /// The tables that can be read, a page at a time, ordered by schema and name.
-    async fn list(&self, caller: &Caller, request: ListRequest) -> Result<Vec<TableName>, Error> {
-        let _ = (caller, request);
+    async fn list(&self, permit: &Permit, request: ListRequest) -> Result<Vec<TableName>, Error> {
+        let _ = (permit, request);
         Err(cannot_read())
     }
 

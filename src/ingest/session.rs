@@ -11,9 +11,10 @@ use super::batcher::{Batcher, ChunkLimits, IncomingBatch};
 use super::counted::{self, Door};
 use super::cursor::Cursor;
 use super::error::{Error, Kept, StreamError};
+use super::guard::Guarded;
 use super::journal::{Entry, Journal};
 use super::loader::{Step, drive, ended_early, joined};
-use super::ports::{Destination, Finished, Load};
+use super::ports::{Finished, Load};
 pub use super::progress::{Progress, StreamProgress};
 use super::request::{LoadOptions, LoadRequest};
 use crate::model::caller::Caller;
@@ -68,7 +69,7 @@ impl Session {
     pub async fn open(
         journal: &Journal,
         door: Door,
-        destination: &dyn Destination,
+        destination: &Guarded,
         caller: &Caller,
         request: LoadRequest,
     ) -> Result<Self, Error> {

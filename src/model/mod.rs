@@ -21,6 +21,7 @@ pub mod options;
 pub mod pg_name;
 pub mod pg_type;
 pub mod presence;
+pub mod rights;
 pub mod suggest;
 pub mod table;
 pub mod type_map;

@@ -14,6 +14,7 @@ use super::step::{Action, NewTable, Step};
 use super::{loading, obstacles};
 use crate::model::ident::{Ident, TableName};
 use crate::model::options::MigrateMode;
+use crate::model::rights::Barred;
 use crate::model::table::TableShape;
 
 /// What a migration is to do.
@@ -45,6 +46,19 @@ pub enum NoPlan {
     NeedsDepth,
     /// The change is not allowed or not possible.
     Refused(Refusal),
+    /// The caller lacks the right to the change.
+    Barred(BarredChange),
+}
+
+/// A change that the caller may not make.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BarredChange {
+    /// The table, schema-qualified.
+    pub table: TableName,
+    /// Why it would have to be changed.
+    pub reason: String,
+    /// Why the caller may not.
+    pub why: Barred,
 }
 
 /// Everything that a plan depends on.
@@ -76,6 +90,38 @@ impl std::fmt::Debug for Input<'_> {
 /// # Errors
 /// [`NoPlan::NeedsDepth`] when asked without depth and it matters; else a refusal with every reason.
 pub fn plan(input: &Input<'_>) -> Result<Plan, NoPlan> {
+    let plan = plan_as_asked(input)?;
+    let Some(why) = input.policy.barred.as_ref().filter(|_| !plan.is_empty()) else {
+        return Ok(plan);
+    };
+    // What a load can do without is left out; the rest it may not do.
+    let policy = Policy {
+        mode: MigrateMode::Off,
+        ..input.policy.clone()
+    };
+    match plan_as_asked(&Input {
+        policy: &policy,
+        ..*input
+    }) {
+        Ok(without) if without.is_empty() => Ok(without),
+        Err(NoPlan::NeedsDepth) => Err(NoPlan::NeedsDepth),
+        _ => Err(NoPlan::Barred(BarredChange {
+            reason: told(&plan),
+            table: plan.table,
+            why: why.clone(),
+        })),
+    }
+}
+
+/// What a plan does, in words.
+fn told(plan: &Plan) -> String {
+    let steps = plan.steps.iter().chain(&plan.after);
+    let words = steps.map(|step| format!("{}: {}", step.action.words(), step.reason));
+    words.collect::<Vec<_>>().join("; ")
+}
+
+/// The plan of a caller who may change the table.
+fn plan_as_asked(input: &Input<'_>) -> Result<Plan, NoPlan> {
     let mut planner = Planner::new(input);
     planner
         .reasons

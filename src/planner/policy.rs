@@ -3,6 +3,7 @@
 use crate::model::ident::Ident;
 use crate::model::loading::Loading;
 use crate::model::options::{MigrateMode, MigrateRewrite, MigrateRules, TypeProfile};
+use crate::model::rights::Barred;
 
 pub use crate::model::options::{CreateOptions, ForcedStrategy, Nullability, PartitionBy, PartitionWidth, Storage};
 
@@ -27,6 +28,8 @@ pub struct Policy {
     pub create: CreateOptions,
     /// Whether CloudQuery's index over `_cq_source_name, _cq_sync_time` is wanted.
     pub performance_indexes: bool,
+    /// Why nothing may be changed, where the caller lacks the right to.
+    pub barred: Option<Barred>,
 }
 
 /// Whether a widening may rewrite the table under an ACCESS EXCLUSIVE lock.
@@ -66,6 +69,7 @@ impl Policy {
             rewrite: rules.rewrite.into(),
             forced: rules.forced_strategy,
             create: rules.create_table.clone(),
+            barred: rules.barred.clone(),
             ..self
         }
     }

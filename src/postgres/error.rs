@@ -168,6 +168,14 @@ pub enum Error {
          transaction at a time; give it a connection to Postgres itself, or one in session mode with pool.pooler: session"
     )]
     SessionIsLent,
+    /// A statement that may only run as a role cannot be held to it.
+    #[error("the statement is to run as role {role:?} (auth.rules), and {why}")]
+    Unbound {
+        /// The role.
+        role: String,
+        /// What is in the way, and what to do.
+        why: &'static str,
+    },
     /// The catalog could not be read.
     #[error("{}", CatalogWords(.0))]
     Catalog(Box<CatalogError>),

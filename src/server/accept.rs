@@ -22,26 +22,28 @@ pub(super) trait Socket: Send + 'static {
     /// One connection.
     type Io: AsyncRead + AsyncWrite + Send + Unpin + 'static;
 
-    fn take(&self) -> impl Future<Output = io::Result<(Self::Io, Option<SocketAddr>)>> + Send;
+    /// A connection, the address it came from, and the user at the other end.
+    fn take(&self) -> impl Future<Output = io::Result<(Self::Io, Option<SocketAddr>, Option<u32>)>> + Send;
 }
 
 impl Socket for TcpListener {
     type Io = TcpStream;
 
-    async fn take(&self) -> io::Result<(TcpStream, Option<SocketAddr>)> {
+    async fn take(&self) -> io::Result<(TcpStream, Option<SocketAddr>, Option<u32>)> {
         let (stream, peer) = self.accept().await?;
         // Small answers shall not wait for acknowledgements; a connection that is gone already will show it.
         drop(stream.set_nodelay(true));
-        Ok((stream, Some(peer)))
+        Ok((stream, Some(peer), None))
     }
 }
 
 impl Socket for UnixListener {
     type Io = NamedAuthority<UnixStream>;
 
-    async fn take(&self) -> io::Result<(Self::Io, Option<SocketAddr>)> {
+    async fn take(&self) -> io::Result<(Self::Io, Option<SocketAddr>, Option<u32>)> {
         let (stream, _) = self.accept().await?;
-        Ok((NamedAuthority::new(stream), None))
+        let user = stream.peer_cred().ok().map(|peer| peer.uid());
+        Ok((NamedAuthority::new(stream), None, user))
     }
 }
 
@@ -73,9 +75,9 @@ impl<S: Socket> Incoming<S> {
                 *spare = File::open("/dev/null").ok();
             }
             match self.socket.take().await {
-                Ok((io, peer)) => {
+                Ok((io, peer, uid)) => {
                     if let Some(place) = self.crowd.admit(peer).await {
-                        return Tracked::new(io, peer, place);
+                        return Tracked::new(io, peer, uid, place);
                     }
                 }
                 Err(error) if is_of_the_peer(&error) => {}

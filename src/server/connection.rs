@@ -6,6 +6,7 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -29,8 +30,19 @@ pub struct ConnectionInfo {
     pub peer: Option<SocketAddr>,
     /// Cancelled when the connection ended.
     pub ended: CancellationToken,
+    /// Who is at its other end, as the connection itself tells.
+    pub peer_name: PeerName,
     /// By which its first call is noted.
     pub(crate) voice: Option<Voice>,
+}
+
+/// Who is at the other end of a connection, as its transport knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PeerName {
+    /// User at the other end of a unix socket.
+    pub uid: Option<u32>,
+    /// What a client's certificate calls it.
+    pub certificate: Option<Arc<str>>,
 }
 
 impl ConnectionInfo {
@@ -58,7 +70,7 @@ const LINGER: Duration = Duration::from_secs(1);
 
 impl<Io> Tracked<Io> {
     /// Gives a connection its number.
-    pub(crate) fn new(io: Io, peer: Option<SocketAddr>, place: Place) -> Self {
+    pub(crate) fn new(io: Io, peer: Option<SocketAddr>, uid: Option<u32>, place: Place) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let ended = CancellationToken::new();
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -75,6 +87,7 @@ impl<Io> Tracked<Io> {
                 id,
                 peer,
                 ended: ended.clone(),
+                peer_name: PeerName { uid, certificate: None },
                 voice: Some(place.voice()),
             },
             silence: Some(Box::pin(silence)),

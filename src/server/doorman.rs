@@ -2,11 +2,11 @@
 //! in keeps its connection open.
 //!
 //! Health is open, since probes have no token. A handshake checks what it was sent by itself: it must hear its client out
-//! before it refuses. Who calls is found out by each door again, which needs the name.
+//! before it refuses. Who calls goes along with the call, for its door.
 
 use std::task::{Context, Poll};
 
-use futures::future::{Either, Ready, ready};
+use futures::future::BoxFuture;
 use http::{Request, Response};
 use tonic::body::Body;
 use tower::{Layer, Service};
@@ -47,29 +47,38 @@ pub(super) struct Guarded<S> {
 
 impl<S> Service<Request<Body>> for Guarded<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>>,
+    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send,
 {
     type Response = Response<Body>;
     type Error = S::Error;
-    type Future = Either<S::Future, Ready<Result<Response<Body>, S::Error>>>;
+    type Future = BoxFuture<'static, Result<Response<Body>, S::Error>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let path = request.uri().path();
-        let open = path.starts_with(HEALTH);
-        match self.authenticator.check(request.headers()) {
-            Err(refusal) if !open && path != HANDSHAKE => return Either::Right(ready(Ok(refusal.into_http()))),
-            Err(_) if !open => {}
-            Ok(()) | Err(_) => {
-                let connection = request.extensions().get::<ConnectionInfo>();
-                if let Some(voice) = connection.and_then(|connection| connection.voice.as_ref()) {
-                    voice.speak();
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let authenticator = self.authenticator.clone();
+        // The one that is ready; its clone need not be.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        Box::pin(async move {
+            let admitted = authenticator.admit(&mut request).await;
+            let path = request.uri().path();
+            let open = path.starts_with(HEALTH);
+            match admitted {
+                Err(refusal) if !open && path != HANDSHAKE => return Ok(refusal.into_http()),
+                Err(_) if !open => {}
+                Ok(()) | Err(_) => {
+                    let connection = request.extensions().get::<ConnectionInfo>();
+                    if let Some(voice) = connection.and_then(|connection| connection.voice.as_ref()) {
+                        voice.speak();
+                    }
                 }
             }
-        }
-        Either::Left(self.inner.call(request))
+            inner.call(request).await
+        })
     }
 }

@@ -5,6 +5,7 @@ pub mod admin;
 pub(crate) mod arrow_ipc;
 pub mod auth;
 mod authority;
+mod certificate_name;
 pub mod cloudquery;
 pub mod connection;
 mod crowd;
@@ -13,6 +14,7 @@ pub mod flight;
 mod health;
 pub mod overview;
 pub mod readiness;
+mod secured;
 pub mod status;
 mod upload;
 
@@ -21,7 +23,7 @@ use std::time::Duration;
 use arrow_flight::flight_service_server::FlightServiceServer;
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+use tonic::transport::Server;
 use tower::util::MapRequestLayer;
 
 use accept::Incoming;
@@ -36,6 +38,8 @@ use doorman::Doorman;
 use flight::front::FlightFront;
 use health::HealthFront;
 use readiness::Readiness;
+use secured::secured;
+pub use secured::{Certificates, TlsFiles, UnusableTls};
 use tonic_health::pb::health_server::HealthServer;
 use upload::Upload;
 
@@ -77,35 +81,6 @@ const MAX_FRAME_BYTES: u32 = 1 << 20;
 #[error("the gRPC server failed: {0}")]
 pub struct GrpcError(#[from] tonic::transport::Error);
 
-/// Certificates of the gRPC port, as PEM.
-#[derive(Clone)]
-pub struct TlsFiles {
-    /// Certificate and chain.
-    pub cert: Vec<u8>,
-    /// Private key.
-    pub key: Vec<u8>,
-    /// Authorities of client certificates; with them, clients must have one.
-    pub client_ca: Option<Vec<u8>>,
-}
-
-impl std::fmt::Debug for TlsFiles {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TlsFiles")
-            .field("client_ca", &self.client_ca.is_some())
-            .finish_non_exhaustive()
-    }
-}
-
-impl TlsFiles {
-    fn config(&self) -> ServerTlsConfig {
-        let config = ServerTlsConfig::new().identity(Identity::from_pem(&self.cert, &self.key));
-        match &self.client_ca {
-            Some(authority) => config.client_ca_root(Certificate::from_pem(authority)),
-            None => config,
-        }
-    }
-}
-
 /// A bound socket that doors are served on.
 #[derive(Debug)]
 pub enum Listener {
@@ -135,7 +110,7 @@ pub struct Doors {
 pub async fn serve(
     listener: Listener,
     settings: GrpcSettings,
-    tls: Option<TlsFiles>,
+    tls: Option<Certificates>,
     doors: Doors,
     stop: CancellationToken,
 ) -> Result<(), GrpcError> {
@@ -145,11 +120,7 @@ pub async fn serve(
     let plugin = PluginServer::new(doors.cloudquery.clone())
         .max_decoding_message_size(settings.max_message_bytes)
         .max_encoding_message_size(settings.max_message_bytes);
-    let mut server = Server::builder();
-    if let Some(tls) = tls {
-        server = server.tls_config(tls.config())?;
-    }
-    let router = server
+    let router = Server::builder()
         .initial_stream_window_size(settings.stream_window_bytes)
         .initial_connection_window_size(settings.connection_window_bytes)
         .max_frame_size(MAX_FRAME_BYTES)
@@ -169,15 +140,28 @@ pub async fn serve(
     match listener {
         Listener::Tcp(socket) => {
             let incoming = Incoming::new(socket, crowd).stream();
-            Ok(router
-                .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
-                .await?)
+            let stop = stop.cancelled_owned();
+            match tls {
+                Some(tls) => {
+                    router
+                        .serve_with_incoming_shutdown(secured(incoming, tls), stop)
+                        .await?
+                }
+                None => router.serve_with_incoming_shutdown(incoming, stop).await?,
+            }
         }
         Listener::Unix(socket) => {
             let incoming = Incoming::new(socket, crowd).stream();
-            Ok(router
-                .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
-                .await?)
+            let stop = stop.cancelled_owned();
+            match tls {
+                Some(tls) => {
+                    router
+                        .serve_with_incoming_shutdown(secured(incoming, tls), stop)
+                        .await?
+                }
+                None => router.serve_with_incoming_shutdown(incoming, stop).await?,
+            }
         }
     }
+    Ok(())
 }

@@ -13,8 +13,49 @@ const SHOWN: &[(&str, &str)] = &[
     ("acks", STREAM),
     ("admin_listen", "crowds::a_thousand_silent_connections_keep_nobody_out"),
     (
+        "auth.client_certificates",
+        "rights::peers::a_client_certificate_names_a_caller_that_sends_no_token",
+    ),
+    (
+        "auth.jwt.*",
+        "src/server/auth/jwt/tests::what_is_wrong_with_a_token_is_told_by_its_kind",
+    ),
+    (
+        "auth.jwt.jwks",
+        "rights::tokens::a_signed_token_is_its_holder_s_and_rules_hold_for_the_holder",
+    ),
+    (
+        "auth.jwt.principal_claim",
+        "src/server/auth/jwt/tests::a_token_of_the_issuer_names_its_holder_by_the_claim_that_is_configured",
+    ),
+    (
+        "auth.session.*",
+        "rights::tokens::a_handshake_gives_a_session_that_every_replica_takes_and_that_ends",
+    ),
+    (
+        "auth.unix_peers",
+        "rights::peers::the_user_at_the_other_end_of_a_unix_socket_names_a_caller_that_sends_no_token",
+    ),
+    ("auth.rules[].may", "rights::a_put_needs_the_right_of_its_write_mode"),
+    (
+        "auth.rules[].principal",
+        "rights::rules_are_for_the_principal_that_the_token_names",
+    ),
+    (
+        "auth.rules[].role",
+        "rights::queries::a_statement_of_a_rule_with_a_role_runs_as_that_role_and_cannot_leave_it",
+    ),
+    (
+        "auth.rules[].tables",
+        "rights::listings_show_what_one_has_a_right_to_and_reading_takes_the_right_to_read",
+    ),
+    (
         "auth.tokens[].principal",
         "src/server/auth::bearer_and_basic_with_and_without_padding_name_the_same_principal",
+    ),
+    (
+        "auth.tokens[].sha256",
+        "doors::a_token_that_the_configuration_has_as_a_sha256_lets_in_and_its_sha256_does_not",
     ),
     (
         "auth.tokens[].token",
@@ -131,6 +172,10 @@ const SHOWN: &[(&str, &str)] = &[
         "flight_sql::queries::statements_run_as_far_as_the_configuration_lets_them",
     ),
     ("forced_strategy", STREAM),
+    (
+        "insecure",
+        "doors::a_server_that_others_can_reach_and_that_asks_nobody_does_not_start",
+    ),
     ("lanes", STREAM),
     (
         "limits.handshake_timeout",

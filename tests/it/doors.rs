@@ -102,6 +102,40 @@ async fn no_call_of_any_door_goes_in_without_its_token() {
         .expect("probes have no token");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_the_configuration_has_as_a_sha256_lets_in_and_its_sha256_does_not() {
+    // Of "hello".
+    let digest = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+    let database = Database::create().await;
+    let auth = json!({"auth": {"tokens": [{"principal": "etl", "sha256": digest}]}});
+    let server = Server::start_with(database.uri(), auth).await;
+    let channel = Channel::from_shared(server.http()).unwrap().connect().await.unwrap();
+    let path = format!("/{FLIGHT}/ListActions");
+    call(&channel, &path, Some("hello")).await.expect("the token itself");
+    let refused = call(&channel, &path, Some(digest)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_others_can_reach_and_that_asks_nobody_does_not_start() {
+    let start = async |settings: serde_json::Value| {
+        let config = pgflight::config::Config::from_json(&settings).expect("usable settings");
+        pgflight::app::serve::start(config, std::sync::Arc::new(String::new)).await
+    };
+    let open = json!({"listen": "0.0.0.0:0", "admin_listen": "off", "connection_string": "host=localhost user=u"});
+    let refused = start(open.clone()).await.unwrap_err().to_string();
+    assert!(
+        refused.contains("nobody is asked who calls") && refused.contains("insecure: true"),
+        "{refused}"
+    );
+    let mut known = open.clone();
+    known["insecure"] = json!(true);
+    start(known).await.expect("it was said");
+    let mut asking = open;
+    asking["auth"] = json!({"tokens": [{"principal": "a", "token": "x"}]});
+    start(asking).await.expect("it asks who calls");
+}
+
 async fn asked(channel: &Channel, service: &str) -> Result<ServingStatus, Code> {
     let request = HealthCheckRequest {
         service: service.to_owned(),

@@ -41,6 +41,7 @@ mod protobuf;
 mod python_clients;
 mod read;
 mod rejects;
+mod rights;
 mod roundtrip;
 mod sql_files;
 mod streams;

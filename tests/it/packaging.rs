@@ -62,8 +62,8 @@ fn every_variable_that_compose_and_dockerfile_set_is_in_force() {
     assert_eq!(of_the_allocator.as_deref(), Some("2"));
     assert_eq!(
         environment.len(),
-        2,
-        "beside it the Dockerfile sets the two addresses: {environment:?}"
+        3,
+        "beside it the Dockerfile sets the two addresses, and that it knows what that means: {environment:?}"
     );
     for (name, value) in compose["services"]["pgflight"]["environment"]
         .as_mapping()

@@ -1,11 +1,10 @@
-//! Keys about the service itself: TLS, callers, limits, pool, shutdown, log, and the CloudQuery door.
+//! Keys about the service itself: TLS, limits, pool, shutdown, log, and the CloudQuery door.
 
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::secret::Secret;
 use crate::model::duration::GoDuration;
 
 /// TLS of the gRPC port. The files are PEM and are read when the server starts.
@@ -19,25 +18,6 @@ pub struct Tls {
     /// File with the authorities of client certificates; with it, a client without a certificate is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_ca: Option<PathBuf>,
-}
-
-/// Who may call.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Auth {
-    /// Bearer tokens; when there is none, every caller is anonymous and allowed.
-    pub tokens: Vec<AuthToken>,
-}
-
-/// One bearer token and who holds it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AuthToken {
-    /// The name under which its holder acts.
-    #[schemars(length(min = 1))]
-    pub principal: String,
-    /// The token.
-    pub token: Secret,
 }
 
 /// What one client, and all together, may use.

@@ -5,26 +5,26 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 
 use crate::ingest::error::Error;
-use crate::model::caller::Caller;
+use crate::ingest::guard::permit::Permit;
 use crate::model::ident::TableName;
 
 /// A database that describes itself. Schemas that are not the clients' are never named.
 #[async_trait]
 pub trait Catalog: Debug + Send + Sync {
     /// The connected database.
-    async fn database(&self, caller: &Caller) -> Result<Database, Error>;
+    async fn database(&self, permit: &Permit) -> Result<Database, Error>;
 
     /// Names of schemas, ordered; `like` is a pattern of SQL's LIKE.
-    async fn schemas(&self, caller: &Caller, like: Option<&str>) -> Result<Vec<String>, Error>;
+    async fn schemas(&self, permit: &Permit, like: Option<&str>) -> Result<Vec<String>, Error>;
 
     /// A page of relations that the role may read or fill, ordered by schema and name.
-    async fn relations(&self, caller: &Caller, asked: &RelationsRequest) -> Result<Vec<Relation>, Error>;
+    async fn relations(&self, permit: &Permit, asked: &RelationsRequest) -> Result<Vec<Relation>, Error>;
 
     /// The columns of primary keys, ordered by table and place in the key.
-    async fn primary_keys(&self, caller: &Caller, of: &NamedTable) -> Result<Vec<PrimaryKeyColumn>, Error>;
+    async fn primary_keys(&self, permit: &Permit, of: &NamedTable) -> Result<Vec<PrimaryKeyColumn>, Error>;
 
     /// The columns of foreign keys between two tables, either of which may be left open.
-    async fn foreign_keys(&self, caller: &Caller, between: &KeysRequest) -> Result<Vec<ForeignKeyColumn>, Error>;
+    async fn foreign_keys(&self, permit: &Permit, between: &KeysRequest) -> Result<Vec<ForeignKeyColumn>, Error>;
 }
 
 /// The connected database.

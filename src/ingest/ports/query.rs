@@ -8,20 +8,20 @@ use async_trait::async_trait;
 
 use super::TableReader;
 use crate::ingest::error::Error;
-use crate::model::caller::Caller;
+use crate::ingest::guard::permit::Permit;
 
 /// A database that runs clients' statements.
 #[async_trait]
 pub trait Queries: Debug + Send + Sync {
     /// What a statement takes and gives. It is parsed and not run.
-    async fn prepare(&self, caller: &Caller, sql: &str) -> Result<Prepared, Error>;
+    async fn prepare(&self, permit: &Permit, sql: &str) -> Result<Prepared, Error>;
 
     /// Runs a statement and gives its rows, once for each row of parameters. Dropping the reader ends the work. A statement
     /// that gives no columns is run as well, where statements may change something.
-    async fn query(&self, caller: &Caller, statement: Statement) -> Result<TableReader, Error>;
+    async fn query(&self, permit: &Permit, statement: Statement) -> Result<TableReader, Error>;
 
     /// Runs a statement, once for each row of parameters, all or nothing, and counts the rows that it changed.
-    async fn execute(&self, caller: &Caller, statement: Statement) -> Result<u64, Error>;
+    async fn execute(&self, permit: &Permit, statement: Statement) -> Result<u64, Error>;
 }
 
 /// What a statement takes and gives.

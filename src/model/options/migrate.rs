@@ -11,6 +11,7 @@ use super::choice::{ForcedStrategy, MigrateRewrite, Nullability, PartitionWidth}
 use super::column_types::ColumnTypes;
 use super::value::OptionValue;
 use crate::model::json;
+use crate::model::rights::Barred;
 
 /// What a migration may do, besides its mode.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -25,6 +26,8 @@ pub struct MigrateRules {
     pub create_table: CreateOptions,
     /// Types that are asked for columns.
     pub column_types: ColumnTypes,
+    /// Why the table may not be changed, where its caller lacks the right to.
+    pub barred: Option<Barred>,
 }
 
 impl StreamOptions {
@@ -36,6 +39,7 @@ impl StreamOptions {
             nullability: self.nullability.unwrap_or_default(),
             create_table: self.create_table.clone().unwrap_or_default(),
             column_types: self.column_types.clone().unwrap_or_default(),
+            barred: None,
         }
     }
 }

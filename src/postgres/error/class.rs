@@ -31,7 +31,7 @@ impl Error {
             Error::Migrate(error) => error.class(),
             Error::Read(error) => error.class(),
             Error::RowsLost { .. } => Class::Internal,
-            Error::Denied { .. } => Class::Denied,
+            Error::Denied { .. } | Error::Unbound { .. } => Class::Denied,
             Error::Embed(_) | Error::Unfit { .. } | Error::ReadOnly { .. } | Error::Suppressed { .. } => Class::Refused,
             Error::NoPgvector { source, .. } => extension::class(source),
             Error::EmbedLate(_) => Class::Timeout,

@@ -31,6 +31,7 @@ impl Error {
                 let (table, column) = error.place();
                 let said = self.of_server(table.map(ToString::to_string), None);
                 Facts {
+                    reason: error.reason(),
                     column: said.column.or_else(|| column.map(ToString::to_string)),
                     ..said
                 }

@@ -14,7 +14,7 @@ use crate::ingest::ports::catalog::{
 };
 use crate::ingest::ports::query::{Prepared, Queries, Statement};
 use crate::ingest::ports::{
-    ConnectionFailure, Destination, ListRequest, Load, ReadRequest, StreamState, TableDescription, TableReader,
+    ConnectionFailure, Destination, ListRequest, Load, Permit, ReadRequest, StreamState, TableDescription, TableReader,
 };
 use crate::ingest::request::LoadRequest;
 use crate::model::caller::Caller;
@@ -40,7 +40,7 @@ const OPEN_PAUSE: Duration = Duration::from_millis(100);
 
 #[async_trait]
 impl Destination for PgDestination {
-    async fn open(&self, caller: &Caller, request: LoadRequest) -> Result<Arc<dyn Load>, IngestError> {
+    async fn open(&self, caller: &Permit, request: LoadRequest) -> Result<Arc<dyn Load>, IngestError> {
         let (here, since) = (self.lent_to(caller), Instant::now());
         let mut again = 0;
         loop {
@@ -66,7 +66,7 @@ impl Destination for PgDestination {
 
     async fn open_stream(
         &self,
-        caller: &Caller,
+        caller: &Permit,
         stream_id: &str,
         table: &TableName,
     ) -> Result<StreamState, IngestError> {
@@ -75,7 +75,7 @@ impl Destination for PgDestination {
         self.told(table, opened).await
     }
 
-    async fn stream_status(&self, caller: &Caller, stream_id: &str) -> Result<Option<StreamState>, IngestError> {
+    async fn stream_status(&self, caller: &Permit, stream_id: &str) -> Result<Option<StreamState>, IngestError> {
         let name = stream_name(caller, stream_id.to_owned());
         let mut connection = self.connections.lent_to(caller).get().await?;
         let scope = connection.scope().await?;
@@ -92,17 +92,17 @@ impl Destination for PgDestination {
         self.probe().await
     }
 
-    async fn migrate(&self, caller: &Caller, command: MigrateCommand) -> Result<MigrationReport, IngestError> {
+    async fn migrate(&self, caller: &Permit, command: MigrateCommand) -> Result<MigrationReport, IngestError> {
         let report = self.lent_to(caller).migrate_table(&command).await;
         self.told(&command.table, report).await
     }
 
-    async fn delete_stale(&self, caller: &Caller, command: DeleteStale) -> Result<u64, IngestError> {
+    async fn delete_stale(&self, caller: &Permit, command: DeleteStale) -> Result<u64, IngestError> {
         let deleted = self.lent_to(caller).delete_stale_rows(&command).await;
         self.told(&command.table, deleted).await
     }
 
-    async fn delete_records(&self, caller: &Caller, command: DeleteRecords) -> Result<u64, IngestError> {
+    async fn delete_records(&self, caller: &Permit, command: DeleteRecords) -> Result<u64, IngestError> {
         let deleted = self.lent_to(caller).delete_record_rows(&command).await;
         self.told(&command.table, deleted).await
     }
@@ -111,17 +111,17 @@ impl Destination for PgDestination {
         self.connections.max_size()
     }
 
-    async fn read(&self, caller: &Caller, request: ReadRequest) -> Result<TableReader, IngestError> {
+    async fn read(&self, caller: &Permit, request: ReadRequest) -> Result<TableReader, IngestError> {
         let reader = read::read(&self.connections.lent_to(caller), self.schemas(), &request).await;
         self.told(&request.table, reader).await
     }
 
-    async fn describe(&self, caller: &Caller, request: ReadRequest) -> Result<TableDescription, IngestError> {
+    async fn describe(&self, caller: &Permit, request: ReadRequest) -> Result<TableDescription, IngestError> {
         let described = read::describe(&self.connections.lent_to(caller), self.schemas(), &request).await;
         self.told(&request.table, described).await
     }
 
-    async fn list(&self, caller: &Caller, request: ListRequest) -> Result<Vec<TableName>, IngestError> {
+    async fn list(&self, caller: &Permit, request: ListRequest) -> Result<Vec<TableName>, IngestError> {
         Ok(read::list(&self.connections.lent_to(caller), self.schemas(), &request).await?)
     }
 
@@ -136,38 +136,44 @@ impl Destination for PgDestination {
 
 #[async_trait]
 impl Queries for PgDestination {
-    async fn prepare(&self, caller: &Caller, sql: &str) -> Result<Prepared, IngestError> {
-        Ok(query::prepare(&self.connections.lent_to(caller), sql).await?)
+    async fn prepare(&self, caller: &Permit, sql: &str) -> Result<Prepared, IngestError> {
+        Ok(query::prepare(&self.connections.lent_to(caller), caller.role(), sql).await?)
     }
 
-    async fn query(&self, caller: &Caller, statement: Statement) -> Result<TableReader, IngestError> {
-        Ok(query::query(&self.connections.lent_to(caller), self.query_access, &statement).await?)
+    async fn query(&self, caller: &Permit, statement: Statement) -> Result<TableReader, IngestError> {
+        Ok(query::query(
+            &self.connections.lent_to(caller),
+            self.query_access,
+            caller.role(),
+            &statement,
+        )
+        .await?)
     }
 
-    async fn execute(&self, caller: &Caller, statement: Statement) -> Result<u64, IngestError> {
-        Ok(query::execute(&self.connections.lent_to(caller), &statement).await?)
+    async fn execute(&self, caller: &Permit, statement: Statement) -> Result<u64, IngestError> {
+        Ok(query::execute(&self.connections.lent_to(caller), caller.role(), &statement).await?)
     }
 }
 
 #[async_trait]
 impl Catalog for PgDestination {
-    async fn database(&self, caller: &Caller) -> Result<Database, IngestError> {
+    async fn database(&self, caller: &Permit) -> Result<Database, IngestError> {
         Ok(objects::database(&self.connections.lent_to(caller), self.schemas()).await?)
     }
 
-    async fn schemas(&self, caller: &Caller, like: Option<&str>) -> Result<Vec<String>, IngestError> {
+    async fn schemas(&self, caller: &Permit, like: Option<&str>) -> Result<Vec<String>, IngestError> {
         Ok(objects::schemas(&self.connections.lent_to(caller), self.schemas(), like).await?)
     }
 
-    async fn relations(&self, caller: &Caller, asked: &RelationsRequest) -> Result<Vec<Relation>, IngestError> {
+    async fn relations(&self, caller: &Permit, asked: &RelationsRequest) -> Result<Vec<Relation>, IngestError> {
         Ok(objects::relations(&self.connections.lent_to(caller), self.schemas(), asked).await?)
     }
 
-    async fn primary_keys(&self, caller: &Caller, of: &NamedTable) -> Result<Vec<PrimaryKeyColumn>, IngestError> {
+    async fn primary_keys(&self, caller: &Permit, of: &NamedTable) -> Result<Vec<PrimaryKeyColumn>, IngestError> {
         Ok(objects::primary_keys(&self.connections.lent_to(caller), self.schemas(), of).await?)
     }
 
-    async fn foreign_keys(&self, caller: &Caller, between: &KeysRequest) -> Result<Vec<ForeignKeyColumn>, IngestError> {
+    async fn foreign_keys(&self, caller: &Permit, between: &KeysRequest) -> Result<Vec<ForeignKeyColumn>, IngestError> {
         Ok(objects::foreign_keys(&self.connections.lent_to(caller), self.schemas(), between).await?)
     }
 }

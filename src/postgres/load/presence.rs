@@ -18,8 +18,11 @@ use crate::model::presence::{IfAbsent, IfPresent, Presence};
 use crate::model::table::TableShape;
 use crate::planner::LockWaits;
 use crate::planner::found::{FoundTable, Identity, RelationKind};
+use crate::planner::plan::BarredChange;
+use crate::planner::policy::Policy;
 use crate::postgres::catalog::read_table;
 use crate::postgres::error::Error;
+use crate::postgres::migrate::MigrateError;
 use crate::postgres::pool::Connection;
 use crate::sql::Sql;
 
@@ -41,7 +44,9 @@ impl PgDestination {
                 Some(_) if expected.if_present == IfPresent::Fail => return Err(present(&found.name)),
                 Some(table) if expected.if_present == IfPresent::Renew => {
                     may_renew(&found.name, table)?;
-                    has_shape(table, &wish.wanted)
+                    let same = has_shape(table, &wish.wanted);
+                    may_drop(&found.name, same, &wish.policy)?;
+                    same
                 }
                 Some(_) | None => false,
             }
@@ -130,6 +135,19 @@ fn has_shape(table: &FoundTable, wanted: &TableShape) -> bool {
                 && there.identity != Some(Identity::Always)
                 && (there.accepts_null() || !wanted.nullable)
         })
+}
+
+/// Refuses a table that would be dropped for a caller who may not change it.
+fn may_drop(name: &TableName, swaps: bool, policy: &Policy) -> Result<(), Error> {
+    match &policy.barred {
+        Some(why) if !swaps => Err(MigrateError::from(BarredChange {
+            table: name.clone(),
+            reason: "it has other columns than the stream".to_owned(),
+            why: why.clone(),
+        })
+        .into()),
+        _ => Ok(()),
+    }
 }
 
 /// Until it has the lock, whoever comes later waits behind it, so it waits in short holds and gives its place up between.

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use crate::model::class::Class;
 use crate::model::ident::{Ident, TableName};
+use crate::model::rights::NO_RIGHT;
 use crate::planner::Refusal;
+use crate::planner::plan::BarredChange;
 use crate::postgres::catalog::CatalogError;
 use crate::postgres::error::driver;
 
@@ -15,6 +17,9 @@ pub enum MigrateError {
     /// The change is not allowed or not possible; nothing was changed.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The caller lacks the right to the change; nothing was changed.
+    #[error("table {} would have to be changed ({}), and {}", .0.table, .0.reason, .0.why)]
+    Barred(Box<BarredChange>),
     /// Others held locks for longer than the migration may wait; nothing was changed.
     #[error("table {table} could not be locked for its migration within {waited:?}; {}", Blockers(.blockers))]
     LockTimeout {
@@ -125,6 +130,12 @@ impl fmt::Display for CatalogWords<'_> {
     }
 }
 
+impl From<BarredChange> for MigrateError {
+    fn from(change: BarredChange) -> Self {
+        Self::Barred(Box::new(change))
+    }
+}
+
 impl From<CatalogError> for MigrateError {
     fn from(error: CatalogError) -> Self {
         Self::Catalog(error)
@@ -151,6 +162,7 @@ impl MigrateError {
     pub fn class(&self) -> Class {
         match self {
             Self::Refused(refusal) => refusal.class(),
+            Self::Barred(_) => Class::Denied,
             Self::LockTimeout { .. } | Self::Busy { .. } => Class::Conflict,
             Self::Unconvertible { .. } => Class::Refused,
             Self::NotEffective { .. } => Class::Internal,
@@ -168,10 +180,16 @@ impl MigrateError {
         }
     }
 
+    /// One word for a program, where the class does not say enough.
+    pub fn reason(&self) -> Option<&'static str> {
+        matches!(self, Self::Barred(_)).then_some(NO_RIGHT)
+    }
+
     /// The table, where its schema is known, and the column.
     pub fn place(&self) -> (Option<&TableName>, Option<&Ident>) {
         match self {
             Self::Refused(refusal) => (Some(&refusal.table), refusal.column()),
+            Self::Barred(change) => (Some(&change.table), None),
             Self::Unconvertible { table, column, .. } => (Some(table), Some(column)),
             Self::LockTimeout { table, .. }
             | Self::Busy { table, .. }

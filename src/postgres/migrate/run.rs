@@ -55,6 +55,7 @@ pub(super) async fn look(client: &impl Ask, request: &MigrateRequest<'_>) -> Res
         match plan(&input) {
             Ok(plan) => return Ok(Planned { found, plan }),
             Err(NoPlan::Refused(refusal)) => return Err(refusal.into()),
+            Err(NoPlan::Barred(change)) => return Err(change.into()),
             Err(NoPlan::NeedsDepth) => {
                 let table = found.table.as_ref().filter(|_| depth.is_none());
                 let detail = || MigrateError::not_effective(&found.name, "the plan asked twice for a closer look");

@@ -5,9 +5,13 @@ use std::sync::Arc;
 use arrow::datatypes::{Field, Schema};
 use tokio_postgres::Statement;
 
+use super::bound::begin_as;
+use super::transaction::{begin, copied, run};
+
 use crate::codec::decode::ReadPlan;
 use crate::codec::decode::type_map::field;
 use crate::ingest::ports::query::Prepared;
+use crate::model::ident::Ident;
 use crate::model::pg_type::PgType;
 use crate::postgres::catalog::read_types;
 use crate::postgres::error::Error;
@@ -55,9 +59,15 @@ impl Described {
 }
 
 /// What a statement takes and gives, without running it.
-pub(crate) async fn prepare(connections: &Connections, sql: &str) -> Result<Prepared, Error> {
-    let connection = connections.get().await?;
+pub(crate) async fn prepare(connections: &Connections, role: Option<&Ident>, sql: &str) -> Result<Prepared, Error> {
+    let mut connection = connections.get().await?;
     own(&connection)?;
+    if let Some(role) = role {
+        // A session that is in a transaction is not lent again.
+        connection.mark_dirty();
+        begin_as(&connection, &begin(&connection), role, sql).await?;
+        may_run(&connection, sql).await?;
+    }
     let described = describe(&connection, sql).await?;
     let parameters = described.parameters.iter().enumerate();
     let parameters: Vec<Field> = parameters
@@ -67,4 +77,13 @@ pub(crate) async fn prepare(connections: &Connections, sql: &str) -> Result<Prep
         parameters: Arc::new(Schema::new(parameters)),
         columns: described.plan()?.schema().clone(),
     })
+}
+
+/// Refuses a query of tables that the role may not read: parsing alone would tell their columns. One with parameters is seen
+/// only when it is run.
+async fn may_run(connection: &Connection, sql: &str) -> Result<(), Error> {
+    match copied(sql).filter(|_| !sql.contains('$')) {
+        Some(_) => run(connection, &format!("explain {sql}")).await,
+        None => Ok(()),
+    }
 }

@@ -4,9 +4,11 @@
 //! prepared statements) cannot be known. Closing it also ends the work of a statement that nobody reads any more, because the
 //! server looks after its client while it works (`client_connection_check_interval`).
 
+mod bound;
 mod describe;
 mod parameters;
 mod run;
+mod transaction;
 
 pub(crate) use describe::prepare;
 pub(crate) use run::{execute, query};

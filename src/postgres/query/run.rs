@@ -11,19 +11,19 @@ use futures::stream::{BoxStream, StreamExt};
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Type};
 
+use super::bound::begin_as;
 use super::describe::{Described, describe, own};
 use super::parameters::{Value, values};
+use super::transaction::{begin, begin_for, copied, run};
 use crate::codec::decode::{BatchLimits, DecodeError, TableDecoder};
 use crate::codec::{HEADER, TRAILER};
 use crate::config::QueryAccess;
 use crate::ingest::error::Error as IngestError;
 use crate::ingest::ports::query::Statement;
 use crate::ingest::ports::{ReadRequest, TableReader};
+use crate::model::ident::Ident;
 use crate::postgres::error::Error;
 use crate::postgres::pool::{Connection, Connections};
-
-/// What may follow in a COPY: words that begin a query.
-const QUERIES: [&str; 4] = ["select", "with", "values", "table"];
 
 /// A session for one statement. It stays dirty, so that it is closed and not lent again.
 async fn session(connections: &Connections) -> Result<Connection, Error> {
@@ -52,15 +52,20 @@ async fn session(connections: &Connections) -> Result<Connection, Error> {
 pub(crate) async fn query(
     connections: &Connections,
     access: QueryAccess,
+    role: Option<&Ident>,
     statement: &Statement,
 ) -> Result<TableReader, Error> {
     let connection = session(connections).await?;
+    let begin = begin_for(&connection, access);
+    if let Some(role) = role {
+        begin_as(&connection, &begin, role, &statement.sql).await?;
+    }
     let described = describe(&connection, &statement.sql).await?;
     let rows = values(statement.parameters.as_ref(), &described.parameters)?;
     if described.columns.is_empty() {
         return match access {
             QueryAccess::ReadWrite => {
-                change(&connection, &described, &rows).await?;
+                change(&connection, &described, &rows, role.is_some()).await?;
                 Ok(TableReader {
                     schema: Arc::new(Schema::empty()),
                     batches: futures::stream::empty().boxed(),
@@ -71,14 +76,9 @@ pub(crate) async fn query(
     }
     let plan = described.plan()?;
     let schema = plan.schema().clone();
-    let begin = match access {
-        QueryAccess::ReadWrite => begin(&connection),
-        QueryAccess::Off | QueryAccess::ReadOnly => format!(
-            "begin isolation level repeatable read, read only; {}",
-            connection.tenure().values()
-        ),
-    };
-    run(&connection, &begin).await?;
+    if role.is_none() {
+        run(&connection, &begin).await?;
+    }
     let limits = BatchLimits {
         bytes: ReadRequest::BATCH_BYTES,
         ..BatchLimits::default()
@@ -112,17 +112,30 @@ pub(crate) async fn query(
 ///
 /// # Errors
 /// As [`query`].
-pub(crate) async fn execute(connections: &Connections, statement: &Statement) -> Result<u64, Error> {
+pub(crate) async fn execute(
+    connections: &Connections,
+    role: Option<&Ident>,
+    statement: &Statement,
+) -> Result<u64, Error> {
     let connection = session(connections).await?;
+    if let Some(role) = role {
+        begin_as(&connection, &begin(&connection), role, &statement.sql).await?;
+    }
     let described = describe(&connection, &statement.sql).await?;
     let rows = values(statement.parameters.as_ref(), &described.parameters)?;
-    change(&connection, &described, &rows).await
+    change(&connection, &described, &rows, role.is_some()).await
 }
 
-/// A single run is a transaction of its own, so that statements go through that Postgres runs in no other.
-async fn change(connection: &Connection, described: &Described, rows: &[Vec<Value>]) -> Result<u64, Error> {
-    let together = rows.len() != 1;
-    if together {
+/// A single run is a transaction of its own, so that statements go through that Postgres runs in no other; one as a role has
+/// begun its transaction.
+async fn change(
+    connection: &Connection,
+    described: &Described,
+    rows: &[Vec<Value>],
+    begun: bool,
+) -> Result<u64, Error> {
+    let together = begun || rows.len() != 1;
+    if together && !begun {
         run(connection, &begin(connection)).await?;
     }
     let mut changed = 0;
@@ -134,24 +147,6 @@ async fn change(connection: &Connection, described: &Described, rows: &[Vec<Valu
         run(connection, "commit").await?;
     }
     Ok(changed)
-}
-
-fn begin(connection: &Connection) -> String {
-    format!("begin; {}", connection.tenure().settings())
-}
-
-async fn run(connection: &Connection, sql: &str) -> Result<(), Error> {
-    let done = connection.client().batch_execute(sql).await;
-    done.map_err(|source| Error::Query { source })
-}
-
-/// The statement as a COPY; `None` where it is not plainly a query.
-fn copied(sql: &str) -> Option<String> {
-    let query = sql.trim().trim_end_matches(|c: char| c == ';' || c.is_whitespace());
-    let word: String = query.chars().take_while(char::is_ascii_alphabetic).collect();
-    let plain = QUERIES.iter().any(|known| word.eq_ignore_ascii_case(known)) && !query.contains(';');
-    // Postgres has parsed it as one statement, so no bracket of it closes ours; a comment at its end does not either.
-    plain.then(|| format!("copy (\n{query}\n) to stdout (format binary)"))
 }
 
 /// A statement under way.
@@ -256,37 +251,5 @@ impl<'a> FromSql<'a> for Raw<'a> {
 
     fn accepts(_: &Type) -> bool {
         true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_plainly_a_query_is_copied_and_nothing_else() {
-        for query in [
-            "select 1",
-            " SELECT 1 ;\n",
-            "with x as (select 1) table x",
-            "values (1)",
-            "select 1 -- one",
-        ] {
-            let copy = copied(query).unwrap_or_else(|| panic!("{query}"));
-            assert!(
-                copy.starts_with("copy (\n") && copy.ends_with("\n) to stdout (format binary)"),
-                "{copy}"
-            );
-        }
-        for other in [
-            "show work_mem",
-            "explain select 1",
-            "insert into t values (1) returning 1",
-            "",
-            "select ';'",
-            "selection",
-        ] {
-            assert_eq!(copied(other), None, "{other}");
-        }
     }
 }

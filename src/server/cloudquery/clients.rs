@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::spec::Settings;
-use crate::ingest::ports::Destination;
+use crate::ingest::guard::Guarded;
 use crate::model::caller::Principal;
 use crate::server::connection::{ConnectionId, ConnectionInfo};
 
@@ -22,7 +22,7 @@ pub(super) struct Client {
     /// What its spec amounts to.
     pub(super) settings: Settings,
     /// Where its rows go; `None` when it asked for no connection.
-    pub(super) destination: Option<Arc<dyn Destination>>,
+    pub(super) destination: Option<Guarded>,
 }
 
 /// All clients that sent Init and did not end.
@@ -159,6 +159,7 @@ impl Open {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::ingest::guard::Guard;
     use crate::server::cloudquery::closed::Closed;
     use std::time::Duration;
     use tokio_util::sync::CancellationToken;
@@ -173,7 +174,7 @@ mod tests {
         Client {
             principal: Principal::Anonymous,
             settings,
-            destination: Some(Arc::new(Closed)),
+            destination: Some(Guard::default().over(Arc::new(Closed))),
         }
     }
 
@@ -182,6 +183,7 @@ mod tests {
             id,
             peer: None,
             ended: CancellationToken::new(),
+            peer_name: Default::default(),
             voice: None,
         }
     }

@@ -6,9 +6,9 @@ use async_trait::async_trait;
 
 use crate::ingest::connection::ConnectionFailure;
 use crate::ingest::error::Error;
+use crate::ingest::ports::Permit;
 use crate::ingest::ports::{Destination, Load, StreamState};
 use crate::ingest::request::LoadRequest;
-use crate::model::caller::Caller;
 use crate::model::command::{DeleteRecords, DeleteStale, MigrateCommand};
 use crate::model::ident::TableName;
 use crate::model::migration::MigrationReport;
@@ -23,15 +23,15 @@ fn closed<T>() -> Result<T, Error> {
 
 #[async_trait]
 impl Destination for Closed {
-    async fn open(&self, _: &Caller, _: LoadRequest) -> Result<Arc<dyn Load>, Error> {
+    async fn open(&self, _: &Permit, _: LoadRequest) -> Result<Arc<dyn Load>, Error> {
         closed()
     }
 
-    async fn open_stream(&self, _: &Caller, _: &str, _: &TableName) -> Result<StreamState, Error> {
+    async fn open_stream(&self, _: &Permit, _: &str, _: &TableName) -> Result<StreamState, Error> {
         closed()
     }
 
-    async fn stream_status(&self, _: &Caller, _: &str) -> Result<Option<StreamState>, Error> {
+    async fn stream_status(&self, _: &Permit, _: &str) -> Result<Option<StreamState>, Error> {
         closed()
     }
 
@@ -43,15 +43,15 @@ impl Destination for Closed {
         Ok(())
     }
 
-    async fn migrate(&self, _: &Caller, _: MigrateCommand) -> Result<MigrationReport, Error> {
+    async fn migrate(&self, _: &Permit, _: MigrateCommand) -> Result<MigrationReport, Error> {
         closed()
     }
 
-    async fn delete_stale(&self, _: &Caller, _: DeleteStale) -> Result<u64, Error> {
+    async fn delete_stale(&self, _: &Permit, _: DeleteStale) -> Result<u64, Error> {
         closed()
     }
 
-    async fn delete_records(&self, _: &Caller, _: DeleteRecords) -> Result<u64, Error> {
+    async fn delete_records(&self, _: &Permit, _: DeleteRecords) -> Result<u64, Error> {
         closed()
     }
 

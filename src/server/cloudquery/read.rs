@@ -15,7 +15,8 @@ use super::service::Shared;
 use super::table::CqTable;
 use super::{pb, text_form};
 use crate::ingest::error::Error;
-use crate::ingest::ports::{Destination, ReadRequest};
+use crate::ingest::guard::Guarded;
+use crate::ingest::ports::ReadRequest;
 use crate::model::caller::Caller;
 use crate::server::flight::stream::pumped;
 use crate::server::status::{refusal, status};
@@ -28,7 +29,7 @@ pub(super) type Records = BoxStream<'static, Result<pb::read::Response, Status>>
 /// # Errors
 /// Everything that can be refused before the first row.
 pub(super) async fn read(
-    destination: Arc<dyn Destination>,
+    destination: Guarded,
     caller: &Caller,
     table: &CqTable,
     shared: &Shared,

@@ -17,8 +17,8 @@ use crate::config::Config;
 use crate::ingest::budget::ByteBudget;
 use crate::ingest::connection::{ConnectionFailure, ConnectionFault, Destinations};
 use crate::ingest::error::Error;
+use crate::ingest::guard::{Guard, Guarded};
 use crate::ingest::journal::Journal;
-use crate::ingest::ports::Destination;
 use crate::ingest::shares::Places;
 use crate::model::caller::Caller;
 use crate::server::auth::Authenticator;
@@ -53,6 +53,8 @@ pub struct Shared {
     pub life: Life,
     /// Where streams are noted.
     pub journal: Journal,
+    /// Who may do what.
+    pub guard: Guard,
     /// Whether `PG*` variables name the server's database, where no connection string does.
     pub environment: bool,
 }
@@ -99,9 +101,14 @@ impl CloudQueryFront {
         }
     }
 
-    async fn connect(&self, spec: &[u8]) -> Result<(super::spec::Settings, Arc<dyn Destination>), InitError> {
+    async fn connect(&self, caller: &Caller, spec: &[u8]) -> Result<(super::spec::Settings, Guarded), InitError> {
+        let guard = &self.shared.guard;
+        guard.check_known(caller)?;
         let settings = self.policy.read(spec)?;
-        let destination = self.destinations.connect(Arc::clone(&settings.config)).await?;
+        if self.policy.is_beyond_tables(&settings) {
+            guard.check_admin(caller)?;
+        }
+        let destination = guard.over(self.destinations.connect(Arc::clone(&settings.config)).await?);
         destination.test_connection().await?;
         Ok((settings, destination))
     }
@@ -111,7 +118,7 @@ impl CloudQueryFront {
 struct Session {
     caller: Caller,
     client: Arc<Client>,
-    destination: Arc<dyn Destination>,
+    destination: Guarded,
 }
 
 /// Why Init or TestConnection fails.
@@ -121,6 +128,8 @@ enum InitError {
     Spec(#[from] SpecError),
     #[error(transparent)]
     Connection(#[from] ConnectionFailure),
+    #[error(transparent)]
+    Denied(#[from] Error),
 }
 
 impl InitError {
@@ -128,6 +137,7 @@ impl InitError {
         let code = match self {
             Self::Spec(_) => tonic::Code::InvalidArgument,
             Self::Connection(failure) => code(failure.class()),
+            Self::Denied(error) => return status(error),
         };
         refusal(code, self.to_string())
     }
@@ -136,6 +146,7 @@ impl InitError {
     fn failure_code(&self) -> &'static str {
         match self {
             Self::Spec(_) => "INVALID_SPEC",
+            Self::Denied(_) => "PERMISSION_DENIED",
             Self::Connection(failure) => match failure.fault {
                 ConnectionFault::Settings => "INVALID_CONFIG",
                 ConnectionFault::Unreachable => "CONN_FAILED",
@@ -189,7 +200,7 @@ impl Plugin for CloudQueryFront {
     }
 
     async fn init(&self, request: Request<pb::init::Request>) -> Result<Response<pb::init::Response>, Status> {
-        let principal = self.authenticator.caller(&request)?.principal;
+        let caller = self.authenticator.caller(&request)?;
         if self.shared.life.draining.is_cancelled() {
             return Err(status(&Error::Draining));
         }
@@ -197,15 +208,18 @@ impl Plugin for CloudQueryFront {
         let init = request.into_inner();
         let client = match init.no_connection {
             true => Ok(Client {
-                principal,
+                principal: caller.principal,
                 settings: self.policy.unchecked(),
                 destination: None,
             }),
-            false => self.connect(&init.spec).await.map(|(settings, destination)| Client {
-                principal,
-                settings,
-                destination: Some(destination),
-            }),
+            false => self
+                .connect(&caller, &init.spec)
+                .await
+                .map(|(settings, destination)| Client {
+                    principal: caller.principal,
+                    settings,
+                    destination: Some(destination),
+                }),
         };
         match client {
             Ok(client) => self.clients.init(&connection, client),
@@ -284,8 +298,8 @@ impl Plugin for CloudQueryFront {
         &self,
         request: Request<pb::test_connection::Request>,
     ) -> Result<Response<pb::test_connection::Response>, Status> {
-        self.authenticator.caller(&request)?;
-        let answer = match self.connect(&request.into_inner().spec).await {
+        let caller = self.authenticator.caller(&request)?;
+        let answer = match self.connect(&caller, &request.into_inner().spec).await {
             Ok(_) => pb::test_connection::Response {
                 success: true,
                 ..Default::default()

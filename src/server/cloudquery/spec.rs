@@ -105,6 +105,13 @@ impl SpecPolicy {
         Self::settings((*self.server).clone(), false, false, None)
     }
 
+    /// Whether a client's settings reach beyond the tables of the server's own database: another one, or other embeddings.
+    pub(super) fn is_beyond_tables(&self, settings: &Settings) -> bool {
+        let (theirs, ours) = (settings.config.raw(), self.server.raw());
+        theirs.connection_string != ours.connection_string
+            || theirs.pgvector_config.is_some() && theirs.pgvector_config != ours.pgvector_config
+    }
+
     /// The JSON schema of specs, for `validate-config`. The connection string is required where the server has none.
     pub(super) fn json_schema(&self) -> String {
         let required = self.server.raw().connection_string.is_none() && !self.environment;

@@ -277,7 +277,7 @@ impl Writer {
         while self.deletions.len() >= self.width.lanes {
             self.join_deletion().await?;
         }
-        let (destination, caller) = (Arc::clone(&self.context.destination), self.context.caller.clone());
+        let (destination, caller) = (self.context.destination.clone(), self.context.caller.clone());
         self.deleting.insert(command.table.clone());
         self.deletions.spawn(async move {
             let deleted = destination.delete_stale(&caller, command.clone()).await;

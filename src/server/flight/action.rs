@@ -13,7 +13,7 @@ use super::json_words::words;
 use super::{migrate, sql};
 use crate::config::Config;
 use crate::ingest::error::{Error, RequestError};
-use crate::ingest::ports::Destination;
+use crate::ingest::guard::Guarded;
 use crate::ingest::request::parse_time;
 use crate::model::caller::Caller;
 use crate::model::command::{DeleteRecords, DeleteStale, Joiner, Predicate, PredicateGroup, Relation};
@@ -116,7 +116,7 @@ struct Below {
 /// # Errors
 /// An action that is not there, a body that does not fit, or the core's failure.
 pub async fn run(
-    destination: &dyn Destination,
+    destination: &Guarded,
     config: &Config,
     caller: &Caller,
     headers: &MetadataMap,
@@ -173,11 +173,7 @@ pub async fn run(
 ///
 /// # Errors
 /// As [`run`].
-pub async fn migrate_here(
-    destination: &dyn Destination,
-    config: &Config,
-    body: &Value,
-) -> Result<MigrationReport, Error> {
+pub async fn migrate_here(destination: &Guarded, config: &Config, body: &Value) -> Result<MigrationReport, Error> {
     let command = migrate::command(body.to_string().as_bytes(), &MetadataMap::new(), config)?;
     destination.migrate(&Caller::anonymous(), command).await
 }

@@ -10,7 +10,7 @@ use arrow_flight::{
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
+use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::action;
@@ -20,7 +20,7 @@ use super::put::{PutAnswers, PutCall, PutContext};
 use super::sql;
 use crate::ingest::error::{Error, RequestError, StreamError};
 use crate::model::caller::Caller;
-use crate::server::auth::{Authenticator, credentials};
+use crate::server::auth::Authenticator;
 use crate::server::status::{about, status};
 use crate::server::upload::Gate;
 
@@ -67,7 +67,7 @@ impl FlightFront {
             Command::Plain(target) => target,
             Command::FlightSql(sql::Command::CommandStatementIngest(ingest)) => {
                 let target = sql::ingest::target(&ingest)?;
-                sql::check_catalog(&*put.destination, &caller, ingest.catalog.as_deref()).await?;
+                sql::check_catalog(&put.destination, &caller, ingest.catalog.as_deref()).await?;
                 target
             }
             Command::FlightSql(command) if sql::is_put(&command) => {
@@ -91,7 +91,7 @@ impl FlightFront {
     }
 
     async fn act(&self, caller: &Caller, headers: &MetadataMap, action: &Action) -> Result<Bytes, Error> {
-        let destination = &*self.put.destination;
+        let destination = &self.put.destination;
         if let Some(answer) = sql::session::answer(destination, caller, action).await? {
             return Ok(answer);
         }
@@ -153,12 +153,6 @@ impl FlightFront {
     }
 }
 
-/// The token of a handshake as the header that its client shall send from now on.
-fn bearer(header: &[u8]) -> Option<MetadataValue<Ascii>> {
-    let (_, token) = credentials(header)?;
-    MetadataValue::try_from(format!("Bearer {token}")).ok()
-}
-
 /// A request that failed before it had an answer stream is logged here.
 fn refuse(error: &Error) -> Status {
     let status = status(error);
@@ -198,14 +192,13 @@ impl FlightService for FlightFront {
         request: Request<Streaming<HandshakeRequest>>,
     ) -> Result<Response<Self::HandshakeStream>, Status> {
         let caller = self.authenticator.caller(&request);
-        let token = request
-            .metadata()
-            .get("authorization")
-            .and_then(|header| bearer(header.as_bytes()));
+        let header = request.metadata().get("authorization").cloned();
         // A client that is answered before it finished writing reports that, and not the refusal.
         let mut rest = request.into_inner();
         while let Ok(Some(Ok(_))) = tokio::time::timeout(self.put.idle_timeout, rest.next()).await {}
-        caller?;
+        let caller = caller?;
+        let token = header.and_then(|header| self.authenticator.token_for(&caller, header.as_bytes()));
+        let token = token.and_then(|token| MetadataValue::try_from(format!("Bearer {token}")).ok());
         // arrow-flight's Rust client insists on a message, the others do not mind one.
         let mut response = Response::new(futures::stream::iter([Ok(HandshakeResponse::default())]).boxed());
         // Without required tokens any handshake is welcome, and what it sent comes back as its token.

@@ -18,7 +18,8 @@ use super::put::PutContext;
 use super::stream::{Answers, encoded, pumped};
 use super::{sql, ticket};
 use crate::ingest::error::{Error, RequestError};
-use crate::ingest::ports::{Destination, ListRequest, ReadRequest, TableDescription};
+use crate::ingest::guard::Guarded;
+use crate::ingest::ports::{ListRequest, ReadRequest, TableDescription};
 use crate::model::caller::Caller;
 use crate::model::class::Class;
 use crate::model::ident::{Ident, TableName};
@@ -97,7 +98,7 @@ pub fn list(context: &PutContext, caller: Caller, criteria: &[u8]) -> Result<Ans
         ),
     };
     let listing = Listing {
-        destination: Arc::clone(&context.destination),
+        destination: context.destination.clone(),
         caller,
         request: ListRequest {
             schema,
@@ -119,7 +120,7 @@ pub fn list(context: &PutContext, caller: Caller, criteria: &[u8]) -> Result<Ans
 }
 
 struct Listing {
-    destination: Arc<dyn Destination>,
+    destination: Guarded,
     caller: Caller,
     request: ListRequest,
     page: VecDeque<TableName>,

@@ -25,8 +25,9 @@ use crate::ingest::batcher::IncomingBatch;
 use crate::ingest::budget::ByteBudget;
 use crate::ingest::counted::Door;
 use crate::ingest::error::{Error, RequestError, StreamError};
+use crate::ingest::guard::Guarded;
 use crate::ingest::journal::Journal;
-use crate::ingest::ports::{Destination, Label};
+use crate::ingest::ports::Label;
 use crate::ingest::request::{LoadOptions, LoadRequest};
 use crate::ingest::session::{Session, StreamEnd, Summary};
 use crate::ingest::shares::{Place, Places};
@@ -40,7 +41,7 @@ use crate::server::upload::Gate;
 #[derive(Clone, Debug)]
 pub struct PutContext {
     /// Where rows go.
-    pub destination: Arc<dyn Destination>,
+    pub destination: Guarded,
     /// Defaults and per-table options.
     pub config: Arc<Config>,
     /// Memory for batches in flight.
@@ -105,7 +106,7 @@ impl PutContext {
         let options = self.resolve(&call, &decoder)?;
         let (request, door) = Self::request(&call, &decoder, options.clone());
         let session = tokio::select! {
-            session = Session::open(&self.journal, door, &*self.destination, &call.caller, request) => session?,
+            session = Session::open(&self.journal, door, &self.destination, &call.caller, request) => session?,
             // While Postgres is away this may last.
             () = self.life.stopping.cancelled() => return Err(Error::Draining),
         };

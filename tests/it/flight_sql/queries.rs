@@ -32,7 +32,7 @@ pub(super) async fn server(queries: &str) -> (Database, Server, Sql) {
     (database, server, FlightSqlServiceClient::new(channel))
 }
 
-pub(super) async fn fetch(sql: &mut Sql, info: FlightInfo) -> Result<Vec<RecordBatch>, String> {
+pub(crate) async fn fetch(sql: &mut Sql, info: FlightInfo) -> Result<Vec<RecordBatch>, String> {
     let announced = info.clone().try_decode_schema().expect("an answer");
     let ticket = info.endpoint[0].ticket.clone().expect("an answer");
     let read = sql.do_get(ticket).await.map_err(|error| error.to_string())?;

@@ -9,7 +9,8 @@ use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use futures::TryStreamExt;
 use pgflight::codec::encode::{CopyPlan, EncodeOptions};
 use pgflight::config::{Config, ProcessSource};
-use pgflight::ingest::ports::{Destination, ReadRequest};
+use pgflight::ingest::guard::{Guard, Guarded};
+use pgflight::ingest::ports::ReadRequest;
 use pgflight::model::caller::Caller;
 use pgflight::model::ident::{Ident, TableName};
 use pgflight::model::pg_type::PgType;
@@ -23,14 +24,16 @@ use crate::support::database::Database;
 
 /// The way that DoGet reads, without its messages: these have a size of their own.
 pub(super) struct Reader {
-    destination: PgDestination,
+    destination: Guarded,
 }
 
 impl Reader {
     pub(super) fn new(database: &Database) -> Self {
         let config = Config::from_json(&json!({"connection_string": database.uri()})).expect("a configuration");
         Self {
-            destination: PgDestination::new(&config, &ProcessSource).expect("a configuration of a destination"),
+            destination: Guard::default().over(Arc::new(
+                PgDestination::new(&config, &ProcessSource).expect("a configuration of a destination"),
+            )),
         }
     }
 

@@ -26,6 +26,7 @@ pub(crate) enum Signal {
     Continue,
     Terminate,
     Interrupt,
+    Hangup,
 }
 
 impl Process {
@@ -244,6 +245,7 @@ pub(crate) fn try_send(signal: Signal, pid: u32) -> bool {
         Signal::Continue => "CONT",
         Signal::Terminate => "TERM",
         Signal::Interrupt => "INT",
+        Signal::Hangup => "HUP",
     };
     let sent = Command::new("kill").args(["-s", name, &pid.to_string()]).status();
     sent.expect("kill(1)").success()

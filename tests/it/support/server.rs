@@ -27,6 +27,7 @@ pub(crate) struct Server {
     running: Option<Running>,
     grpc: SocketAddr,
     admin: SocketAddr,
+    settings: Value,
     /// Between this server and Postgres.
     _bouncer: Option<Bouncer>,
     /// Another program behind that one.
@@ -66,6 +67,7 @@ impl Server {
             running: Some(running),
             grpc,
             admin,
+            settings,
             _bouncer: bouncer,
             _neighbour: neighbour,
         }
@@ -94,6 +96,17 @@ impl Server {
     /// `GET page` from the admin port: status line and body.
     pub(crate) async fn page(&self, page: &str) -> (String, String) {
         self::page(self.admin, page).await
+    }
+
+    /// Reads other settings in place of those that these keys had; the keys that need a restart, or why nothing changed.
+    pub(crate) fn reload(&self, changed: Value) -> Result<Vec<String>, String> {
+        let mut settings = self.settings.clone();
+        let fields = settings.as_object_mut().expect("settings are a JSON object");
+        fields.retain(|key, _| ["connection_string", "listen", "admin_listen"].contains(&key.as_str()));
+        fields.extend(changed.as_object().expect("settings are a JSON object").clone());
+        let config = Config::from_json(&settings).unwrap_or_else(|error| panic!("{settings}: {error}"));
+        let running = self.running.as_ref().expect("it runs");
+        running.reload(&config).map_err(|error| error.to_string())
     }
 
     /// Drains and stops; running streams get `drain_timeout`.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ingest::budget::ByteBudget;
+use crate::ingest::guard::Guarded;
 use crate::ingest::journal::Journal;
-use crate::ingest::ports::Destination;
 use crate::model::caller::Caller;
 use crate::server::cloudquery::clients::Client;
 
@@ -13,7 +13,7 @@ use crate::server::cloudquery::clients::Client;
 #[derive(Clone, Debug)]
 pub(in crate::server::cloudquery) struct WriteContext {
     pub(in crate::server::cloudquery) client: Arc<Client>,
-    pub(in crate::server::cloudquery) destination: Arc<dyn Destination>,
+    pub(in crate::server::cloudquery) destination: Guarded,
     pub(in crate::server::cloudquery) caller: Caller,
     pub(in crate::server::cloudquery) budget: ByteBudget,
     pub(in crate::server::cloudquery) idle_timeout: Duration,

@@ -383,7 +383,7 @@ async fn open_load(
     Session::open(
         &context.journal,
         Door::CloudQuery,
-        &*context.destination,
+        &context.destination,
         &context.caller,
         request,
     )

@@ -12,8 +12,8 @@ use futures::stream;
 use super::*;
 use crate::config::Config;
 use crate::ingest::budget::ByteBudget;
+use crate::ingest::guard::Guard;
 use crate::ingest::journal::Journal;
-use crate::ingest::ports::Destination;
 use crate::model::caller::Caller;
 use crate::model::caller::Principal;
 use crate::model::options::NulBytes;
@@ -25,7 +25,7 @@ use crate::server::cloudquery::spec::Settings;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn writer(budget: &ByteBudget, batch_timeout: Duration) -> Writer {
-    let destination: Arc<dyn Destination> = Arc::new(Closed);
+    let destination = Guard::default().over(Arc::new(Closed));
     let settings = Settings {
         config: Arc::new(Config::default()),
         batch_timeout,
@@ -35,7 +35,7 @@ fn writer(budget: &ByteBudget, batch_timeout: Duration) -> Writer {
     let client = Client {
         principal: Principal::Anonymous,
         settings,
-        destination: Some(Arc::clone(&destination)),
+        destination: Some(destination.clone()),
     };
     Writer::new(WriteContext {
         client: Arc::new(client),

@@ -12,8 +12,9 @@ use prost::Message;
 use super::{info, is_statement, keys, refusal, run, types, unencodable};
 use crate::config::QueryAccess;
 use crate::ingest::error::{Error, RequestError};
-use crate::ingest::ports::catalog::{Catalog, KeysRequest, NamedTable, Relation, RelationType, RelationsRequest};
-use crate::ingest::ports::{Destination, ReadRequest, TableDescription};
+use crate::ingest::guard::{Guarded, GuardedCatalog};
+use crate::ingest::ports::catalog::{KeysRequest, NamedTable, Relation, RelationType, RelationsRequest};
+use crate::ingest::ports::{ReadRequest, TableDescription};
 use crate::model::caller::Caller;
 use crate::model::class::Class;
 use crate::model::ident::Ident;
@@ -95,14 +96,14 @@ pub(in crate::server::flight) async fn get(
     let batches = match command {
         Command::CommandGetTables(command) => tables(&context.destination, caller, command).await?,
         command => {
-            let batch = one(&*context.destination, access, caller, command).await?;
+            let batch = one(&context.destination, access, caller, command).await?;
             futures::stream::iter([Ok(batch)]).boxed()
         }
     };
     Ok(encoded(schema, batches))
 }
 
-pub(super) fn catalog(destination: &dyn Destination) -> Result<&dyn Catalog, Error> {
+pub(super) fn catalog(destination: &Guarded) -> Result<GuardedCatalog<'_>, Error> {
     let catalog = destination.catalog();
     catalog.ok_or_else(|| RequestError::Unsupported("there is no database to tell of".to_owned()).into())
 }
@@ -117,7 +118,7 @@ fn is_meant(named: Option<&str>, database: &str) -> bool {
 /// # Errors
 /// Its name, and that of the connected one.
 pub(in crate::server::flight) async fn check_catalog(
-    destination: &dyn Destination,
+    destination: &Guarded,
     caller: &Caller,
     named: Option<&str>,
 ) -> Result<(), Error> {
@@ -133,7 +134,7 @@ pub(in crate::server::flight) async fn check_catalog(
 }
 
 async fn one(
-    destination: &dyn Destination,
+    destination: &Guarded,
     access: QueryAccess,
     caller: &Caller,
     command: Command,
@@ -161,11 +162,7 @@ fn table_types(command: CommandGetTableTypes) -> Result<RecordBatch, Error> {
     told.build().map_err(unencodable)
 }
 
-async fn schemas(
-    destination: &dyn Destination,
-    caller: &Caller,
-    command: CommandGetDbSchemas,
-) -> Result<RecordBatch, Error> {
+async fn schemas(destination: &Guarded, caller: &Caller, command: CommandGetDbSchemas) -> Result<RecordBatch, Error> {
     let catalog = catalog(destination)?;
     let database = catalog.database(caller).await?.name;
     let found = match is_meant(command.catalog.as_deref(), &database) {
@@ -184,7 +181,7 @@ async fn schemas(
     told.build().map_err(unencodable)
 }
 
-async fn all_keys(destination: &dyn Destination, caller: &Caller, command: Command) -> Result<RecordBatch, Error> {
+async fn all_keys(destination: &Guarded, caller: &Caller, command: Command) -> Result<RecordBatch, Error> {
     let catalog = catalog(destination)?;
     let database = catalog.database(caller).await?.name;
     let named = |schema: Option<String>, table: String| NamedTable {
@@ -236,7 +233,7 @@ async fn all_keys(destination: &dyn Destination, caller: &Caller, command: Comma
 
 /// A listing of tables under way. Pages are asked for as the client reads.
 struct Listing {
-    destination: Arc<dyn Destination>,
+    destination: Guarded,
     caller: Caller,
     database: String,
     request: RelationsRequest,
@@ -244,18 +241,14 @@ struct Listing {
     ended: bool,
 }
 
-async fn tables(
-    destination: &Arc<dyn Destination>,
-    caller: &Caller,
-    command: CommandGetTables,
-) -> Result<Batches, Error> {
-    let database = catalog(&**destination)?.database(caller).await?.name;
+async fn tables(destination: &Guarded, caller: &Caller, command: CommandGetTables) -> Result<Batches, Error> {
+    let database = catalog(destination)?.database(caller).await?.name;
     let known = |words: &String| RelationType::ALL.into_iter().find(|kind| kind.words() == words);
     let kinds: Vec<RelationType> = command.table_types.iter().filter_map(known).collect();
     // Types that are not known here match nothing.
     let none = !command.table_types.is_empty() && kinds.is_empty();
     let mut listing = Listing {
-        destination: Arc::clone(destination),
+        destination: destination.clone(),
         caller: caller.clone(),
         with_schema: command.include_schema,
         ended: none || !is_meant(command.catalog.as_deref(), &database),
@@ -289,7 +282,7 @@ impl Listing {
         }
         .into_builder();
         if !self.ended {
-            let found = catalog(&*self.destination)?
+            let found = catalog(&self.destination)?
                 .relations(&self.caller, &self.request)
                 .await?;
             self.ended = found.len() < PAGE as usize;

@@ -21,7 +21,8 @@ use super::handle::{Handle, MOST_BYTES};
 use super::{NO_SQL, name_of, refusal, unencodable};
 use crate::config::QueryAccess;
 use crate::ingest::error::{Error, RequestError, StreamError};
-use crate::ingest::ports::query::{Prepared, Queries, Statement};
+use crate::ingest::guard::GuardedQueries;
+use crate::ingest::ports::query::{Prepared, Statement};
 use crate::model::caller::Caller;
 use crate::server::flight::answers::rows_changed;
 use crate::server::flight::put::PutContext;
@@ -52,7 +53,7 @@ pub(in crate::server::flight) fn types(context: &PutContext) -> Vec<ActionType> 
 }
 
 /// Who runs statements, where that is configured.
-fn queries<'a>(context: &'a PutContext, what: &str) -> Result<&'a dyn Queries, Error> {
+fn queries<'a>(context: &'a PutContext, what: &str) -> Result<GuardedQueries<'a>, Error> {
     if context.config.query_access() == QueryAccess::Off {
         return Err(RequestError::Unsupported(format!(
             "{what} runs SQL, which is not allowed here (flight_sql.queries: off); {NO_SQL}"
@@ -198,7 +199,12 @@ where
     Ok(rows_changed(run(queries, caller, statement, context).await?))
 }
 
-async fn run(queries: &dyn Queries, caller: &Caller, statement: Statement, context: &PutContext) -> Result<u64, Error> {
+async fn run(
+    queries: GuardedQueries<'_>,
+    caller: &Caller,
+    statement: Statement,
+    context: &PutContext,
+) -> Result<u64, Error> {
     tokio::select! {
         changed = queries.execute(caller, statement) => changed,
         () = context.life.stopping.cancelled() => Err(Error::Draining),

@@ -9,7 +9,7 @@ use prost::Message;
 
 use super::look::catalog;
 use crate::ingest::error::{Error, RequestError};
-use crate::ingest::ports::Destination;
+use crate::ingest::guard::Guarded;
 use crate::ingest::ports::catalog::Database;
 use crate::model::caller::Caller;
 
@@ -43,7 +43,7 @@ pub(in crate::server::flight) fn types() -> impl Iterator<Item = ActionType> {
 /// # Errors
 /// A body that cannot be read, or what the database says.
 pub(in crate::server::flight) async fn answer(
-    destination: &dyn Destination,
+    destination: &Guarded,
     caller: &Caller,
     action: &Action,
 ) -> Result<Option<Bytes>, Error> {
