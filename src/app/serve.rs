@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
+use super::first_look;
 use super::followers::Followers;
 use super::open_files;
 use super::ports::{bind, bind_tcp, grpc_settings, tls_files};
@@ -117,6 +118,7 @@ async fn serve_until_signalled(config: Config, login: Login) -> Result<(), Serve
         admin = running.admin().map(tracing::field::display),
         "serving"
     );
+    tokio::spawn(first_look::look(running.readiness.clone()));
     running.until(signalled(), signalled()).await
 }
 
@@ -141,6 +143,7 @@ pub struct Running {
     grpc: Option<SocketAddr>,
     admin: Option<SocketAddr>,
     life: Life,
+    readiness: Readiness,
     delay: Duration,
     drain_timeout: Duration,
     socket_file: Option<PathBuf>,
@@ -236,7 +239,7 @@ pub async fn start_with(
     if let Some(address) = config.admin_listen() {
         let listener = bind_tcp("admin_listen", address).await?;
         admin_address = listener.local_addr().ok();
-        tasks.push(start_admin(listener, readiness, metrics, &life));
+        tasks.push(start_admin(listener, readiness.clone(), metrics, &life));
     }
     let shutdown = &config.raw().shutdown;
     let (delay, drain_timeout) = (shutdown.delay.get(), shutdown.drain_timeout.get());
@@ -244,6 +247,7 @@ pub async fn start_with(
         grpc,
         admin: admin_address,
         life,
+        readiness,
         delay,
         drain_timeout,
         socket_file,
