@@ -28,6 +28,7 @@ mod metrics;
 mod migrate;
 mod named_rows;
 mod one_rule;
+mod operations;
 mod own_keys;
 mod packaging;
 mod pgbouncer;
