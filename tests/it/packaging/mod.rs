@@ -29,7 +29,7 @@ fn continuous_integration_runs_make_test_and_scripts_can_be_executed() {
     }
     let makefile = read("Makefile");
     for target in [
-        "help", "build", "demo", "test", "test-pg", "lint", "fmt", "bench", "deny",
+        "help", "build", "demo", "test", "test-pg", "lint", "fmt", "bench", "deny", "sbom",
     ] {
         let documented = makefile
             .lines()
