@@ -113,12 +113,12 @@ async fn serve_until_signalled(config: Config, login: Login) -> Result<(), Serve
         }
     });
     let running = start_for(config, Arc::new(move || metrics.render()), login).await?;
+    tokio::spawn(first_look::look(running.readiness.clone()));
     tracing::info!(
         grpc = running.grpc().map(tracing::field::display),
         admin = running.admin().map(tracing::field::display),
         "serving"
     );
-    tokio::spawn(first_look::look(running.readiness.clone()));
     running.until(signalled(), signalled()).await
 }
 
