@@ -105,10 +105,8 @@ fn to(table: &str, mode: &str, commit: &str) -> Value {
     options
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_role_of_the_page_runs_every_write_mode_migrations_streams_and_rejects() {
-    let scene = Scene::set().await;
-    let (server, mut flight) = scene.server().await;
+/// Every write mode into a table of the role's own and into one of somebody else's, twice, and deletions.
+async fn write_in_every_mode(scene: &Scene, flight: &mut Flight) {
     for mode in ["append", "overwrite", "replace"] {
         for commit in ["atomic", "batch"] {
             if (mode, commit) == ("replace", "batch") {
@@ -138,7 +136,13 @@ async fn the_role_of_the_page_runs_every_write_mode_migrations_streams_and_rejec
         flight.act("pgflight.delete_records", delete).await.expect("a deletion")["deleted"],
         1
     );
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_role_of_the_page_runs_every_write_mode_migrations_streams_and_rejects() {
+    let scene = Scene::set().await;
+    let (server, mut flight) = scene.server().await;
+    write_in_every_mode(&scene, &mut flight).await;
     let wider = batch(vec![("id", longs([3])), ("note", texts(&[Some("new")]))]);
     flight
         .put(command(to("own_append_atomic", "append", "atomic")), &[wider])
