@@ -16,7 +16,7 @@ V ?= 18
 SECONDS_EACH ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-pg test-peers fuzz lint fmt bench bench-embeddings bench-cloudquery deny bench-peers
+.PHONY: help build demo test test-pg test-peers fuzz lint fmt bench bench-embeddings bench-cloudquery deny sbom bench-peers
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,3 +65,8 @@ bench-peers: ## The encoder beside the pgpq crate, on the same inputs
 deny: ## Advisories, licences and sources of the dependencies (needs cargo-deny)
 	@command -v cargo-deny >/dev/null || { echo "cargo-deny is not installed: cargo install --locked cargo-deny"; exit 1; }
 	cargo deny check
+
+sbom: ## What the program is built from as CycloneDX, target/pgflight.cdx.json (needs cargo-cyclonedx)
+	@command -v cargo-cyclonedx >/dev/null || { echo "cargo-cyclonedx is not installed: cargo install --locked cargo-cyclonedx"; exit 1; }
+	cargo cyclonedx --format json --override-filename pgflight.cdx
+	mkdir -p target && mv pgflight.cdx.json target/pgflight.cdx.json

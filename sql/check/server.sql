@@ -2,7 +2,7 @@
 -- $1 text: schema named in the configuration, or null for the first of search_path
 -- $2 text: schema of pgflight's own tables
 -- columns: version, version_num, product, database, role, in_recovery, read_only, may_create_schema,
---          target_schema (null: none), target_exists, may_create_table, state_exists, may_use_state,
+--          may_create_temporary, target_schema (null: none), target_exists, may_create_table, state_exists, may_use_state,
 --          vector_installed, vector_available (versions or null), settings (name=value, name order)
 select
     pg_catalog.current_setting('server_version') as version,
@@ -13,6 +13,7 @@ select
     pg_catalog.pg_is_in_recovery() as in_recovery,
     pg_catalog.current_setting('transaction_read_only') = 'on' as read_only,
     pg_catalog.has_database_privilege(pg_catalog.current_database(), 'create') as may_create_schema,
+    pg_catalog.has_database_privilege(pg_catalog.current_database(), 'temporary') as may_create_temporary,
     coalesce($1, pg_catalog.current_schema()::pg_catalog.text) as target_schema,
     target.oid is not null as target_exists,
     coalesce(pg_catalog.has_schema_privilege(target.oid, 'create')

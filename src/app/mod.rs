@@ -5,6 +5,7 @@ mod commands;
 pub mod demo;
 pub mod embedded;
 mod embeddings;
+mod first_look;
 mod followers;
 mod foreground;
 mod health;

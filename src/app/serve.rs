@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
+use super::first_look;
 use super::followers::Followers;
 use super::open_files;
 use super::ports::{bind, bind_tcp, grpc_settings, tls_files};
@@ -72,6 +73,7 @@ async fn serve_until_signalled(config: Config, login: Login, reread: Reread) -> 
         }
     });
     let running = start_for(config, Arc::new(move || metrics.render()), login).await?;
+    tokio::spawn(first_look::look(running.readiness.clone()));
     tracing::info!(
         grpc = running.grpc().map(tracing::field::display),
         admin = running.admin().map(tracing::field::display),
@@ -102,6 +104,7 @@ pub struct Running {
     grpc: Option<SocketAddr>,
     admin: Option<SocketAddr>,
     life: Life,
+    readiness: Readiness,
     delay: Duration,
     drain_timeout: Duration,
     socket_file: Option<PathBuf>,
@@ -205,7 +208,7 @@ pub async fn start_with(
         let listener = bind_tcp("admin_listen", address).await?;
         admin_address = listener.local_addr().ok();
         let admin = Admin {
-            readiness,
+            readiness: readiness.clone(),
             metrics,
             connections: open_files::ADMIN_CONNECTIONS,
             overview: Overview::new(journal, config.raw().limits.max_inflight_bytes),
@@ -218,6 +221,7 @@ pub async fn start_with(
         grpc,
         admin: admin_address,
         life,
+        readiness,
         delay,
         drain_timeout,
         socket_file,

@@ -9,21 +9,32 @@ use super::secret::REDACTED;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DsnError {
     /// Keyword form: a keyword without `=`.
-    #[error("expected `=` after {0:?} in the connection string")]
+    #[error(
+        "expected `=` after {0:?} in the connection string; a value with a blank, such as a password, stands in single quotes"
+    )]
     MissingEquals(String),
     /// Keyword form: a quoted value without its closing quote.
-    #[error("the quoted value of {0:?} in the connection string does not end")]
+    #[error(
+        "the quoted value of {0:?} in the connection string does not end; in a quoted value, ' is \\' and \\ is \\\\"
+    )]
     Unterminated(String),
     /// A `%` that is not followed by two hexadecimal digits, or bytes that are not UTF-8.
-    #[error("{0} in the connection string is not percent-encoded correctly")]
+    #[error("{0} in the connection string is not percent-encoded correctly; {SUSPECT}")]
     Encoding(&'static str),
     /// `[` of an IPv6 address without `]`.
     #[error("the IPv6 address in the connection string has no closing `]`")]
     Ipv6,
     /// A query parameter without `=`.
-    #[error("the URI query parameter {0:?} has no `=`")]
-    MissingValue(String),
+    #[error("a query parameter of the URI in the connection string has no `=`; {SUSPECT}")]
+    MissingValue,
+    /// An `@` behind the hosts, or a port that is no number: what stood before the `@` was cut at the wrong place.
+    #[error("the URI in the connection string has {0}; {SUSPECT}")]
+    CutPassword(&'static str),
 }
+
+/// What is mostly behind a URI that cannot be read: programs that paste a password into it.
+const SUSPECT: &str = "perhaps the password holds one of / # ? % @ or a blank: write these as %2F %23 %3F %25 %40 %20, \
+                       or leave the password out of the URI and set PGPASSWORD to it as it is";
 
 /// Keywords whose values are secret.
 pub const SECRET_KEYWORDS: [&str; 2] = ["password", "sslpassword"];
@@ -47,7 +58,7 @@ pub fn redact(text: &str) -> String {
         return String::new();
     }
     match uri_body(text) {
-        Some(body) if pairs(text).is_ok() && !hides_user_info(body) => redact_uri(text, body),
+        Some(body) if pairs(text).is_ok() => redact_uri(text, body),
         None => match keyword_pairs(text) {
             Ok(pairs) => redact_keywords(&pairs),
             Err(_) => REDACTED.to_owned(),
@@ -94,6 +105,7 @@ fn uri_parts(body: &str) -> UriParts<'_> {
 
 fn uri_pairs(body: &str) -> Result<Vec<(String, String)>, DsnError> {
     let parts = uri_parts(body);
+    refuse_cut_password(&parts)?;
     let mut pairs = Vec::new();
     let mut push = |keyword: &str, value: String| {
         if !value.is_empty() {
@@ -120,9 +132,7 @@ fn uri_pairs(body: &str) -> Result<Vec<(String, String)>, DsnError> {
     }
     push("dbname", decode(parts.path.unwrap_or(""), "the database name")?);
     for parameter in parts.query.unwrap_or("").split('&').filter(|text| !text.is_empty()) {
-        let (keyword, value) = parameter
-            .split_once('=')
-            .ok_or_else(|| DsnError::MissingValue(parameter.to_owned()))?;
+        let (keyword, value) = parameter.split_once('=').ok_or(DsnError::MissingValue)?;
         let keyword = decode(keyword, "a query parameter")?;
         let value = decode(value, "a query parameter")?;
         match (keyword.as_str(), value.as_str()) {
@@ -208,21 +218,45 @@ fn keyword_value<'a>(keyword: &str, text: &'a str) -> Result<(String, &'a str), 
         }
     }
     if quoted {
-        return Err(DsnError::Unterminated(keyword.to_owned()));
+        return Err(DsnError::Unterminated(known_or_blank(keyword)));
     }
     Ok((value, ""))
 }
 
-/// True when a password with an unescaped `/` or `?` may have landed outside the user part.
-fn hides_user_info(body: &str) -> bool {
-    let parts = uri_parts(body);
-    let stray_at = |part: Option<&str>| part.is_some_and(|part| part.contains('@'));
+/// A password with an unescaped `/` or `?` ends the user part early, and its rest would be taken for a port, a database or a
+/// parameter: it would be shown as such, and a host named like the user be asked for.
+fn refuse_cut_password(parts: &UriParts<'_>) -> Result<(), DsnError> {
     let odd_port = parts
         .hosts
         .split(',')
         .any(|item| split_host(item).is_ok_and(|(_, port)| port.bytes().any(|byte| !byte.is_ascii_digit())));
-    odd_port || stray_at(parts.path) || stray_at(parts.query)
+    if odd_port {
+        return Err(DsnError::CutPassword("a port that is no number"));
+    }
+    if parts.path.is_some_and(|path| path.contains('@')) {
+        return Err(DsnError::CutPassword("an @ in the name of the database"));
+    }
+    let mut parameters = parts.query.unwrap_or("").split('&');
+    let odd_parameter = parameters.any(|parameter| {
+        let (keyword, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        keyword.contains('@') || value.contains('@') && !MAY_HOLD_AT.contains(&keyword)
+    });
+    match odd_parameter {
+        true => Err(DsnError::CutPassword("an @ in a query parameter")),
+        false => Ok(()),
+    }
 }
+
+/// Parameters whose values have an `@` in good faith: users of hosted servers, abstract sockets, passwords.
+const MAY_HOLD_AT: [&str; 7] = [
+    "user",
+    "password",
+    "sslpassword",
+    "host",
+    "application_name",
+    "options",
+    "service",
+];
 
 fn redact_uri(text: &str, body: &str) -> String {
     let scheme = text.trim_start().strip_suffix(body).unwrap_or("");

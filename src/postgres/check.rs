@@ -2,6 +2,7 @@
 //!
 //! What makes loads impossible is a problem, with the remedy; what may surprise is a note. Passwords are never shown.
 
+mod ours;
 mod report;
 
 use tokio_postgres::types::Type;
@@ -14,6 +15,7 @@ use super::scope::{Tenure, is_direct};
 use super::session::SessionSettings;
 use crate::config::{Config, Pooler, Source};
 
+use ours::Ours;
 pub use report::{CheckReport, PoolerFound};
 
 /// Older servers are not tested against.
@@ -88,6 +90,10 @@ async fn look_around(
             &[(&schema, Type::TEXT), (&state_schema, Type::TEXT)],
         )
         .await?;
+    let ours = match rows.first() {
+        Some(row) => ours::look(client, row, config.state_schema()).await?,
+        None => Ours::NotThere,
+    };
     client.batch_execute("rollback").await?;
     let mut report = CheckReport {
         connection: connector.plan().redacted.clone(),
@@ -102,6 +108,7 @@ async fn look_around(
     if let Some(row) = rows.first() {
         read(row, &mut report)?;
         judge(row, config, &mut report)?;
+        ours::judge(&ours, config.state_schema(), &mut report);
     }
     Ok(report)
 }
@@ -113,6 +120,7 @@ fn read(row: &Row, report: &mut CheckReport) -> Result<(), tokio_postgres::Error
     report.in_recovery = row.try_get("in_recovery")?;
     report.schema = row.try_get("target_schema")?;
     report.may_create_schema = row.try_get("may_create_schema")?;
+    report.may_create_temporary = row.try_get("may_create_temporary")?;
     report.may_create_table = row.try_get("may_create_table")?;
     report.vector_installed = row.try_get("vector_installed")?;
     report.vector_available = row.try_get("vector_available")?;
@@ -144,7 +152,7 @@ fn judge(row: &Row, config: &Config, report: &mut CheckReport) -> Result<(), tok
             .problems
             .push("sessions are read-only (default_transaction_read_only); turn it off for this role".to_owned());
     }
-    judge_schemas(row, config, report)?;
+    judge_schemas(row, report)?;
     judge_vector(config, report);
     if report.settings.iter().any(|setting| setting == "fsync=off") {
         report
@@ -160,7 +168,7 @@ fn judge(row: &Row, config: &Config, report: &mut CheckReport) -> Result<(), tok
     Ok(())
 }
 
-fn judge_schemas(row: &Row, config: &Config, report: &mut CheckReport) -> Result<(), tokio_postgres::Error> {
+fn judge_schemas(row: &Row, report: &mut CheckReport) -> Result<(), tokio_postgres::Error> {
     let role = quoted(&report.role);
     let database = quoted(&report.database);
     let exists: bool = row.try_get("target_exists")?;
@@ -178,17 +186,9 @@ fn judge_schemas(row: &Row, config: &Config, report: &mut CheckReport) -> Result
         )),
         Some(_) => {}
     }
-    let state = config.state_schema().as_str();
-    let state_exists: bool = row.try_get("state_exists")?;
-    let may_use_state: bool = row.try_get("may_use_state")?;
-    if state_exists && !may_use_state {
+    if !report.may_create_temporary {
         report.notes.push(format!(
-            "role {role} may not use schema {state:?}: resumable streams and rejects will fail, and a load whose COMMIT is not answered may end with COMMIT_UNKNOWN; as its owner run: grant usage, create on schema {} to {role}",
-            quoted(state)
-        ));
-    } else if !state_exists && !report.may_create_schema {
-        report.notes.push(format!(
-            "schema {state:?} does not exist and role {role} may not create it: resumable streams and rejects will fail, and a load whose COMMIT is not answered may end with COMMIT_UNKNOWN; as the database's owner run: grant create on database {database} to {role}"
+            "role {role} may not create temporary tables in database {database}: overwrite, replace and other loads that stage rows will fail; as the database's owner run: grant temporary on database {database} to {role}"
         ));
     }
     Ok(())

@@ -298,6 +298,19 @@ pub enum Error {
         /// The driver's error.
         source: tokio_postgres::Error,
     },
+    /// Our own tables are a newer program's.
+    #[error(
+        "the tables in schema {schema} (state_schema) have version {found}, made by a newer pgflight, and this one knows version {known}: \
+         run the newer pgflight, or give this one a state_schema of its own"
+    )]
+    NewerState {
+        /// The schema.
+        schema: String,
+        /// Their version.
+        found: usize,
+        /// The newest that this program knows.
+        known: usize,
+    },
     /// A load was interrupted and could not be run again.
     #[error(
         "{source}; nothing of the load is stored, and it could not be run again because more rows had come than are kept for that; send the stream again, or use commit: batch"

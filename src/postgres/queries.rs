@@ -56,6 +56,9 @@ pub const OBJECTS_FOREIGN_KEYS: &str = include_str!("../../sql/objects/foreign_k
 /// The types of a statement's columns and parameters.
 pub const QUERY_TYPES: &str = include_str!("../../sql/query/types.sql");
 
+/// Whether the schema of our own tables exists.
+pub const STATE_SCHEMA_IS_THERE: &str = include_str!("../../sql/state/schema_is_there.sql");
+
 /// Whether our own tables were ever created.
 pub const STATE_IS_THERE: &str = include_str!("../../sql/state/is_there.sql");
 

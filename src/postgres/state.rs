@@ -1,7 +1,7 @@
 //! Our own tables (streams): created on first need, migrated by version, one migrator at a time.
 //!
-//! Nothing here knows what the tables are for. Versions only grow; a newer server's tables are left as they are, so that an
-//! older one can be started again.
+//! Nothing here knows what the tables are for. Versions only grow. Tables of a newer program are not touched and not used: what
+//! an older one does not know of them it would leave out, such as notes that others rely on.
 
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
@@ -21,18 +21,47 @@ const LOCK_KEY: i64 = 0x220e_6e7e_ebd9_01e8;
 /// # Errors
 /// [`Error::State`], e.g. without the right to create the schema.
 pub(crate) async fn ensure(scope: &Scope<'_>, schema: &Ident) -> Result<(), Error> {
-    let done = ensure_version(scope, schema).await;
-    done.map_err(|source| Error::State {
+    let failed = |source| Error::State {
         schema: schema.to_string(),
         source,
-    })
+    };
+    let client: &Session = scope;
+    let found = version(client, schema).await.map_err(failed)?;
+    refuse_newer(found, schema)?;
+    match found < KNOWN {
+        true => catch_up(scope, schema).await.map_err(failed),
+        false => Ok(()),
+    }
 }
 
-async fn ensure_version(scope: &Scope<'_>, schema: &Ident) -> Result<(), tokio_postgres::Error> {
-    let client: &Session = scope;
-    if version(client, schema).await? >= queries::STATE_STEPS.len() {
-        return Ok(());
+/// Whether our tables are those of a newer program; changes nothing.
+///
+/// # Errors
+/// [`Error::NewerState`], or [`Error::State`] where they cannot be looked at.
+pub(crate) async fn look(client: &impl Ask, schema: &Ident) -> Result<(), Error> {
+    let found = version(client, schema).await.map_err(|source| Error::State {
+        schema: schema.to_string(),
+        source,
+    })?;
+    refuse_newer(found, schema)
+}
+
+/// The version that this program brings them to.
+const KNOWN: usize = queries::STATE_STEPS.len();
+
+fn refuse_newer(found: usize, schema: &Ident) -> Result<(), Error> {
+    match found > KNOWN {
+        true => Err(Error::NewerState {
+            schema: schema.to_string(),
+            found,
+            known: KNOWN,
+        }),
+        false => Ok(()),
     }
+}
+
+async fn catch_up(scope: &Scope<'_>, schema: &Ident) -> Result<(), tokio_postgres::Error> {
+    let client: &Session = scope;
     if scope.is_transaction() {
         let migrated = migrate(client, schema).await;
         client.forget_statements();
@@ -52,8 +81,13 @@ async fn migrate(client: &Client, schema: &Ident) -> Result<(), tokio_postgres::
     client
         .query_typed(queries::STATE_TAKE_TURN, &[(&LOCK_KEY, Type::INT8)])
         .await?;
-    let create = Sql::new("create schema if not exists ").ident(schema);
-    client.batch_execute(create.as_str()).await?;
+    let there = client
+        .query_typed(queries::STATE_SCHEMA_IS_THERE, &[(&schema.as_str(), Type::TEXT)])
+        .await?;
+    if !there.first().is_some_and(|row| row.get("there")) {
+        let create = Sql::new("create schema if not exists ").ident(schema);
+        client.batch_execute(create.as_str()).await?;
+    }
     client
         .batch_execute(&queries::in_schema(queries::STATE_MIGRATIONS, schema))
         .await?;

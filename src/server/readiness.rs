@@ -8,6 +8,7 @@ use tokio::sync::Mutex;
 
 use super::flight::put::Life;
 use crate::ingest::ports::Destination;
+use crate::telemetry::names;
 
 /// Longest wait for the destination's answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -64,13 +65,15 @@ impl Readiness {
     }
 
     pub(crate) async fn verdict(&self) -> Verdict {
-        if self.life.leaving.is_cancelled() {
-            return Verdict::Draining;
-        }
-        match tokio::time::timeout(LIMIT, self.answer(Instant::now())).await {
-            Ok(verdict) => verdict,
-            Err(_) => silent(LIMIT),
-        }
+        let verdict = match self.life.leaving.is_cancelled() {
+            true => Verdict::Draining,
+            false => {
+                let answer = tokio::time::timeout(LIMIT, self.answer(Instant::now())).await;
+                answer.unwrap_or_else(|_| silent(LIMIT))
+            }
+        };
+        metrics::gauge!(names::READY).set(f64::from(u8::from(verdict == Verdict::Ready)));
+        verdict
     }
 
     async fn answer(&self, since: Instant) -> Verdict {

@@ -29,6 +29,7 @@ mod metrics;
 mod migrate;
 mod named_rows;
 mod one_rule;
+mod operations;
 mod overview;
 mod own_keys;
 mod packaging;

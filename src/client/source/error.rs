@@ -33,6 +33,20 @@ pub enum SourceError {
         /// The operating system's answer.
         source: std::io::Error,
     },
+    /// What has to be read from its end, and comes as a stream, found no place to be kept.
+    #[error(
+        "{input} is read from its end, so it is first copied into the directory for temporary files, {}, and that failed: \
+         {source}; name another directory in TMPDIR (in a container, mount one), or load it from a file",
+        directory.display()
+    )]
+    Spool {
+        /// Which input.
+        input: String,
+        /// The directory.
+        directory: PathBuf,
+        /// The operating system's answer.
+        source: std::io::Error,
+    },
     /// A directory was named.
     #[error("{path:?} is a directory; name its files or use a glob such as {path:?}/*.parquet")]
     Directory {

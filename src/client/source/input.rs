@@ -145,7 +145,7 @@ pub(crate) fn open(input: &Input, forced: Option<Format>, counter: &Arc<AtomicU6
         (Input::File(path), Compression::None) if is_plain_file(path, &prefix).map_err(io_error)? => {
             File::open(path).map_err(io_error)?
         }
-        _ => spool(plain).map_err(io_error)?,
+        _ => spool(plain, &std::env::temp_dir(), input)?,
     };
     Ok(Opened {
         format,
@@ -194,8 +194,13 @@ fn with_prefix<R: Read>(mut reader: R) -> io::Result<(Vec<u8>, io::Chain<Cursor<
 }
 
 /// Copies a stream to a temporary file that has no name any more when this returns, so nothing is left behind.
-fn spool(mut reader: impl Read) -> io::Result<File> {
-    let path = std::env::temp_dir().join(format!(
+fn spool(mut reader: impl Read, directory: &Path, input: &Input) -> Result<File, SourceError> {
+    let no_room = |source| SourceError::Spool {
+        input: input.name(),
+        directory: directory.to_owned(),
+        source,
+    };
+    let path = directory.join(format!(
         "pgflight-load-{}-{:016x}",
         std::process::id(),
         fastrand::u64(..)
@@ -205,10 +210,15 @@ fn spool(mut reader: impl Read) -> io::Result<File> {
         .write(true)
         .create_new(true)
         .mode(0o600)
-        .open(&path)?;
-    std::fs::remove_file(&path)?;
-    io::copy(&mut reader, &mut file)?;
-    file.seek(SeekFrom::Start(0))?;
+        .open(&path)
+        .map_err(no_room)?;
+    std::fs::remove_file(&path).map_err(no_room)?;
+    io::copy(&mut reader, &mut file).map_err(|error| match error.kind() {
+        // All others are the input's.
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => no_room(error),
+        _ => input.io_error(error),
+    })?;
+    file.seek(SeekFrom::Start(0)).map_err(no_room)?;
     Ok(file)
 }
 

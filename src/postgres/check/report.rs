@@ -44,6 +44,8 @@ pub struct CheckReport {
     pub in_recovery: bool,
     /// Whether the role may create schemas in the database.
     pub may_create_schema: bool,
+    /// Whether the role may create temporary tables in the database.
+    pub may_create_temporary: bool,
     /// Whether the role may create tables in `schema`.
     pub may_create_table: bool,
     /// Version of pgvector in the database.
@@ -98,6 +100,7 @@ impl fmt::Display for CheckReport {
             ("schema", self.schema.clone().unwrap_or_else(|| "none".to_owned())),
             ("may create tables", yes(self.may_create_table).to_owned()),
             ("may create schemas", yes(self.may_create_schema).to_owned()),
+            ("may create temp.", yes(self.may_create_temporary).to_owned()),
             ("pgvector", vector),
             ("pooler", pooler.to_owned()),
             ("settings", self.settings.join(" ")),

@@ -203,7 +203,11 @@ impl ConnectError {
             _ => Self::Refused {
                 address,
                 code: code.code().to_owned(),
-                message,
+                message: match *code == SqlState::INSUFFICIENT_PRIVILEGE {
+                    // The one thing that is asked before a session is there.
+                    true => format!("{message}; grant connect on that database to the role"),
+                    false => message,
+                },
             },
         }
     }

@@ -33,6 +33,7 @@ impl Error {
             Error::RowsLost { .. } => Class::Internal,
             Error::Denied { .. } | Error::Unbound { .. } => Class::Denied,
             Error::Embed(_) | Error::Unfit { .. } | Error::ReadOnly { .. } | Error::Suppressed { .. } => Class::Refused,
+            Error::NewerState { .. } => Class::Refused,
             Error::NoPgvector { source, .. } => extension::class(source),
             Error::EmbedLate(_) => Class::Timeout,
             Error::CommitUnknown { .. } | Error::NoteRefused { .. } => Class::Unavailable,

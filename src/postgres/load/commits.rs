@@ -86,7 +86,7 @@ impl Commits {
                 schema = %self.0.schema,
                 "the role may not write table last_commit: {WITHOUT}"
             ),
-            Err(error) if error.lost_connection() => return Err(error),
+            Err(error) if error.lost_connection() || matches!(error, Error::NewerState { .. }) => return Err(error),
             Err(error) => tracing::warn!(schema = %self.0.schema, error = %error, "commits cannot be noted: {WITHOUT}"),
         }
         self.know(Known::Closed(Instant::now()));

@@ -46,6 +46,7 @@ const TEXTS: &[(&str, usize, &str)] = &[
         1,
         "the text of an error that is handed on with its class",
     ),
+    ("src/postgres/check/ours.rs", 1, "a refusal of ours, for the report"),
     ("src/postgres/embed/prepare.rs", 1, "a name that is none"),
     ("src/postgres/embed/overview.rs", 1, "for the status page"),
     ("src/postgres/embed/note.rs", 5, "the encoder's and Arrow's"),
