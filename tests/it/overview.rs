@@ -39,6 +39,27 @@ async fn open_stream(flight: &Flight, table: &str) -> tokio::sync::mpsc::Unbound
     sender
 }
 
+/// In a browser. `PGFLIGHT_SCREENSHOT=docs/status.png cargo test --test it overview::` draws the picture of the docs, too.
+async fn assert_page_shows(admin: std::net::SocketAddr, refusal: &str) {
+    let url = format!("http://{admin}/");
+    let text = tokio::task::spawn_blocking(move || browser::text(&browser::document(&url, None)));
+    let text = text.await.expect("a page");
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let after = |words: &str| lines.iter().skip_while(|line| **line != words).nth(1).copied();
+    assert_eq!(after("rows committed"), Some("3,772"), "{text}");
+    assert_eq!(after("public.running"), Some("flight"), "{text}");
+    assert!(lines.contains(&"ready"), "{text}");
+    assert!(lines.contains(&refusal), "{text}");
+    assert!(lines.iter().any(|line| line.contains(ODD)), "a name is text: {text}");
+    assert!(lines.contains(&"2,468"), "rows of orders: {text}");
+    if let Ok(path) = std::env::var("PGFLIGHT_SCREENSHOT") {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        let url = format!("http://{admin}/");
+        let drawn = tokio::task::spawn_blocking(move || browser::document(&url, Some(&path)));
+        drawn.await.expect("a picture");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_status_page_shows_what_the_counters_say() {
     let database = Database::create().await;
@@ -88,24 +109,7 @@ async fn the_status_page_shows_what_the_counters_say() {
     assert_eq!(failure["error"], refused.message(), "what the client was told");
     assert_eq!(failure["class"], "Refused");
 
-    let url = format!("http://{admin}/");
-    let text = tokio::task::spawn_blocking(move || browser::text(&browser::document(&url, None)));
-    let text = text.await.expect("a page");
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let after = |words: &str| lines.iter().skip_while(|line| **line != words).nth(1).copied();
-    assert_eq!(after("rows committed"), Some("3,772"), "{text}");
-    assert_eq!(after("public.running"), Some("flight"), "{text}");
-    assert!(lines.contains(&"ready"), "{text}");
-    assert!(lines.contains(&refused.message()), "{text}");
-    assert!(lines.iter().any(|line| line.contains(ODD)), "a name is text: {text}");
-    assert!(lines.contains(&"2,468"), "rows of orders: {text}");
-    // `PGFLIGHT_SCREENSHOT=docs/status.png cargo test --test it overview::` draws the picture of the docs, too.
-    if let Ok(path) = std::env::var("PGFLIGHT_SCREENSHOT") {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-        let url = format!("http://{admin}/");
-        let drawn = tokio::task::spawn_blocking(move || browser::document(&url, Some(&path)));
-        drawn.await.expect("a picture");
-    }
+    assert_page_shows(admin, refused.message()).await;
     drop(stream);
 }
 
