@@ -179,7 +179,7 @@ mod tests {
             ),
             (json!([{"principal": "a", "sha256": "2cf2"}]), "64 hexadecimal digits"),
             (
-                json!([{"principal": "a", "sha256": format!("+{}", &hello[1..])}]),
+                json!([{"principal": "a", "sha256": hello.replacen('2', "+", 1)}]),
                 "64 hexadecimal digits",
             ),
             (
