@@ -197,6 +197,18 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_only_this_process_calls_asks_nobody() {
+        let typed = json!({
+            "lanes": 2,
+            "auth": {"tokens": [{"principal": "a", "token": "x"}], "rules": [{"principal": "a", "may": ["admin"]}]},
+            "tls": {"cert": "a", "key": "b"},
+        });
+        let config = Config::from_json(&typed).unwrap().for_this_process().unwrap();
+        assert!(!config.is_authenticating() && config.rights().is_open() && config.raw().tls.is_none());
+        assert_eq!(config.raw().lanes.get(), 2);
+    }
+
+    #[test]
     fn a_rule_that_does_not_say_what_it_means_is_refused_by_name() {
         for (rule, part) in [
             (
