@@ -47,7 +47,9 @@ pub async fn run(args: LoadArgs, to: Option<Server>, config: &Config) -> Result<
 }
 
 async fn load_in_process(args: LoadArgs, config: &Config) -> Result<LoadSummary, LoadCommandError> {
-    let private = config.with_spec(&json!({"listen": "127.0.0.1:0", "admin_listen": "off"}))?;
+    let private = config
+        .for_this_process()?
+        .with_spec(&json!({"listen": "127.0.0.1:0", "admin_listen": "off"}))?;
     let server = serve::start(private, Arc::new(String::new)).await?;
     let port = server.grpc().map(|bound| bound.port()).unwrap_or_default();
     let outcome = load::run(args, Endpoint::Server(Server::at(format!("grpc://127.0.0.1:{port}")))).await;

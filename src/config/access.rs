@@ -179,7 +179,7 @@ mod tests {
             ),
             (json!([{"principal": "a", "sha256": "2cf2"}]), "64 hexadecimal digits"),
             (
-                json!([{"principal": "a", "sha256": format!("+{}", &hello[1..])}]),
+                json!([{"principal": "a", "sha256": hello.replacen('2', "+", 1)}]),
                 "64 hexadecimal digits",
             ),
             (
@@ -194,6 +194,18 @@ mod tests {
             let text = tokens(wrong).unwrap_err().to_string();
             assert!(text.contains(part), "{text}");
         }
+    }
+
+    #[test]
+    fn a_server_that_only_this_process_calls_asks_nobody() {
+        let typed = json!({
+            "lanes": 2,
+            "auth": {"tokens": [{"principal": "a", "token": "x"}], "rules": [{"principal": "a", "may": ["admin"]}]},
+            "tls": {"cert": "a", "key": "b"},
+        });
+        let config = Config::from_json(&typed).unwrap().for_this_process().unwrap();
+        assert!(!config.is_authenticating() && config.rights().is_open() && config.raw().tls.is_none());
+        assert_eq!(config.raw().lanes.get(), 2);
     }
 
     #[test]

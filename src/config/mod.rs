@@ -159,6 +159,19 @@ impl Config {
         Self::from_tree(tree).map_err(ConfigError::Invalid)
     }
 
+    /// The same configuration for a server that only this process calls, on a loopback address: it asks nobody who calls, and whoever
+    /// has the configuration has the database's login.
+    ///
+    /// # Errors
+    /// None that the configuration did not have before.
+    pub fn for_this_process(&self) -> Result<Self, ConfigError> {
+        let mut tree = self.tree.clone();
+        for key in ["auth", "tls"] {
+            tree.remove(key);
+        }
+        Self::from_tree(tree).map_err(ConfigError::Invalid)
+    }
+
     fn from_tree(mut tree: Map<String, Value>) -> Result<Self, Vec<Problem>> {
         // The Go plugin reads this one key without regard to case.
         if let Some(Value::String(level)) = tree.get_mut("pgx_log_level") {

@@ -148,7 +148,7 @@ async fn everything(flight: &mut Flight, table: &str) -> Vec<(&'static str, Stat
         use base64::Engine as _;
         let mut bytes = Vec::new();
         let writer = arrow::ipc::writer::StreamWriter::try_new(&mut bytes, &rows().schema());
-        writer.unwrap().finish().unwrap();
+        writer.expect("it works").finish().expect("it works");
         base64::engine::general_purpose::STANDARD.encode(bytes)
     };
     let migrate = json!({"schema": "public", "table": table, "arrow_schema": schema});
@@ -212,11 +212,16 @@ async fn listed(flight: &mut Flight, criteria: &str) -> Vec<String> {
     let criteria = Criteria {
         expression: criteria.to_owned().into(),
     };
-    let infos = flight.client.list_flights(criteria).await.unwrap().into_inner();
-    let infos: Vec<_> = infos.try_collect().await.unwrap();
+    let infos = flight
+        .client
+        .list_flights(criteria)
+        .await
+        .expect("it works")
+        .into_inner();
+    let infos: Vec<_> = infos.try_collect().await.expect("it works");
     infos
         .into_iter()
-        .map(|info| info.flight_descriptor.unwrap().path.join("."))
+        .map(|info| info.flight_descriptor.expect("it works").path.join("."))
         .collect()
 }
 

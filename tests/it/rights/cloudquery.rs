@@ -17,7 +17,7 @@ fn one_row(table: &str, keyed: bool) -> RecordBatch {
     let key = HashMap::from([("cq:extension:primary_key".to_owned(), keyed.to_string())]);
     let metadata = HashMap::from([("cq:table_name".to_owned(), table.to_owned())]);
     let schema = Schema::new_with_metadata(vec![field.with_metadata(key)], metadata);
-    RecordBatch::try_new(Arc::new(schema), vec![Arc::new(Int64Array::from(vec![1])) as ArrayRef]).unwrap()
+    RecordBatch::try_new(Arc::new(schema), vec![Arc::new(Int64Array::from(vec![1])) as ArrayRef]).expect("it works")
 }
 
 async fn ready(server: &Server) -> Cq {

@@ -29,15 +29,23 @@ const PLUGIN: &str = "cloudquery.plugin.v3.Plugin";
 
 /// Names of the methods that a service's trait has, from our implementation of it, which must have all.
 fn methods(file: &str, service: &str) -> Vec<String> {
-    let source = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+    let source = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).expect("it works");
     let start = source.find(&format!("\nimpl {service} for ")).expect(service);
-    let body = source[start..].split("\n}\n").next().unwrap();
+    let body = source
+        .get(start..)
+        .expect("a boundary")
+        .split("\n}\n")
+        .next()
+        .expect("it works");
     let names = body
         .split("async fn ")
         .skip(1)
-        .map(|rest| rest.split('(').next().unwrap());
+        .map(|rest| rest.split('(').next().expect("it works"));
     let camel = |name: &str| {
-        let words = name.split('_').map(|word| word[..1].to_uppercase() + &word[1..]);
+        let words = name.split('_').map(|word| {
+            let (first, rest) = word.split_at_checked(1).expect("a word");
+            first.to_uppercase() + rest
+        });
         words.collect::<String>()
     };
     let names: Vec<String> = names.map(camel).collect();
@@ -60,15 +68,15 @@ async fn calls(flight: &Channel, token: &str) -> BTreeSet<String> {
     let mut request = Request::new(Empty {});
     request
         .metadata_mut()
-        .insert("authorization", format!("Bearer {token}").parse().unwrap());
+        .insert("authorization", format!("Bearer {token}").parse().expect("it works"));
     let actions: Vec<_> = client
         .list_actions(request)
         .await
-        .unwrap()
+        .expect("it works")
         .into_inner()
         .try_collect()
         .await
-        .unwrap();
+        .expect("it works");
     calls.extend(actions.into_iter().map(|action| format!("DoAction {}", action.r#type)));
     calls.remove("DoAction");
     calls
@@ -76,46 +84,37 @@ async fn calls(flight: &Channel, token: &str) -> BTreeSet<String> {
 
 /// Where a row's call goes, and what is sent.
 fn sent(row: &str) -> (String, Vec<Vec<u8>>) {
-    let of = |service: &str, method: &str, messages: Vec<Vec<u8>>| (format!("/{service}/{method}"), messages);
-    let named = path(&["public", "t"]);
-    let command = |command: Vec<u8>| FlightDescriptor::new_cmd(command).encode_to_vec();
     let (call, detail) = row.split_once(' ').unwrap_or((row, ""));
-    let put = |descriptor: FlightDescriptor| {
-        messages(descriptor, &[rows()])
-            .iter()
-            .map(Message::encode_to_vec)
-            .collect::<Vec<_>>()
-    };
-    let query = CommandStatementQuery {
-        query: "select 1".to_owned(),
-        transaction_id: None,
-    };
+    let of = |service: &str, method: &str, messages: Vec<Vec<u8>>| (format!("/{service}/{method}"), messages);
+    match call.rsplit_once('.') {
+        None => of(FLIGHT, call, flight(call, detail)),
+        Some(("Plugin", method)) => of(PLUGIN, method, vec![plugin(method)]),
+        Some(("Health", method)) => of("grpc.health.v1.Health", method, vec![Vec::new()]),
+        Some((service, method)) => of(&format!("cloudquery.{service}.Discovery"), method, vec![Vec::new()]),
+    }
+}
+
+fn flight(call: &str, detail: &str) -> Vec<Vec<u8>> {
+    let named = path(&["public", "t"]);
+    let command = |command: Vec<u8>| vec![FlightDescriptor::new_cmd(command).encode_to_vec()];
+    let put = |to: FlightDescriptor| messages(to, &[rows()]).iter().map(Message::encode_to_vec).collect();
     match (call, detail) {
-        ("Handshake", _) => of(FLIGHT, call, vec![HandshakeRequest::default().encode_to_vec()]),
-        ("ListFlights", _) => of(FLIGHT, call, vec![Criteria::default().encode_to_vec()]),
-        ("GetFlightInfo" | "GetSchema", "query") => of(FLIGHT, call, vec![command(query.as_any().encode_to_vec())]),
-        ("GetFlightInfo" | "GetSchema" | "PollFlightInfo", _) => of(FLIGHT, call, vec![named.encode_to_vec()]),
+        ("Handshake", _) => vec![HandshakeRequest::default().encode_to_vec()],
+        ("ListFlights", _) => vec![Criteria::default().encode_to_vec()],
+        ("GetFlightInfo" | "GetSchema", "query") => {
+            let query = CommandStatementQuery {
+                query: "select 1".to_owned(),
+                transaction_id: None,
+            };
+            command(query.as_any().encode_to_vec())
+        }
+        ("GetFlightInfo" | "GetSchema" | "PollFlightInfo", _) => vec![named.encode_to_vec()],
         ("DoGet", "metadata") => {
             let asked = CommandGetDbSchemas::default().as_any().encode_to_vec();
-            of(FLIGHT, call, vec![Ticket::new(asked).encode_to_vec()])
+            vec![Ticket::new(asked).encode_to_vec()]
         }
-        ("DoGet", _) => of(FLIGHT, call, vec![Ticket::new("public.t").encode_to_vec()]),
-        ("DoPut", "ingest") => {
-            let ingest = CommandStatementIngest {
-                table_definition_options: Some(TableDefinitionOptions {
-                    if_not_exist: 1,
-                    if_exists: 2,
-                }),
-                schema: Some("public".to_owned()),
-                table: "t".to_owned(),
-                ..CommandStatementIngest::default()
-            };
-            of(
-                FLIGHT,
-                call,
-                put(FlightDescriptor::new_cmd(ingest.as_any().encode_to_vec())),
-            )
-        }
+        ("DoGet", _) => vec![Ticket::new("public.t").encode_to_vec()],
+        ("DoPut", "ingest") => put(FlightDescriptor::new_cmd(ingest())),
         ("DoPut", "update") => {
             let update = CommandStatementUpdate {
                 query: "insert into t values (1)".to_owned(),
@@ -125,25 +124,39 @@ fn sent(row: &str) -> (String, Vec<Vec<u8>>) {
                 flight_descriptor: Some(FlightDescriptor::new_cmd(update.as_any().encode_to_vec())),
                 ..FlightData::default()
             };
-            of(FLIGHT, call, vec![data.encode_to_vec()])
+            vec![data.encode_to_vec()]
         }
-        ("DoPut" | "DoExchange", _) => of(FLIGHT, call, put(named)),
-        ("DoAction", name) => of(FLIGHT, call, vec![action(name).encode_to_vec()]),
-        ("ListActions", _) => of(FLIGHT, call, vec![Vec::new()]),
-        ("Plugin.Write", _) => {
+        ("DoPut" | "DoExchange", _) => put(named),
+        ("DoAction", name) => vec![action(name).encode_to_vec()],
+        ("ListActions", _) => vec![Vec::new()],
+        (other, _) => panic!("the test does not know what to send for {other}"),
+    }
+}
+
+fn ingest() -> Vec<u8> {
+    let ingest = CommandStatementIngest {
+        table_definition_options: Some(TableDefinitionOptions {
+            if_not_exist: 1,
+            if_exists: 2,
+        }),
+        schema: Some("public".to_owned()),
+        table: "t".to_owned(),
+        ..CommandStatementIngest::default()
+    };
+    ingest.as_any().encode_to_vec()
+}
+
+fn plugin(method: &str) -> Vec<u8> {
+    match method {
+        "Write" => {
             let message = Some(insert(&cq_rows()));
-            of(PLUGIN, "Write", vec![pb::write::Request { message }.encode_to_vec()])
+            pb::write::Request { message }.encode_to_vec()
         }
-        ("Plugin.Read", _) => {
+        "Read" => {
             let table = schema_bytes(&cq_rows().schema()).into();
-            of(PLUGIN, "Read", vec![pb::read::Request { table }.encode_to_vec()])
+            pb::read::Request { table }.encode_to_vec()
         }
-        (other, _) => match other.rsplit_once('.') {
-            Some(("Plugin", method)) => of(PLUGIN, method, vec![Vec::new()]),
-            Some(("Health", method)) => of("grpc.health.v1.Health", method, vec![Vec::new()]),
-            Some((service, method)) => of(&format!("cloudquery.{service}.Discovery"), method, vec![Vec::new()]),
-            None => panic!("the test does not know what to send for {row}"),
-        },
+        _ => Vec::new(),
     }
 }
 
@@ -151,14 +164,16 @@ fn cq_rows() -> arrow::array::RecordBatch {
     let batch = rows();
     let mut schema = batch.schema().as_ref().clone();
     schema.metadata.insert("cq:table_name".to_owned(), "t".to_owned());
-    batch.with_schema(std::sync::Arc::new(schema)).unwrap()
+    batch.with_schema(std::sync::Arc::new(schema)).expect("it works")
 }
 
 fn action(name: &str) -> Action {
     let table = json!({"schema": "public", "table": "t"});
     let with = |more: Value| {
         let mut body = table.clone();
-        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body.as_object_mut()
+            .expect("it works")
+            .extend(more.as_object().expect("it works").clone());
         body.to_string()
     };
     let schema = {
@@ -256,7 +271,8 @@ async fn call(channel: &Channel, row: &str, token: Option<&str>) -> Code {
 
 /// The rows of the table in the documentation: a call, and what it says for each kind of credentials.
 fn documented() -> BTreeMap<String, Vec<String>> {
-    let docs = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/security.md")).unwrap();
+    let docs =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/security.md")).expect("it works");
     let table = docs
         .split("| call | none | wrong | expired | another's | right |")
         .nth(1)
@@ -264,7 +280,10 @@ fn documented() -> BTreeMap<String, Vec<String>> {
     let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
     let row = |line: &str| {
         let mut cells = line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned());
-        (cells.next().unwrap().trim_matches('`').to_owned(), cells.collect())
+        (
+            cells.next().expect("it works").trim_matches('`').to_owned(),
+            cells.collect(),
+        )
     };
     rows.map(row).collect()
 }
@@ -277,29 +296,30 @@ fn word(code: Code) -> &'static str {
     }
 }
 
+/// One with all rights to table t, and another with all to table u.
+fn settings(keys: &str) -> Value {
+    let may = ["append", "overwrite", "replace", "delete", "migrate", "read"];
+    json!({
+        "flight_sql": {"queries": "read-write"},
+        "auth": {
+            "jwt": jwt(keys),
+            "rules": [
+                {"principal": "right", "tables": ["public.t"], "may": may},
+                {"principal": "right", "tables": ["*"], "may": ["query", "admin"]},
+                {"principal": "another", "tables": ["public.u"], "may": may},
+            ],
+        },
+    })
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_call_is_allowed_or_refused_as_the_table_says_and_every_call_has_a_row() {
     let provider = Provider::new();
     let file = std::env::temp_dir().join(format!("pgflight-keys-{:08x}.json", fastrand::u32(..)));
-    std::fs::write(&file, provider.set()).unwrap();
+    std::fs::write(&file, provider.set()).expect("it works");
     let database = Database::create().await;
     database.execute("create table t (id bigint, name text)").await;
-    let may = ["append", "overwrite", "replace", "delete", "migrate", "read"];
-    let server = Server::start_with(
-        database.uri(),
-        json!({
-            "flight_sql": {"queries": "read-write"},
-            "auth": {
-                "jwt": jwt(file.to_str().unwrap()),
-                "rules": [
-                    {"principal": "right", "tables": ["public.t"], "may": may},
-                    {"principal": "right", "tables": ["*"], "may": ["query", "admin"]},
-                    {"principal": "another", "tables": ["public.u"], "may": may},
-                ],
-            },
-        }),
-    )
-    .await;
+    let server = Server::start_with(database.uri(), settings(file.to_str().expect("a path"))).await;
     let right = provider.token("right", 600);
     let credentials = [
         None,
@@ -308,7 +328,13 @@ async fn every_call_is_allowed_or_refused_as_the_table_says_and_every_call_has_a
         Some(provider.token("another", 600)),
         Some(right.clone()),
     ];
-    let channel = async || Channel::from_shared(server.http()).unwrap().connect().await.unwrap();
+    let channel = async || {
+        Channel::from_shared(server.http())
+            .expect("it works")
+            .connect()
+            .await
+            .expect("it works")
+    };
     let (documented, known) = (documented(), calls(&channel().await, &right).await);
     let without: Vec<&String> = known.iter().filter(|call| !documented.contains_key(*call)).collect();
     assert!(without.is_empty(), "no row in docs/security.md for {without:?}");
@@ -323,13 +349,13 @@ async fn every_call_is_allowed_or_refused_as_the_table_says_and_every_call_has_a
             }
             let code = call(&channel, row, token.as_deref()).await;
             if word(code) != told {
-                let whose = credentials.iter().position(|other| other == token).unwrap();
+                let whose = credentials.iter().position(|other| other == token).expect("it works");
                 wrong.push(format!(
                     "{row}, credentials {whose}: {code:?}, and docs/security.md says {told}"
                 ));
             }
         }
     }
-    std::fs::remove_file(file).unwrap();
+    std::fs::remove_file(file).expect("it works");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

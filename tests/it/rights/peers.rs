@@ -26,7 +26,7 @@ fn auth(key: &str, principal: &str) -> Value {
 async fn judged(flight: Flight, expected: bool) {
     let put = flight.clone().put(path(&["t"]), &[rows()]).await;
     match expected {
-        true => assert_eq!(put.unwrap()["rows"], 2),
+        true => assert_eq!(put.expect("it works")["rows"], 2),
         false => refused(put, Code::PermissionDenied, &["may do nothing here"]),
     }
     let mut wrong = flight.clone().with_header("authorization", "Bearer nope");

@@ -20,8 +20,8 @@ pub(super) struct Provider {
 impl Provider {
     pub(super) fn new() -> Self {
         let (algorithm, random) = (&ECDSA_P256_SHA256_FIXED_SIGNING, SystemRandom::new());
-        let document = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
-        let key = EcdsaKeyPair::from_pkcs8(algorithm, document.as_ref(), &random).unwrap();
+        let document = EcdsaKeyPair::generate_pkcs8(algorithm, &random).expect("it works");
+        let key = EcdsaKeyPair::from_pkcs8(algorithm, document.as_ref(), &random).expect("it works");
         Self { key }
     }
 
@@ -33,12 +33,15 @@ impl Provider {
 
     /// A token of this holder that ends in so many seconds.
     pub(super) fn token(&self, holder: &str, seconds: i64) -> String {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        let ends = i64::try_from(now).unwrap() + seconds;
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .expect("it works")
+            .as_secs();
+        let ends = i64::try_from(now).expect("it works") + seconds;
         let claims = json!({"iss": ISSUER, "aud": "pgflight", "sub": holder, "exp": ends});
         let header = json!({"alg": "ES256", "typ": "JWT", "kid": "k"});
         let text = format!("{}.{}", URL.encode(header.to_string()), URL.encode(claims.to_string()));
-        let signature = self.key.sign(&SystemRandom::new(), text.as_bytes()).unwrap();
+        let signature = self.key.sign(&SystemRandom::new(), text.as_bytes()).expect("it works");
         format!("{text}.{}", URL.encode(signature.as_ref()))
     }
 }
@@ -50,8 +53,8 @@ pub(super) fn jwt(jwks: &str) -> Value {
 
 /// A key set behind a URL, and how often it was asked for.
 pub(super) async fn served(set: String) -> (String, Arc<AtomicUsize>) {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/keys", listener.local_addr().unwrap());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("it works");
+    let url = format!("http://{}/keys", listener.local_addr().expect("it works"));
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
     tokio::spawn(async move {

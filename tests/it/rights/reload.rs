@@ -6,7 +6,7 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig};
 
 use crate::flight_refusals::{refused, rows};
 use crate::support::database::Database;
-use crate::support::flight::{Flight, messages, path};
+use crate::support::flight::{Flight, command, messages, path};
 use crate::support::process::{Process, Signal};
 use crate::support::server::Server;
 use crate::tls::authority::Authority;
@@ -28,21 +28,20 @@ async fn new_tokens_and_rules_hold_for_the_next_call_and_no_stream_notices() {
     let server = Server::start_with(database.uri(), auth("one", &["append", "migrate"])).await;
     let flight = Flight::connect(&server).await;
     let mut streams = Vec::new();
-    for n in 0..20 {
+    database.execute("create table t (id bigint, name text)").await;
+    for _ in 0..20 {
         let (sender, receiver) = tokio::sync::mpsc::channel(8);
-        let mut first = messages(path(&[&format!("t{n}")]), &[rows()]);
-        let rest = first.split_off(1);
-        sender.send(first.remove(0)).await.unwrap();
+        let to = command(json!({"table": "t", "commit": "batch"}));
+        let mut all = messages(to, &[rows(), rows()]);
+        let rest = all.split_off(2);
+        for message in all {
+            sender.send(message).await.unwrap();
+        }
         let mut stream = with(&flight, "one");
-        let put = tokio::spawn(async move {
-            stream
-                .stream(tokio_stream::wrappers::ReceiverStream::new(receiver))
-                .await
-        });
-        streams.push((sender, rest, put));
+        let receiver = tokio_stream::wrappers::ReceiverStream::new(receiver);
+        streams.push((sender, rest, tokio::spawn(async move { stream.stream(receiver).await })));
     }
-    let begun = "select count(*) = 20 from pg_stat_activity where datname = current_database() and state like 'idle in transaction%'";
-    database.wait_for(begun).await;
+    database.wait_for("select count(*) = 40 from t").await;
     assert_eq!(server.reload(auth("two", &["read"])), Ok(Vec::new()));
     let old = with(&flight, "one").put(path(&["late"]), &[rows()]).await;
     refused(old, Code::Unauthenticated, &["auth.tokens"]);
@@ -54,8 +53,9 @@ async fn new_tokens_and_rules_hold_for_the_next_call_and_no_stream_notices() {
         }
         drop(sender);
         let answers = put.await.unwrap().expect("what has begun goes on");
-        assert_eq!(answers.last().unwrap()["rows"], 2);
+        assert_eq!(answers.last().unwrap()["rows"], 4);
     }
+    assert_eq!(database.value("select count(*) from t").await, "80");
     assert_eq!(
         server.reload(json!({"pool": {"max_size": 24}, "lanes": 2})),
         Ok(vec!["lanes".to_owned()]),
@@ -66,8 +66,8 @@ async fn new_tokens_and_rules_hold_for_the_next_call_and_no_stream_notices() {
 
 async fn over_tls(server: &Server, authority: &Authority) -> Result<Flight, String> {
     let trusting = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority.pem()));
-    let endpoint = Channel::from_shared(format!("https://localhost:{}", server.address().port())).unwrap();
-    let channel = endpoint.tls_config(trusting).unwrap().connect().await;
+    let endpoint = Channel::from_shared(format!("https://localhost:{}", server.address().port())).expect("it works");
+    let channel = endpoint.tls_config(trusting).expect("it works").connect().await;
     channel.map(Flight::over).map_err(|error| format!("{error:?}"))
 }
 

@@ -78,14 +78,16 @@ async fn keys_that_cannot_be_fetched_make_signed_tokens_wait_and_others_not() {
 async fn shaken(flight: &Flight, header: &str) -> Result<String, tonic::Status> {
     let mut client = flight.client.clone();
     let mut request = tonic::Request::new(futures::stream::iter([arrow_flight::HandshakeRequest::default()]));
-    request.metadata_mut().insert("authorization", header.parse().unwrap());
+    request
+        .metadata_mut()
+        .insert("authorization", header.parse().expect("it works"));
     let answer = client.handshake(request).await?;
     Ok(answer
         .metadata()
         .get("authorization")
-        .unwrap()
+        .expect("it works")
         .to_str()
-        .unwrap()
+        .expect("it works")
         .to_owned())
 }
 
