@@ -4,6 +4,7 @@
 
 pub mod catalog;
 pub mod embed;
+pub mod part;
 pub mod query;
 
 use std::fmt::Debug;
@@ -14,6 +15,8 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
+
+use part::{Part, Parts};
 
 use super::error::{Error, RequestError};
 use super::request::LoadRequest;
@@ -73,6 +76,13 @@ pub trait Destination: Debug + Send + Sync {
         Err(cannot_read())
     }
 
+    /// The same read in up to so many parts that may be read at once, under one snapshot that lasts until all were read, or until
+    /// none was for a while.
+    async fn parts(&self, caller: &Caller, request: ReadRequest, wanted: u32) -> Result<Parts, Error> {
+        let _ = (caller, wanted);
+        Ok(Parts::whole(request, "this destination reads a table as a whole"))
+    }
+
     /// The tables that can be read, a page at a time, ordered by schema and name.
     async fn list(&self, caller: &Caller, request: ListRequest) -> Result<Vec<TableName>, Error> {
         let _ = (caller, request);
@@ -107,6 +117,8 @@ pub struct ReadRequest {
     pub schema: Option<SchemaRef>,
     /// Bytes of a batch; a single row above it is a batch of its own.
     pub max_batch_bytes: usize,
+    /// Only a part of its rows.
+    pub part: Option<Part>,
 }
 
 impl ReadRequest {
@@ -121,6 +133,7 @@ impl ReadRequest {
             limit: None,
             schema: None,
             max_batch_bytes: Self::BATCH_BYTES,
+            part: None,
         }
     }
 }

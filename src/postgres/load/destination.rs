@@ -33,7 +33,7 @@ use crate::postgres::embed::note::NotePlan;
 use crate::postgres::error::Error;
 use crate::postgres::migrate::{self, MigrateRequest};
 use crate::postgres::pool::{Begin, Connection, Connections, PoolSettings, Session};
-use crate::postgres::read::Schemas;
+use crate::postgres::read::{Schemas, Snapshots};
 use crate::postgres::reserved::{self, Use};
 use crate::postgres::scope::Tenure;
 use crate::postgres::session::{SessionLimits, SessionSettings};
@@ -57,6 +57,7 @@ pub struct PgDestination {
     pub(super) room: Room,
     pub(super) embed: Option<Arc<PgEmbedStore>>,
     pub(super) query_access: QueryAccess,
+    pub(super) snapshots: Snapshots,
 }
 
 impl PgDestination {
@@ -90,6 +91,7 @@ impl PgDestination {
             retain: RetainBudget::new(raw.limits.max_inflight_bytes / RETAINED_SHARE),
             embed: PgEmbedStore::new(config, source)?.map(Arc::new),
             query_access: config.query_access(),
+            snapshots: Snapshots::new(settings.max_size, raw.limits.stream_idle_timeout.get()),
         })
     }
 

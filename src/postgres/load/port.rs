@@ -12,6 +12,7 @@ use crate::ingest::error::Error as IngestError;
 use crate::ingest::ports::catalog::{
     Catalog, Database, ForeignKeyColumn, KeysRequest, NamedTable, PrimaryKeyColumn, Relation, RelationsRequest,
 };
+use crate::ingest::ports::part::Parts;
 use crate::ingest::ports::query::{Prepared, Queries, Statement};
 use crate::ingest::ports::{
     ConnectionFailure, Destination, ListRequest, Load, ReadRequest, StreamState, TableDescription, TableReader,
@@ -112,13 +113,20 @@ impl Destination for PgDestination {
     }
 
     async fn read(&self, caller: &Caller, request: ReadRequest) -> Result<TableReader, IngestError> {
-        let reader = read::read(&self.connections.lent_to(caller), self.schemas(), &request).await;
+        let connections = self.connections.lent_to(caller);
+        let reader = read::read(&connections, self.schemas(), &self.snapshots, &request).await;
         self.told(&request.table, reader).await
     }
 
     async fn describe(&self, caller: &Caller, request: ReadRequest) -> Result<TableDescription, IngestError> {
         let described = read::describe(&self.connections.lent_to(caller), self.schemas(), &request).await;
         self.told(&request.table, described).await
+    }
+
+    async fn parts(&self, caller: &Caller, request: ReadRequest, wanted: u32) -> Result<Parts, IngestError> {
+        let connections = self.connections.lent_to(caller);
+        let parts = read::parts(&connections, self.schemas(), &self.snapshots, &request, wanted).await;
+        self.told(&request.table, parts).await
     }
 
     async fn list(&self, caller: &Caller, request: ListRequest) -> Result<Vec<TableName>, IngestError> {

@@ -7,12 +7,16 @@
 
 use arrow::datatypes::{FieldRef, Schema};
 use futures::stream::{BoxStream, StreamExt};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, CopyOutStream};
 
 use super::error::ReadError;
+use super::parts::only;
+use super::snapshots::{Snapshots, Turn};
 use crate::codec::decode::type_map::type_name;
 use crate::codec::decode::{BatchLimits, Cast, DecodeError, ReadPlan, TableDecoder};
 use crate::ingest::error::Error as IngestError;
+use crate::ingest::ports::part::Part;
 use crate::ingest::ports::{ReadRequest, TableReader};
 use crate::model::ident::{Ident, TableName};
 use crate::model::table::TargetColumn;
@@ -104,8 +108,12 @@ pub(super) async fn find(client: &Client, name: &TableName, schemas: Schemas<'_>
 pub(crate) async fn read(
     connections: &Connections,
     schemas: Schemas<'_>,
+    snapshots: &Snapshots,
     request: &ReadRequest,
 ) -> Result<TableReader, Error> {
+    // Before anything is waited for, so that the snapshot lasts.
+    let turn = request.part.as_ref();
+    let turn = turn.map(|part| snapshots.reading(&part.snapshot, part.number));
     // While its client reads.
     let mut connection = connections.get_long().await?;
     let seen = find(&*connection.scope().await?, &request.table, schemas).await?;
@@ -114,10 +122,13 @@ pub(crate) async fn read(
     let begin = begin(&seen, connection.tenure());
     let begun = connection.client().batch_execute(&begin).await;
     begun.map_err(failed)?;
+    if let Some(part) = &request.part {
+        import(&connection, &seen.name, part, snapshots).await?;
+    }
     let readable = find(connection.client(), &seen.name, schemas).await?;
     let plan = readable.plan(request)?;
     let schema = plan.schema().clone();
-    let statement = copy_out(&readable.name, &plan, request.limit);
+    let statement = copy_out(&readable.name, &plan, request);
     let rows = connection.client().copy_out(statement.as_str()).await;
     let limits = BatchLimits {
         bytes: request.max_batch_bytes,
@@ -127,6 +138,7 @@ pub(crate) async fn read(
         rows: Box::pin(rows.map_err(failed)?),
         decoder: plan.into_decoder(limits),
         table: readable.name,
+        turn,
         connection,
     };
     Ok(TableReader {
@@ -149,8 +161,31 @@ fn begin(seen: &Readable, tenure: &Tenure) -> String {
     )
 }
 
-fn copy_out(table: &TableName, plan: &ReadPlan, limit: Option<u64>) -> Sql {
-    Sql::new("copy (select ")
+/// Takes the snapshot that all parts share. Behind the lock: while it can be had, nobody had another lock since it was exported.
+async fn import(connection: &Connection, table: &TableName, part: &Part, snapshots: &Snapshots) -> Result<(), Error> {
+    let set = Sql::new("set transaction snapshot ").literal(&part.snapshot);
+    let Err(source) = connection.client().batch_execute(set.as_str()).await else {
+        return Ok(());
+    };
+    let code = source.code().cloned().unwrap_or(SqlState::INTERNAL_ERROR);
+    let gone = [
+        SqlState::INVALID_PARAMETER_VALUE,
+        SqlState::UNDEFINED_OBJECT,
+        SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+    ];
+    Err(match gone.contains(&code) {
+        true => ReadError::SnapshotGone {
+            table: table.to_string(),
+            number: part.number,
+            seconds: snapshots.idle().as_secs_f64(),
+        }
+        .into(),
+        false => Error::statement(format!("reading {table}"), source).of(table),
+    })
+}
+
+fn copy_out(table: &TableName, plan: &ReadPlan, request: &ReadRequest) -> Sql {
+    let select = Sql::new("copy (select ")
         .list(plan.selected(), |sql, (name, cast)| {
             let sql = sql.ident(name);
             match cast {
@@ -159,9 +194,12 @@ fn copy_out(table: &TableName, plan: &ReadPlan, limit: Option<u64>) -> Sql {
                 Cast::TextArray => sql.then("::pg_catalog.text[]"),
             }
         })
-        .then(" from ")
-        .table(table)
-        .when(limit, |sql, limit| sql.then(" limit ").number(limit))
+        .then(" from ");
+    let from = match &request.part {
+        Some(part) => only(select, table, part),
+        None => select.table(table),
+    };
+    from.when(request.limit, |sql, limit| sql.then(" limit ").number(limit))
         .then(") to stdout (format binary)")
 }
 
@@ -171,6 +209,7 @@ struct Reading {
     rows: std::pin::Pin<Box<CopyOutStream>>,
     decoder: TableDecoder,
     table: TableName,
+    turn: Option<Turn>,
     connection: Connection,
 }
 
@@ -204,6 +243,9 @@ impl Reading {
         let ended = self.connection.client().batch_execute("commit").await;
         ended.map_err(|source| self.failed(source))?;
         self.connection.mark_clean();
+        if let Some(turn) = &mut self.turn {
+            turn.ended();
+        }
         Ok(last.map_or(Next::End, Next::Last))
     }
 

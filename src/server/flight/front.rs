@@ -223,7 +223,8 @@ impl FlightService for FlightFront {
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
         let caller = self.authenticator.caller(&request)?;
-        let info = get::flight_info(&self.put, &caller, request.into_inner()).await;
+        let (headers, _, descriptor) = request.into_parts();
+        let info = get::flight_info(&self.put, &caller, &headers, descriptor).await;
         info.map(Response::new).map_err(|error| refuse(&error))
     }
 

@@ -14,10 +14,13 @@ use arrow_flight::sql::Command;
 use arrow_flight::{FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, SchemaAsIpc, SchemaResult, Ticket};
 use futures::stream::StreamExt;
 
+use tonic::metadata::MetadataMap;
+
 use super::put::PutContext;
 use super::stream::{Answers, encoded, pumped};
-use super::{sql, ticket};
+use super::{parts, sql, ticket};
 use crate::ingest::error::{Error, RequestError};
+use crate::ingest::ports::part::Parts;
 use crate::ingest::ports::{Destination, ListRequest, ReadRequest, TableDescription};
 use crate::model::caller::Caller;
 use crate::model::class::Class;
@@ -48,14 +51,15 @@ pub async fn do_get(context: &PutContext, caller: &Caller, ticket: &Ticket) -> R
 pub async fn flight_info(
     context: &PutContext,
     caller: &Caller,
+    headers: &MetadataMap,
     descriptor: FlightDescriptor,
 ) -> Result<FlightInfo, Error> {
+    let by_header = parts::of_headers(headers)?;
     if let Some(command) = sql_command(&descriptor)? {
-        return sql::flight_info(context, caller, command, descriptor).await;
+        return sql::flight_info(context, caller, command, by_header, descriptor).await;
     }
-    let request = ticket::of_descriptor(&descriptor)?;
-    let description = context.destination.describe(caller, request.clone()).await?;
-    info(request, &description, descriptor).map_err(unencodable)
+    let (request, partitions) = ticket::of_descriptor(&descriptor)?;
+    parts::flight_info(context, caller, request, partitions.or(by_header), descriptor).await
 }
 
 /// The schema of what a descriptor asks for.
@@ -70,7 +74,7 @@ pub async fn schema(
     let schema = match sql_command(descriptor)? {
         Some(command) => sql::schema(context, caller, &command).await?,
         None => {
-            let request = ticket::of_descriptor(descriptor)?;
+            let (request, _) = ticket::of_descriptor(descriptor)?;
             context.destination.describe(caller, request).await?.schema
         }
     };
@@ -141,7 +145,10 @@ impl Listing {
             let descriptor = FlightDescriptor::new_path(path.collect());
             let request = ReadRequest::all(table);
             match self.destination.describe(&self.caller, request.clone()).await {
-                Ok(description) => return info(request, &description, descriptor).map(Some).map_err(unencodable),
+                Ok(description) => {
+                    let (reads, whole) = (vec![request], None);
+                    return info(Parts { reads, whole }, &description, descriptor).map(Some);
+                }
                 // Dropped since the page was read.
                 Err(error) if error.class() == Class::NotFound => {}
                 Err(error) => return Err(error),
@@ -160,23 +167,26 @@ impl Listing {
 
 /// Locations stay empty, which tells clients to use the connection they have. Counts are estimates, and so go into the
 /// metadata and not where clients look for facts.
-fn info(
-    mut request: ReadRequest,
+pub(super) fn info(
+    parts: Parts,
     description: &TableDescription,
     descriptor: FlightDescriptor,
-) -> Result<FlightInfo, ArrowError> {
-    request.table = description.table.clone();
-    let estimates = serde_json::json!({
+) -> Result<FlightInfo, Error> {
+    let mut estimates = serde_json::json!({
         "table": description.table.to_string(),
         "estimated_rows": description.estimated_rows,
         "estimated_bytes": description.estimated_bytes,
     });
-    let endpoint = FlightEndpoint::new().with_ticket(Ticket::new(ticket::to_ticket(&request)));
-    let info = FlightInfo::new().try_with_schema(&description.schema)?;
-    Ok(info
-        .with_descriptor(descriptor)
-        .with_endpoint(endpoint)
-        .with_app_metadata(estimates.to_string()))
+    if let (Some(why), Some(told)) = (parts.whole, estimates.as_object_mut()) {
+        told.insert("one_part".to_owned(), why.into());
+    }
+    let info = FlightInfo::new().try_with_schema(&description.schema);
+    let mut info = info.map_err(unencodable)?.with_descriptor(descriptor);
+    for mut read in parts.reads {
+        read.table = description.table.clone();
+        info = info.with_endpoint(FlightEndpoint::new().with_ticket(Ticket::new(ticket::to_ticket(&read))));
+    }
+    Ok(info.with_app_metadata(estimates.to_string()))
 }
 
 fn unencodable(error: ArrowError) -> Error {

@@ -9,6 +9,7 @@ pub mod front;
 pub mod get;
 mod json_words;
 mod migrate;
+mod parts;
 pub mod put;
 pub mod result;
 mod room;

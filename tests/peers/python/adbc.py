@@ -260,4 +260,29 @@ def headers(uri):
             return [by_header, cursor.adbc_ingest("keyed", noted, mode="append")]
 
 
+def partitions(uri):
+    import concurrent.futures
+
+    header = {"adbc.flight.sql.rpc.call_header.pgflight-partitions": "4"}
+    told = {}
+    with connect(uri) as connection, connection.cursor() as cursor:
+        cursor.adbc_statement.set_options(**header)
+        parts, schema = cursor.adbc_execute_partitions("select * from big")
+        told["partitions"], told["schema"] = len(parts), schema.names
+
+    def read(part):
+        with connect(uri) as connection, connection.cursor() as cursor:
+            cursor.adbc_read_partition(part)
+            return cursor.fetch_arrow_table()["n"]
+
+    with concurrent.futures.ThreadPoolExecutor(len(parts)) as readers:
+        columns = [column for part in readers.map(read, parts) for column in part.to_pylist()]
+    told["rows"], told["distinct"] = len(columns), len(set(columns))
+    # As an option of the connection the header comes with all calls, also those that it means nothing to.
+    with connect(uri, **header) as connection, connection.cursor() as cursor:
+        told["other"] = len(cursor.adbc_execute_partitions("select n from big where n < 10")[0])
+        told["ingested"] = cursor.adbc_ingest("beside", ROWS, mode="create")
+    return told
+
+
 print(json.dumps(globals()[sys.argv[1]](*sys.argv[2:]), default=str))

@@ -21,9 +21,12 @@ use super::handle::{Handle, MOST_BYTES};
 use super::{NO_SQL, name_of, refusal, unencodable};
 use crate::config::QueryAccess;
 use crate::ingest::error::{Error, RequestError, StreamError};
+use crate::ingest::ports::ReadRequest;
 use crate::ingest::ports::query::{Prepared, Queries, Statement};
 use crate::model::caller::Caller;
+use crate::model::class::Class;
 use crate::server::flight::answers::rows_changed;
+use crate::server::flight::parts;
 use crate::server::flight::put::PutContext;
 use crate::server::flight::stream::{Answers, encoded, pumped};
 use crate::server::upload::Gate;
@@ -121,11 +124,24 @@ pub(super) async fn flight_info(
     context: &PutContext,
     caller: &Caller,
     command: &Command,
+    partitions: Option<u32>,
     descriptor: FlightDescriptor,
 ) -> Result<FlightInfo, Error> {
     let name = name_of(command.type_url());
     let queries = queries(context, name)?;
     let handle = handle_of(command)?;
+    let by_search_path = context.config.schema().is_none();
+    if partitions.is_some_and(|partitions| partitions > 1)
+        && handle.is_unbound()
+        && let Some(table) = parts::plain_table(&handle.sql, by_search_path)
+    {
+        let read = ReadRequest::all(table);
+        match parts::flight_info(context, caller, read, partitions, descriptor.clone()).await {
+            // A statement may read more than DoGet does, as Postgres' own tables.
+            Err(error) if matches!(error.class(), Class::NotFound | Class::BadRequest | Class::Denied) => {}
+            answer => return answer,
+        }
+    }
     let columns = queries.prepare(caller, &handle.sql).await?.columns;
     let info = FlightInfo::new().try_with_schema(&columns).map_err(unencodable)?;
     let info = info.with_descriptor(descriptor).with_ordered(true);
