@@ -1,6 +1,6 @@
 //! The FlightService that clients see. Plain descriptors are served here; everything that is not offered says so.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::{
@@ -24,6 +24,8 @@ use crate::server::auth::{Authenticator, credentials};
 use crate::server::status::{about, status};
 use crate::server::upload::Gate;
 
+/// How long a client that began a handshake is given to finish it.
+const HANDSHAKE_PAUSE: Duration = Duration::from_millis(500);
 /// A first message of so many bytes needs no memory that others have to give back: a schema of some thousand columns.
 const SCHEMA_BYTES: usize = 256 << 10;
 
@@ -204,7 +206,11 @@ impl FlightService for FlightFront {
             .and_then(|header| bearer(header.as_bytes()));
         // A client that is answered before it finished writing reports that, and not the refusal.
         let mut rest = request.into_inner();
-        while let Ok(Some(Ok(_))) = tokio::time::timeout(self.put.idle_timeout, rest.next()).await {}
+        let mut patience = self.put.idle_timeout;
+        while let Ok(Some(Ok(_))) = tokio::time::timeout(patience, rest.next()).await {
+            // Some clients write one message, and do not finish before they are answered.
+            patience = patience.min(HANDSHAKE_PAUSE);
+        }
         caller?;
         // arrow-flight's Rust client insists on a message, the others do not mind one.
         let mut response = Response::new(futures::stream::iter([Ok(HandshakeResponse::default())]).boxed());
