@@ -62,6 +62,9 @@ fn queries<'a>(context: &'a PutContext, what: &str) -> Result<&'a dyn Queries, E
         ))
         .into());
     }
+    if context.life.draining.is_cancelled() {
+        return Err(Error::Draining);
+    }
     let queries = context.destination.queries();
     queries.ok_or_else(|| RequestError::Unsupported("there is no database to run SQL in".to_owned()).into())
 }
@@ -111,7 +114,7 @@ fn handle_of(command: &Command) -> Result<Handle, RequestError> {
 pub(super) async fn schema(context: &PutContext, caller: &Caller, command: &Command) -> Result<Schema, Error> {
     let queries = queries(context, name_of(command.type_url()))?;
     let handle = handle_of(command)?;
-    let prepared = queries.prepare(caller, &handle.sql).await?;
+    let prepared = until_stopped(context, queries.prepare(caller, &handle.sql)).await?;
     Ok(prepared.columns.as_ref().clone())
 }
 
@@ -142,7 +145,9 @@ pub(super) async fn flight_info(
             answer => return answer,
         }
     }
-    let columns = queries.prepare(caller, &handle.sql).await?.columns;
+    let columns = until_stopped(context, queries.prepare(caller, &handle.sql))
+        .await?
+        .columns;
     let info = FlightInfo::new().try_with_schema(&columns).map_err(unencodable)?;
     let info = info.with_descriptor(descriptor).with_ordered(true);
     if columns.fields().is_empty() {
@@ -167,7 +172,8 @@ pub(super) async fn get(
     command: &Command,
 ) -> Result<Answers<FlightData>, Error> {
     let queries = queries(context, name_of(command.type_url()))?;
-    let reader = queries.query(caller, handle_of(command)?.statement()?).await?;
+    let statement = handle_of(command)?.statement()?;
+    let reader = until_stopped(context, queries.query(caller, statement)).await?;
     let schema = reader.schema.clone();
     Ok(encoded(schema, pumped(reader, context.idle_timeout, &context.life)))
 }
@@ -215,8 +221,13 @@ where
 }
 
 async fn run(queries: &dyn Queries, caller: &Caller, statement: Statement, context: &PutContext) -> Result<u64, Error> {
+    until_stopped(context, queries.execute(caller, statement)).await
+}
+
+/// What Postgres is asked for may wait there for locks, or work for long.
+async fn until_stopped<T>(context: &PutContext, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     tokio::select! {
-        changed = queries.execute(caller, statement) => changed,
+        done = work => done,
         () = context.life.stopping.cancelled() => Err(Error::Draining),
     }
 }
@@ -292,7 +303,7 @@ pub(in crate::server::flight) async fn act(
             let asked: ActionCreatePreparedStatementRequest = unpacked(action)?;
             outside(asked.transaction_id.as_ref())?;
             let handle = Handle::of(asked.query)?;
-            let prepared = queries.prepare(caller, &handle.sql).await?;
+            let prepared = until_stopped(context, queries.prepare(caller, &handle.sql)).await?;
             Ok(Some(created(&handle, &prepared)?))
         }
         "ClosePreparedStatement" => {
