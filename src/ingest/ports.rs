@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
-use part::{Part, Parts};
+use part::Part;
 
 use super::error::{Error, RequestError};
 use super::request::LoadRequest;
@@ -138,12 +138,39 @@ impl ReadRequest {
     }
 }
 
+/// How a table is read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parts {
+    /// A read for each part; one alone where the table is read as a whole.
+    pub reads: Vec<ReadRequest>,
+    /// Why it is read as a whole although several parts were asked for.
+    pub whole: Option<&'static str>,
+}
+
+impl Parts {
+    /// The table as a whole.
+    pub fn whole(request: ReadRequest, why: &'static str) -> Self {
+        Self {
+            reads: vec![request],
+            whole: Some(why),
+        }
+    }
+}
+
 /// A table being read.
 pub struct TableReader {
     /// Schema of all batches.
     pub schema: SchemaRef,
     /// The rows. The stream is complete only when it ends without an error.
     pub batches: BoxStream<'static, Result<RecordBatch, Error>>,
+    /// Where it is told how many the client has.
+    pub taken: Option<Arc<dyn Taken>>,
+}
+
+/// Who holds memory for batches until they are with the client.
+pub trait Taken: Debug + Send + Sync {
+    /// The first so many batches need no memory any more.
+    fn taken(&self, batches: u64);
 }
 
 impl Debug for TableReader {

@@ -6,6 +6,7 @@ mod draining;
 mod examples;
 mod hostile;
 mod ingest;
+mod large;
 mod metadata;
 pub(crate) mod queries;
 

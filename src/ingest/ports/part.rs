@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ReadRequest;
-
 /// One part of a table, as of a snapshot that all its parts share. Every row is in exactly one of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,23 +16,4 @@ pub struct Part {
     pub to: Option<u32>,
     /// The tables that have the rows, by their numbers in the database: the table itself, or its partitions.
     pub tables: Vec<u32>,
-}
-
-/// How a table is read.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Parts {
-    /// A read for each part; one alone where the table is read as a whole.
-    pub reads: Vec<ReadRequest>,
-    /// Why it is read as a whole although several parts were asked for.
-    pub whole: Option<&'static str>,
-}
-
-impl Parts {
-    /// The table as a whole.
-    pub fn whole(request: ReadRequest, why: &'static str) -> Self {
-        Self {
-            reads: vec![request],
-            whole: Some(why),
-        }
-    }
 }

@@ -27,7 +27,7 @@ use crate::model::options::CommitMode;
 use crate::planner::VerifiedTable;
 use crate::planner::diff::Accepts;
 use crate::planner::policy::Policy as MigratePolicy;
-use crate::postgres::connect::{ConnectPlan, Connector};
+use crate::postgres::connect::{ConnectPlan, Connector, RowRoom};
 use crate::postgres::embed::PgEmbedStore;
 use crate::postgres::embed::note::NotePlan;
 use crate::postgres::error::Error;
@@ -78,8 +78,9 @@ impl PgDestination {
             pooler: raw.pool.pooler,
         };
         let session = SessionLimits::of(config);
+        let connector = Connector::new(plan).with_rows(RowRoom::new(raw.limits.max_row_bytes));
         Ok(Self {
-            connections: Connections::new(Connector::new(plan), SessionSettings::new(&session), settings)?,
+            connections: Connections::new(connector, SessionSettings::new(&session), settings)?,
             default_schema: config.schema().cloned(),
             state_schema: config.state_schema().clone(),
             retry_on_deadlock: raw.retry_on_deadlock,

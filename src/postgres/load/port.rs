@@ -12,10 +12,10 @@ use crate::ingest::error::Error as IngestError;
 use crate::ingest::ports::catalog::{
     Catalog, Database, ForeignKeyColumn, KeysRequest, NamedTable, PrimaryKeyColumn, Relation, RelationsRequest,
 };
-use crate::ingest::ports::part::Parts;
+
 use crate::ingest::ports::query::{Prepared, Queries, Statement};
 use crate::ingest::ports::{
-    ConnectionFailure, Destination, ListRequest, Load, ReadRequest, StreamState, TableDescription, TableReader,
+    ConnectionFailure, Destination, ListRequest, Load, Parts, ReadRequest, StreamState, TableDescription, TableReader,
 };
 use crate::ingest::request::LoadRequest;
 use crate::model::caller::Caller;

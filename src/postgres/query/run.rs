@@ -21,6 +21,7 @@ use crate::ingest::ports::query::Statement;
 use crate::ingest::ports::{ReadRequest, TableReader};
 use crate::postgres::error::Error;
 use crate::postgres::pool::{Connection, Connections};
+use crate::postgres::read::counted::Counted;
 
 /// What may follow in a COPY: words that begin a query.
 const QUERIES: [&str; 4] = ["select", "with", "values", "table"];
@@ -64,6 +65,7 @@ pub(crate) async fn query(
                 Ok(TableReader {
                     schema: Arc::new(Schema::empty()),
                     batches: futures::stream::empty().boxed(),
+                    taken: None,
                 })
             }
             QueryAccess::Off | QueryAccess::ReadOnly => Err(Error::ReadsOnly),
@@ -71,31 +73,27 @@ pub(crate) async fn query(
     }
     let plan = described.plan()?;
     let schema = plan.schema().clone();
-    let begin = match access {
-        QueryAccess::ReadWrite => begin(&connection),
-        QueryAccess::Off | QueryAccess::ReadOnly => format!(
-            "begin isolation level repeatable read, read only; {}",
-            connection.tenure().values()
-        ),
-    };
-    run(&connection, &begin).await?;
+    run(&connection, &begin_for(&connection, access)).await?;
     let limits = BatchLimits {
         bytes: ReadRequest::BATCH_BYTES,
         ..BatchLimits::default()
     };
+    let counted = Counted::begin(&connection);
+    let taken = counted.taken();
     let mut running = Running {
         rows: futures::stream::empty().boxed(),
         decoder: plan.into_decoder(limits),
         left: rows.into(),
         access,
         described,
+        counted,
         connection,
     };
     match copied(&statement.sql).filter(|_| running.described.parameters.is_empty()) {
         Some(copy) => {
             running.left.clear();
             let copying = running.connection.client().copy_out(copy.as_str()).await;
-            running.rows = copying.map_err(|source| Error::Query { source })?.boxed();
+            running.rows = copying.map_err(|source| running.failed(source))?.boxed();
         }
         None => {
             running.decoder.feed(Bytes::from_static(&HEADER));
@@ -105,6 +103,7 @@ pub(crate) async fn query(
     Ok(TableReader {
         schema,
         batches: running.batches(),
+        taken,
     })
 }
 
@@ -136,6 +135,16 @@ async fn change(connection: &Connection, described: &Described, rows: &[Vec<Valu
     Ok(changed)
 }
 
+fn begin_for(connection: &Connection, access: QueryAccess) -> String {
+    match access {
+        QueryAccess::ReadWrite => begin(connection),
+        QueryAccess::Off | QueryAccess::ReadOnly => format!(
+            "begin isolation level repeatable read, read only; {}",
+            connection.tenure().values()
+        ),
+    }
+}
+
 fn begin(connection: &Connection) -> String {
     format!("begin; {}", connection.tenure().settings())
 }
@@ -162,6 +171,7 @@ struct Running {
     left: VecDeque<Vec<Value>>,
     access: QueryAccess,
     described: Described,
+    counted: Counted,
     connection: Connection,
 }
 
@@ -186,13 +196,17 @@ impl Running {
         .boxed()
     }
 
+    fn failed(&self, source: tokio_postgres::Error) -> Error {
+        self.counted.refusal().unwrap_or(Error::Query { source })
+    }
+
     /// Runs the statement with the values that are next; whether there were some.
     async fn turn(&mut self) -> Result<bool, Error> {
         let Some(row) = self.left.pop_front() else {
             return Ok(false);
         };
         let answer = self.connection.client().query_raw(&self.described.statement, row).await;
-        let rows = answer.map_err(|source| Error::Query { source })?;
+        let rows = answer.map_err(|source| self.failed(source))?;
         self.rows = rows.map(|row| row.and_then(|row| framed(&row))).boxed();
         if self.left.is_empty() {
             let end = futures::stream::iter([Ok(Bytes::from_static(&TRAILER))]);
@@ -205,11 +219,16 @@ impl Running {
     async fn next(&mut self) -> Result<Next, Error> {
         loop {
             if let Some(batch) = self.decoder.batch().map_err(undecodable)? {
+                self.counted.batch();
                 return Ok(Next::Batch(batch));
             }
+            self.counted.cut();
             match self.rows.next().await {
-                Some(Ok(piece)) => self.decoder.feed(piece),
-                Some(Err(source)) => return Err(Error::Query { source }),
+                Some(Ok(piece)) => {
+                    self.counted.fed(piece.len());
+                    self.decoder.feed(piece);
+                }
+                Some(Err(source)) => return Err(self.failed(source)),
                 None if self.turn().await? => {}
                 None => break,
             }

@@ -4,6 +4,7 @@
 //! ask for it, `parts` a read that several clients share under one of the `snapshots`; what one read does is planned in
 //! [`crate::codec::decode`].
 
+pub(in crate::postgres) mod counted;
 mod describe;
 pub mod error;
 pub(crate) mod objects;

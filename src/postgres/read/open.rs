@@ -10,6 +10,7 @@ use futures::stream::{BoxStream, StreamExt};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, CopyOutStream};
 
+use super::counted::Counted;
 use super::error::ReadError;
 use super::parts::only;
 use super::snapshots::{Snapshots, Turn};
@@ -129,21 +130,25 @@ pub(crate) async fn read(
     let plan = readable.plan(request)?;
     let schema = plan.schema().clone();
     let statement = copy_out(&readable.name, &plan, request);
+    let counted = Counted::begin(&connection);
+    let taken = counted.taken();
     let rows = connection.client().copy_out(statement.as_str()).await;
     let limits = BatchLimits {
         bytes: request.max_batch_bytes,
         ..BatchLimits::default()
     };
     let reading = Reading {
-        rows: Box::pin(rows.map_err(failed)?),
+        rows: Box::pin(rows.map_err(|source| counted.refusal().unwrap_or_else(|| failed(source)))?),
         decoder: plan.into_decoder(limits),
         table: readable.name,
         turn,
+        counted,
         connection,
     };
     Ok(TableReader {
         schema,
         batches: reading.batches(),
+        taken,
     })
 }
 
@@ -210,6 +215,7 @@ struct Reading {
     decoder: TableDecoder,
     table: TableName,
     turn: Option<Turn>,
+    counted: Counted,
     connection: Connection,
 }
 
@@ -231,10 +237,15 @@ impl Reading {
     async fn next(&mut self) -> Result<Next, Error> {
         loop {
             if let Some(batch) = self.decoder.batch().map_err(|source| self.undecodable(source))? {
+                self.counted.batch();
                 return Ok(Next::Batch(batch));
             }
+            self.counted.cut();
             match self.rows.next().await {
-                Some(Ok(piece)) => self.decoder.feed(piece),
+                Some(Ok(piece)) => {
+                    self.counted.fed(piece.len());
+                    self.decoder.feed(piece);
+                }
                 Some(Err(source)) => return Err(self.failed(source)),
                 None => break,
             }
@@ -250,7 +261,8 @@ impl Reading {
     }
 
     fn failed(&self, source: tokio_postgres::Error) -> Error {
-        Error::statement(format!("reading {}", self.table), source).of(&self.table)
+        let error = Error::statement(format!("reading {}", self.table), source);
+        self.counted.refusal().unwrap_or(error).of(&self.table)
     }
 
     fn undecodable(&self, source: DecodeError) -> Error {

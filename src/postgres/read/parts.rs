@@ -8,8 +8,9 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::open::{Readable, Schemas, find};
 use super::snapshots::Snapshots;
+use crate::ingest::ports::Parts;
 use crate::ingest::ports::ReadRequest;
-use crate::ingest::ports::part::{Part, Parts};
+use crate::ingest::ports::part::Part;
 use crate::planner::found::RelationKind;
 use crate::postgres::error::Error;
 use crate::postgres::pool::{Connection, Connections};

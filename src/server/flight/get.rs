@@ -11,17 +11,17 @@ use arrow::error::ArrowError;
 use arrow::ipc::writer::IpcWriteOptions;
 use arrow_flight::flight_descriptor::DescriptorType;
 use arrow_flight::sql::Command;
-use arrow_flight::{FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, SchemaAsIpc, SchemaResult, Ticket};
+use arrow_flight::{FlightData, FlightDescriptor, FlightInfo, SchemaAsIpc, SchemaResult, Ticket};
 use futures::stream::StreamExt;
 
 use tonic::metadata::MetadataMap;
 
 use super::put::PutContext;
 use super::stream::{Answers, encoded, pumped};
-use super::{parts, sql, ticket};
+use super::{described, parts, sql, ticket};
 use crate::ingest::error::{Error, RequestError};
-use crate::ingest::ports::part::Parts;
-use crate::ingest::ports::{Destination, ListRequest, ReadRequest, TableDescription};
+
+use crate::ingest::ports::{Destination, ListRequest, Parts, ReadRequest};
 use crate::model::caller::Caller;
 use crate::model::class::Class;
 use crate::model::ident::{Ident, TableName};
@@ -59,7 +59,7 @@ pub async fn flight_info(
         return sql::flight_info(context, caller, command, by_header, descriptor).await;
     }
     let (request, partitions) = ticket::of_descriptor(&descriptor)?;
-    parts::flight_info(context, caller, request, partitions.or(by_header), descriptor).await
+    described::flight_info(context, caller, request, partitions.or(by_header), descriptor).await
 }
 
 /// The schema of what a descriptor asks for.
@@ -147,7 +147,7 @@ impl Listing {
             match self.destination.describe(&self.caller, request.clone()).await {
                 Ok(description) => {
                     let (reads, whole) = (vec![request], None);
-                    return info(Parts { reads, whole }, &description, descriptor).map(Some);
+                    return described::info(Parts { reads, whole }, &description, descriptor).map(Some);
                 }
                 // Dropped since the page was read.
                 Err(error) if error.class() == Class::NotFound => {}
@@ -163,30 +163,6 @@ impl Listing {
         self.page = page.into();
         Ok(())
     }
-}
-
-/// Locations stay empty, which tells clients to use the connection they have. Counts are estimates, and so go into the
-/// metadata and not where clients look for facts.
-pub(super) fn info(
-    parts: Parts,
-    description: &TableDescription,
-    descriptor: FlightDescriptor,
-) -> Result<FlightInfo, Error> {
-    let mut estimates = serde_json::json!({
-        "table": description.table.to_string(),
-        "estimated_rows": description.estimated_rows,
-        "estimated_bytes": description.estimated_bytes,
-    });
-    if let (Some(why), Some(told)) = (parts.whole, estimates.as_object_mut()) {
-        told.insert("one_part".to_owned(), why.into());
-    }
-    let info = FlightInfo::new().try_with_schema(&description.schema);
-    let mut info = info.map_err(unencodable)?.with_descriptor(descriptor);
-    for mut read in parts.reads {
-        read.table = description.table.clone();
-        info = info.with_endpoint(FlightEndpoint::new().with_ticket(Ticket::new(ticket::to_ticket(&read))));
-    }
-    Ok(info.with_app_metadata(estimates.to_string()))
 }
 
 fn unencodable(error: ArrowError) -> Error {

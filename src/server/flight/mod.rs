@@ -4,6 +4,7 @@
 pub mod action;
 mod answers;
 pub mod decode;
+mod described;
 pub mod descriptor;
 pub mod front;
 pub mod get;

@@ -1,14 +1,8 @@
-//! Reads in parts: how many are asked for, and the info that has an endpoint for each. How a table is cut is the destination's.
+//! Reads in parts: how many are asked for, and which statements are such reads. How a table is cut is the destination's. Pure.
 
-use arrow_flight::{FlightDescriptor, FlightInfo};
 use tonic::metadata::MetadataMap;
 
-use super::get::info;
-use super::put::PutContext;
-use crate::ingest::error::{Error, RequestError};
-use crate::ingest::ports::ReadRequest;
-use crate::ingest::ports::part::Parts;
-use crate::model::caller::Caller;
+use crate::ingest::error::RequestError;
 use crate::model::ident::{Ident, TableName};
 
 /// The option's name, behind the prefix of headers.
@@ -38,30 +32,6 @@ pub(super) fn refused(place: &str) -> RequestError {
     RequestError::Malformed(format!(
         "{OPTION} in the {place} is not a number of parts from 1 to {MOST}"
     ))
-}
-
-/// Describes a read with an endpoint for each part, where several are asked for.
-///
-/// # Errors
-/// What the destination says.
-pub(super) async fn flight_info(
-    context: &PutContext,
-    caller: &Caller,
-    request: ReadRequest,
-    wanted: Option<u32>,
-    descriptor: FlightDescriptor,
-) -> Result<FlightInfo, Error> {
-    let description = context.destination.describe(caller, request.clone()).await?;
-    let parts = match wanted {
-        Some(wanted) if wanted > 1 && request.part.is_none() => {
-            context.destination.parts(caller, request, wanted).await?
-        }
-        _ => Parts {
-            reads: vec![request],
-            whole: None,
-        },
-    };
-    info(parts, &description, descriptor)
 }
 
 /// The table that a statement reads whole: `select * from t` or `table t`, and nothing else. A name without a schema counts where the

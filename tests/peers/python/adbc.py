@@ -260,6 +260,36 @@ def headers(uri):
             return [by_header, cursor.adbc_ingest("keyed", noted, mode="append")]
 
 
+def polars_million(uri, user, password, authority):
+    import polars as pl
+
+    rows = 1_000_000
+    n = pl.col("id")
+    frame = pl.DataFrame({"id": pl.int_range(rows, eager=True)}).with_columns(
+        name=pl.lit("name ") + n.cast(pl.String),
+        price=n.cast(pl.Decimal(12, 2)) + pl.lit("0.25").cast(pl.Decimal(12, 2)),
+        day=(n % 20000).cast(pl.Int32).cast(pl.Date),
+        at=n.cast(pl.Datetime("us", "UTC")),
+        kind=pl.when(n % 3 < 2).then(pl.lit("a")),
+    )
+    # The driver takes messages up to 16 MiB, and polars hands over what it has in one piece.
+    options = {
+        "username": user,
+        "password": password,
+        "adbc.flight.sql.client_option.tls_root_certs": open(authority).read(),
+        MESSAGE_SIZE: str(256 << 20),
+    }
+    told = {}
+    with connect(uri, **options) as connection:
+        told["written"] = frame.write_database("frame", connection, engine="adbc")
+        told["again"] = frame.write_database("frame", connection, engine="adbc", if_table_exists="append")
+        read = pl.read_database("select * from frame", connection)
+        told["read"] = read.height
+        one = read.unique("id").sort("id")
+        told["equal"] = one.equals(frame.with_columns(one["id"])) and one.height == rows
+    return told
+
+
 def partitions(uri):
     import concurrent.futures
 

@@ -26,9 +26,9 @@ use crate::ingest::ports::query::{Prepared, Queries, Statement};
 use crate::model::caller::Caller;
 use crate::model::class::Class;
 use crate::server::flight::answers::rows_changed;
-use crate::server::flight::parts;
 use crate::server::flight::put::PutContext;
 use crate::server::flight::stream::{Answers, encoded, pumped};
+use crate::server::flight::{described, parts};
 use crate::server::upload::Gate;
 
 /// The actions of prepared statements, as ListActions tells where statements may be run.
@@ -139,7 +139,7 @@ pub(super) async fn flight_info(
         && let Some(table) = parts::plain_table(&handle.sql, by_search_path)
     {
         let read = ReadRequest::all(table);
-        match parts::flight_info(context, caller, read, partitions, descriptor.clone()).await {
+        match described::flight_info(context, caller, read, partitions, descriptor.clone()).await {
             // A statement may read more than DoGet does, as Postgres' own tables.
             Err(error) if matches!(error.class(), Class::NotFound | Class::BadRequest | Class::Denied) => {}
             answer => return answer,
