@@ -6,6 +6,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -21,15 +22,17 @@ const UNIT: usize = 1 << 10;
 pub struct RowRoom {
     permits: Arc<Semaphore>,
     most: usize,
+    idle: Duration,
 }
 
 impl RowRoom {
-    /// Room for so many bytes, which is also the most that one row may have.
-    pub fn new(bytes: u64) -> Self {
+    /// Room for so many bytes, which is also the most that one row may have. A client may take so long to take one.
+    pub fn new(bytes: u64, idle: Duration) -> Self {
         let most = usize::try_from(bytes).unwrap_or(usize::MAX).min(1 << 30);
         Self {
             permits: Arc::new(Semaphore::new((most / UNIT).max(1))),
             most,
+            idle,
         }
     }
 
@@ -116,13 +119,18 @@ impl Flow {
         refused
     }
 
-    /// A large row begins; no more of it is read until the answer is there.
-    pub(super) fn begins(&self, row: LargeRow) -> Option<BoxFuture<'static, RowPermit>> {
+    /// A large row begins; no more of it is read until the answer is there. None is given where the client does not take the row before.
+    pub(super) fn begins(&self, row: LargeRow) -> Option<BoxFuture<'static, Option<RowPermit>>> {
         let (room, rows) = (self.0.room.clone()?, self.lock().clone()?);
         Some(Box::pin(async move {
             // The one before it first, so that a read never holds room while it waits for more.
             while rows.has_one.load(Ordering::Acquire) {
-                rows.freed.notified().await;
+                let freed = tokio::time::timeout(room.idle, rows.freed.notified()).await;
+                if freed.is_err() && rows.has_one.load(Ordering::Acquire) {
+                    rows.lock().stuck = Some(room.idle);
+                    rows.taken(u64::MAX);
+                    return None;
+                }
             }
             let held = rows.lock().staying.take();
             let permit = match held {
@@ -132,7 +140,7 @@ impl Flow {
                     room.acquire(row.bytes).await
                 }
             };
-            RowPermit { permit, row }
+            Some(RowPermit { permit, row })
         }))
     }
 
@@ -172,6 +180,7 @@ struct State {
     /// Room that is kept to the end of the read.
     staying: Option<(usize, Option<OwnedSemaphorePermit>)>,
     refused: Option<usize>,
+    stuck: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -202,6 +211,11 @@ impl Rows {
     /// The size of the row that was refused.
     pub(crate) fn refused(&self) -> Option<usize> {
         self.lock().refused
+    }
+
+    /// How long its client took nothing, where that ended it.
+    pub(crate) fn stuck(&self) -> Option<Duration> {
+        self.lock().stuck
     }
 
     /// The most that a row may have.
@@ -246,12 +260,12 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_room_of_a_row_is_given_back_when_its_batch_was_taken() {
-        let room = RowRoom::new(10 << 20);
+    #[tokio::test]
+    async fn the_room_of_a_row_is_given_back_when_its_batch_was_taken() {
+        let room = RowRoom::new(10 << 20, Duration::from_secs(60));
         let (flow, other) = (Flow::new(Some(room.clone())), Flow::new(Some(room)));
         let (rows, others) = (flow.rows(), other.rows());
-        flow.keep(flow.begins(row(100, false)).unwrap().now_or_never().unwrap());
+        flow.keep(flow.begins(row(100, false)).unwrap().now_or_never().flatten().unwrap());
         let mut second = flow.begins(row(200, false)).unwrap();
         let mut beside = other.begins(row(50, true)).unwrap();
         assert!((&mut second).now_or_never().is_none() && (&mut beside).now_or_never().is_none());
@@ -262,19 +276,29 @@ mod tests {
         rows.taken(1);
         assert!((&mut second).now_or_never().is_none(), "its batch was not taken");
         rows.taken(2);
-        other.keep(beside.now_or_never().unwrap());
+        other.keep(beside.now_or_never().flatten().unwrap());
         assert!((&mut second).now_or_never().is_none(), "there is no room for two");
         others.cut(50, 1);
         others.taken(1);
         assert!((&mut second).now_or_never().is_none(), "the driver keeps that memory");
-        other.keep(other.begins(row(100, true)).unwrap().now_or_never().unwrap());
+        other.keep(other.begins(row(100, true)).unwrap().now_or_never().flatten().unwrap());
         drop((other, others));
         assert!(second.now_or_never().is_some());
     }
 
+    #[tokio::test]
+    async fn a_client_that_does_not_take_a_row_gets_no_other_and_loses_its_room() {
+        let flow = Flow::new(Some(RowRoom::new(10 << 20, Duration::from_millis(50))));
+        let rows = flow.rows();
+        flow.keep(flow.begins(row(100, false)).unwrap().await.unwrap());
+        assert!(flow.begins(row(200, false)).unwrap().await.is_none());
+        assert_eq!(rows.stuck(), Some(Duration::from_millis(50)));
+        assert!(flow.begins(row(200, false)).unwrap().await.is_some());
+    }
+
     #[test]
     fn nothing_is_asked_where_nobody_reads() {
-        let flow = Flow::new(Some(RowRoom::new(10 << 20)));
+        let flow = Flow::new(Some(RowRoom::new(10 << 20, Duration::from_secs(60))));
         assert!(!flow.refuses(20 << 20) && flow.begins(row(1, false)).is_none());
         let rows = flow.rows();
         assert!(flow.refuses(20 << 20) && !flow.refuses(10 << 20));

@@ -52,7 +52,7 @@ pub struct Metered<S> {
     /// Bytes of rows since the read began, and which read that is.
     rows: u64,
     read: u64,
-    waiting: Option<BoxFuture<'static, RowPermit>>,
+    waiting: Option<BoxFuture<'static, Option<RowPermit>>>,
     is_refused: bool,
 }
 
@@ -175,10 +175,13 @@ impl<S: AsyncRead + Unpin> Metered<S> {
         if let Some(waiting) = &mut self.waiting {
             let permit = ready!(waiting.as_mut().poll(cx));
             self.waiting = None;
-            self.flow.keep(permit);
+            match permit {
+                Some(permit) => self.flow.keep(permit),
+                None => self.is_refused = true,
+            }
         }
         if self.is_refused {
-            return Poll::Ready(Err(io::Error::other("a row is larger than may be read")));
+            return Poll::Ready(Err(io::Error::other("a large row is not read")));
         }
         if self.row_left > 0 {
             if self.cut_left == 0 {
@@ -271,6 +274,7 @@ mod tests {
     use crate::ingest::ports::Taken;
     use crate::postgres::connect::flow::RowRoom;
     use bytes::Bytes;
+    use std::time::Duration;
     use tokio::io::AsyncReadExt;
 
     fn message(kind: u8, length: usize) -> Vec<u8> {
@@ -295,7 +299,7 @@ mod tests {
         Metered::new(
             Slow(bytes.into(), at_once),
             start,
-            Flow::new(Some(RowRoom::new(32 << 20))),
+            Flow::new(Some(RowRoom::new(32 << 20, Duration::from_secs(60)))),
         )
     }
 
@@ -335,7 +339,7 @@ mod tests {
             let mut came = Vec::new();
             loop {
                 let mut buffer = vec![0; if at_once == 1001 { 700 } else { 4 << 20 }];
-                let read = tokio::time::timeout(std::time::Duration::from_secs(60), metered.read(&mut buffer));
+                let read = tokio::time::timeout(Duration::from_secs(60), metered.read(&mut buffer));
                 let count = read.await.unwrap().unwrap();
                 if count == 0 {
                     break;

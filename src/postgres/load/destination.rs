@@ -78,7 +78,10 @@ impl PgDestination {
             pooler: raw.pool.pooler,
         };
         let session = SessionLimits::of(config);
-        let connector = Connector::new(plan).with_rows(RowRoom::new(raw.limits.max_row_bytes));
+        let connector = Connector::new(plan).with_rows(RowRoom::new(
+            raw.limits.max_row_bytes,
+            raw.limits.stream_idle_timeout.get(),
+        ));
         Ok(Self {
             connections: Connections::new(connector, SessionSettings::new(&session), settings)?,
             default_schema: config.schema().cloned(),

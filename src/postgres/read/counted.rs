@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::ingest::error::StreamError;
 use crate::ingest::ports::Taken;
 use crate::postgres::connect::{Flow, Rows};
 use crate::postgres::error::Error;
@@ -54,6 +55,10 @@ impl Counted {
     /// Why the connection was ended, where it was for a row.
     pub(in crate::postgres) fn refusal(&self) -> Option<Error> {
         let rows = self.rows.as_ref()?;
+        if let Some(idle) = rows.stuck() {
+            let kept = Default::default();
+            return Some(StreamError::Idle { idle, kept }.into());
+        }
         let bytes = rows.refused()?;
         Some(Error::LargeRow {
             bytes,
