@@ -16,7 +16,7 @@ use permit::Permit;
 
 use super::error::{DestinationError, Error, Facts};
 use super::ports::{
-    ConnectionFailure, Destination, ListRequest, Load, ReadRequest, StreamState, TableDescription, TableReader,
+    ConnectionFailure, Destination, ListRequest, Load, Parts, ReadRequest, StreamState, TableDescription, TableReader,
 };
 use super::request::LoadRequest;
 use crate::model::caller::Caller;
@@ -210,6 +210,15 @@ impl Guarded {
     pub async fn read(&self, caller: &Caller, mut request: ReadRequest) -> Result<TableReader, Error> {
         self.checked(caller, Right::Read, &mut request.table).await?;
         self.destination.read(&Permit::of(caller), request).await
+    }
+
+    /// As [`Destination::parts`], for whoever may read them.
+    ///
+    /// # Errors
+    /// As [`Guarded::open`].
+    pub async fn parts(&self, caller: &Caller, mut request: ReadRequest, wanted: u32) -> Result<Parts, Error> {
+        self.checked(caller, Right::Read, &mut request.table).await?;
+        self.destination.parts(&Permit::of(caller), request, wanted).await
     }
 
     /// As [`Destination::describe`], for whoever may know of the table.

@@ -4,6 +4,7 @@
 
 pub mod catalog;
 pub mod embed;
+pub mod part;
 pub mod query;
 
 use std::fmt::Debug;
@@ -14,6 +15,8 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
+
+use part::Part;
 
 use super::error::{Error, RequestError};
 use super::request::LoadRequest;
@@ -73,6 +76,13 @@ pub trait Destination: Debug + Send + Sync {
         Err(cannot_read())
     }
 
+    /// The same read in up to so many parts that may be read at once, under one snapshot that lasts until all were read, or until
+    /// none was for a while.
+    async fn parts(&self, permit: &Permit, request: ReadRequest, wanted: u32) -> Result<Parts, Error> {
+        let _ = (permit, wanted);
+        Ok(Parts::whole(request, "this destination reads a table as a whole"))
+    }
+
     /// The tables that can be read, a page at a time, ordered by schema and name.
     async fn list(&self, permit: &Permit, request: ListRequest) -> Result<Vec<TableName>, Error> {
         let _ = (permit, request);
@@ -107,6 +117,8 @@ pub struct ReadRequest {
     pub schema: Option<SchemaRef>,
     /// Bytes of a batch; a single row above it is a batch of its own.
     pub max_batch_bytes: usize,
+    /// Only a part of its rows.
+    pub part: Option<Part>,
 }
 
 impl ReadRequest {
@@ -121,6 +133,26 @@ impl ReadRequest {
             limit: None,
             schema: None,
             max_batch_bytes: Self::BATCH_BYTES,
+            part: None,
+        }
+    }
+}
+
+/// How a table is read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parts {
+    /// A read for each part; one alone where the table is read as a whole.
+    pub reads: Vec<ReadRequest>,
+    /// Why it is read as a whole although several parts were asked for.
+    pub whole: Option<&'static str>,
+}
+
+impl Parts {
+    /// The table as a whole.
+    pub fn whole(request: ReadRequest, why: &'static str) -> Self {
+        Self {
+            reads: vec![request],
+            whole: Some(why),
         }
     }
 }
@@ -131,6 +163,14 @@ pub struct TableReader {
     pub schema: SchemaRef,
     /// The rows. The stream is complete only when it ends without an error.
     pub batches: BoxStream<'static, Result<RecordBatch, Error>>,
+    /// Where it is told how many the client has.
+    pub taken: Option<Arc<dyn Taken>>,
+}
+
+/// Who holds memory for batches until they are with the client.
+pub trait Taken: Debug + Send + Sync {
+    /// The first so many batches need no memory any more.
+    fn taken(&self, batches: u64);
 }
 
 impl Debug for TableReader {

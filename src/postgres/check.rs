@@ -54,6 +54,7 @@ pub async fn check(config: &Config, source: &dyn Source) -> Result<CheckReport, 
         connection,
         address,
         encrypted,
+        flow: _,
     } = connector.connect().await?;
     let polled = tokio::spawn(connection);
     let result = look_around(&connector, &client, config, &address, encrypted).await;

@@ -57,6 +57,16 @@ pub enum Error {
     /// A fault of ours.
     #[error("internal error: {0}")]
     Internal(String),
+    /// A row that is not read.
+    #[error(
+        "a row of {bytes} bytes was not read, and the statement was ended: {most} is the most (limits.max_row_bytes); read its large values in parts, as substr() gives them, or raise the limit"
+    )]
+    LargeRow {
+        /// Its size, as Postgres sends it.
+        bytes: usize,
+        /// The limit.
+        most: usize,
+    },
     /// All connections are in use.
     #[error(
         "no connection to Postgres became free within {seconds} s (pool.max_size); try again later or raise the limit"

@@ -35,6 +35,9 @@ pub const CHECK_SERVER: &str = include_str!("../../sql/check/server.sql");
 /// What the catalog guesses a table's rows and bytes to be.
 pub const READ_ESTIMATE: &str = include_str!("../../sql/read/estimate.sql");
 
+/// The tables that have the rows of a table, and their pages.
+pub const READ_PAGES: &str = include_str!("../../sql/read/pages.sql");
+
 /// Tables that can be read, page by page.
 pub const READ_TABLES: &str = include_str!("../../sql/read/tables.sql");
 

@@ -199,6 +199,10 @@ const SHOWN: &[(&str, &str)] = &[
         "cloudquery::hostile::a_message_over_the_limit_is_refused_and_the_server_goes_on",
     ),
     (
+        "limits.max_row_bytes",
+        "flight_sql::large::a_row_above_the_limit_is_refused_and_named_by_its_size",
+    ),
+    (
         "limits.max_streams",
         "limits::streams_beyond_the_limit_are_refused_and_places_come_back",
     ),

@@ -2,9 +2,11 @@
 
 mod adbc;
 mod bounds;
+mod draining;
 mod examples;
 mod hostile;
 mod ingest;
+mod large;
 mod metadata;
 pub(crate) mod queries;
 
@@ -28,7 +30,7 @@ const MODES: [(&str, i32, i32); 4] = [
 ];
 
 /// An ingest into a table of the default schema.
-fn ingest_of(table: &str, mode: &str) -> CommandStatementIngest {
+pub(crate) fn ingest_of(table: &str, mode: &str) -> CommandStatementIngest {
     let (_, if_not_exist, if_exists) = MODES.into_iter().find(|(name, ..)| *name == mode).expect("a mode");
     CommandStatementIngest {
         table_definition_options: Some(TableDefinitionOptions {
@@ -46,7 +48,11 @@ fn descriptor(command: &impl ProstMessageExt) -> FlightDescriptor {
 }
 
 /// Ingests whole batches; the number of rows that the one answer names.
-async fn ingest(flight: &mut Flight, command: &CommandStatementIngest, batches: &[RecordBatch]) -> Result<i64, Status> {
+pub(crate) async fn ingest(
+    flight: &mut Flight,
+    command: &CommandStatementIngest,
+    batches: &[RecordBatch],
+) -> Result<i64, Status> {
     send(flight, messages(descriptor(command), batches)).await
 }
 

@@ -161,12 +161,16 @@ impl TableDecoder {
         };
         let mut rest = bytes;
         rest.advance(used);
-        if full {
+        // Also without another row: it may wait until this batch is gone.
+        if full || (self.batch_rows > 0 && self.batch_bytes >= self.limits.bytes) {
             self.piece = rest;
             return self.cut().map(Some);
         }
         // Unique bytes change their owner without being copied, so that a row in many pieces is not copied for each.
-        self.held = BytesMut::from(rest);
+        self.held = match rest.is_empty() {
+            true => BytesMut::new(),
+            false => BytesMut::from(rest),
+        };
         Ok(None)
     }
 

@@ -33,6 +33,11 @@ pub struct Limits {
     /// unpacks to; messages of 64 KiB at most have an eighth of the third more, and so do not wait behind large ones. Beside this each open stream has its HTTP/2 window.
     #[schemars(range(min = 1048576))]
     pub max_inflight_bytes: u64,
+    /// Largest row that is read from Postgres for a client, in bytes as Postgres sends it. Rows of more than 4 MiB have so much memory
+    /// together until their clients have them; those for which there is no room wait in Postgres. A row takes some three times its size
+    /// on its way.
+    #[schemars(range(min = 8388608, max = 1073741824))]
+    pub max_row_bytes: u64,
     /// Streams at once, of all clients; of eight or more, one caller never has the last eighth.
     #[schemars(range(min = 1))]
     pub max_streams: u32,
@@ -68,6 +73,7 @@ impl Default for Limits {
             // CloudQuery's clients send up to 200 MiB.
             max_message_bytes: 200 << 20,
             max_inflight_bytes: 256 << 20,
+            max_row_bytes: 256 << 20,
             max_streams: 256,
             stream_idle_timeout: GoDuration::from_secs(30),
             // 128 streams of a connection: more than a client opens before it has heard how many it may.

@@ -1,23 +1,33 @@
 //! Connects as a [`ConnectPlan`] says: host by host, address by address, with libpq's order of TLS and plain text.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use tokio::net::lookup_host;
 use tokio_postgres::config::SslMode as DriverMode;
+use tokio_postgres::config::SslNegotiation;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
-use tokio_postgres::{CancelToken, Client, Config, Connection, SimpleQueryMessage, Socket};
+use tokio_postgres::{Client, Config, Connection, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::{ConnectError, innermost};
+use super::flow::{Flow, RowRoom};
+use super::metered::{Metered, Start};
 use super::plan::{ConnectPlan, SessionAttrs, Target};
 use super::sslmode::SslMode;
+use super::wire::Wire;
+
+/// What the driver speaks plain text over, or TLS.
+type Plain = Metered<Wire>;
+type RustlsStream = <MakeRustlsConnect as MakeTlsConnect<Plain>>::Stream;
 
 /// The driver's side of a connection: a future that must be polled (spawned) for the client to make progress.
-pub type PgConnection = Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
+pub type PgConnection = Connection<Plain, Metered<RustlsStream>>;
 
 /// A connection that was made.
 #[expect(missing_debug_implementations, reason = "the driver's connection has none")]
@@ -30,6 +40,8 @@ pub struct Connected {
     pub address: String,
     /// True when the connection is encrypted.
     pub encrypted: bool,
+    /// Where its large rows are counted.
+    pub flow: Flow,
 }
 
 /// Makes connections, any number of them. Cheap to clone.
@@ -38,6 +50,8 @@ pub struct Connector {
     plan: Arc<ConnectPlan>,
     /// Addresses that were warned about: see [`Connector::warn_of_plain_text`].
     plain: Arc<Mutex<BTreeSet<String>>>,
+    /// Room for the large rows of all connections; `None` for any number.
+    rows: Option<RowRoom>,
 }
 
 impl Connector {
@@ -46,6 +60,16 @@ impl Connector {
         Self {
             plan: Arc::new(plan),
             plain: Arc::default(),
+            rows: None,
+        }
+    }
+
+    /// One whose connections share so much room for large rows.
+    #[must_use]
+    pub fn with_rows(self, rows: RowRoom) -> Self {
+        Self {
+            rows: Some(rows),
+            ..self
         }
     }
 
@@ -77,15 +101,6 @@ impl Connector {
             1 => Err(errors.remove(0)),
             _ => Err(ConnectError::AllFailed(errors)),
         }
-    }
-
-    /// Asks the server to cancel what a client is doing.
-    ///
-    /// # Errors
-    /// [`ConnectError`] when the request cannot be sent; the server gives no answer either way.
-    pub async fn cancel(&self, token: &CancelToken) -> Result<(), ConnectError> {
-        let sent = token.cancel_query(self.tls()).await;
-        sent.map_err(|error| ConnectError::from_driver("the connection's server", &error))
     }
 
     fn tls(&self) -> MakeRustlsConnect {
@@ -238,10 +253,26 @@ impl Connector {
             config.password(password.expose());
         }
         let name = target.to_string();
-        let tls = WatchedTls::new(self.tls());
-        let encrypted = Arc::clone(&tls.used);
+        let unreachable = |error: io::Error| ConnectError::Unreachable {
+            address: name.clone(),
+            reason: innermost(&error),
+        };
+        let wire = Wire::open(&config, target, address).await.map_err(unreachable)?;
+        let start = match (mode, config.get_ssl_negotiation()) {
+            (DriverMode::Disable, _) => Start::Messages,
+            (_, SslNegotiation::Direct) => Start::Encrypted,
+            _ => Start::TlsAnswer,
+        };
+        let flow = Flow::new(self.rows.clone());
+        let Ok(inner) = MakeTlsConnect::<Plain>::make_tls_connect(&mut self.tls(), &target.host);
+        let encrypted = Arc::new(AtomicBool::new(false));
+        let tls = WatchedConnect {
+            inner,
+            used: Arc::clone(&encrypted),
+            flow: flow.clone(),
+        };
         let (client, mut connection) = config
-            .connect(tls)
+            .connect_raw(Metered::new(wire, start, flow.clone()), tls)
             .await
             .map_err(|error| ConnectError::from_driver(&name, &error))?;
         check_attrs(&client, &mut connection, attrs, &name).await?;
@@ -250,56 +281,32 @@ impl Connector {
             connection,
             address: name,
             encrypted: encrypted.load(Ordering::Relaxed),
+            flow,
         })
     }
 }
 
+type RustlsConnect = <MakeRustlsConnect as MakeTlsConnect<Plain>>::TlsConnect;
+
 /// rustls that notes whether it was asked to encrypt, which the driver does not tell (`sslmode=prefer`).
-#[derive(Clone)]
-struct WatchedTls {
-    inner: MakeRustlsConnect,
-    used: Arc<AtomicBool>,
-}
-
-impl WatchedTls {
-    fn new(inner: MakeRustlsConnect) -> Self {
-        Self {
-            inner,
-            used: Arc::new(AtomicBool::new(false)),
-        }
-    }
-}
-
-type RustlsConnect = <MakeRustlsConnect as MakeTlsConnect<Socket>>::TlsConnect;
-
 struct WatchedConnect {
     inner: RustlsConnect,
     used: Arc<AtomicBool>,
+    flow: Flow,
 }
 
-impl MakeTlsConnect<Socket> for WatchedTls {
-    type Stream = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
-    type TlsConnect = WatchedConnect;
-    type Error = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Error;
+impl TlsConnect<Plain> for WatchedConnect {
+    type Stream = Metered<RustlsStream>;
+    type Error = io::Error;
+    type Future = BoxFuture<'static, io::Result<Self::Stream>>;
 
-    fn make_tls_connect(&mut self, domain: &str) -> Result<WatchedConnect, Self::Error> {
-        let inner = MakeTlsConnect::<Socket>::make_tls_connect(&mut self.inner, domain)?;
-        Ok(WatchedConnect {
-            inner,
-            used: Arc::clone(&self.used),
-        })
-    }
-}
-
-impl TlsConnect<Socket> for WatchedConnect {
-    type Stream = <RustlsConnect as TlsConnect<Socket>>::Stream;
-    type Error = <RustlsConnect as TlsConnect<Socket>>::Error;
-    type Future = <RustlsConnect as TlsConnect<Socket>>::Future;
-
-    fn connect(self, stream: Socket) -> Self::Future {
+    fn connect(self, stream: Plain) -> Self::Future {
         // Called only after the server agreed to TLS; a failed handshake is an error of the whole attempt.
         self.used.store(true, Ordering::Relaxed);
-        self.inner.connect(stream)
+        Box::pin(async move {
+            let stream = TlsConnect::<Plain>::connect(self.inner, stream).await?;
+            Ok(Metered::new(stream, Start::Messages, self.flow))
+        })
     }
 }
 

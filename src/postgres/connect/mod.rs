@@ -6,7 +6,9 @@
 
 mod connector;
 mod error;
+mod flow;
 mod greeting;
+mod metered;
 mod options;
 mod parameters;
 mod passfile;
@@ -16,9 +18,12 @@ mod sslmode;
 mod tests;
 mod tls;
 mod verifier;
+mod wire;
 
 pub use connector::{Connected, Connector, PgConnection};
 pub use error::ConnectError;
+pub(crate) use flow::Rows;
+pub use flow::{Flow, RowRoom};
 pub use greeting::greeted_by;
 pub(crate) use options::runtime_parameters;
 pub use plan::{ConnectPlan, PoolHints, SessionAttrs, Target};

@@ -11,7 +11,7 @@ impl Error {
     pub fn class(&self) -> Class {
         match self {
             Error::Connect(error) => error.class(),
-            Error::NoRoom => Class::Exhausted,
+            Error::NoRoom | Error::LargeRow { .. } => Class::Exhausted,
             Error::Standby => Class::Unavailable,
             Error::Internal(_) => Class::Internal,
             Error::PoolExhausted { .. } | Error::Silent { .. } => Class::Unavailable,

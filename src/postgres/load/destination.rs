@@ -27,13 +27,13 @@ use crate::model::options::CommitMode;
 use crate::planner::VerifiedTable;
 use crate::planner::diff::Accepts;
 use crate::planner::policy::Policy as MigratePolicy;
-use crate::postgres::connect::{ConnectPlan, Connector};
+use crate::postgres::connect::{ConnectPlan, Connector, RowRoom};
 use crate::postgres::embed::PgEmbedStore;
 use crate::postgres::embed::note::NotePlan;
 use crate::postgres::error::Error;
 use crate::postgres::migrate::{self, MigrateRequest};
 use crate::postgres::pool::{Begin, Connection, Connections, PoolSettings, Session};
-use crate::postgres::read::Schemas;
+use crate::postgres::read::{Schemas, Snapshots};
 use crate::postgres::reserved::{self, Use};
 use crate::postgres::scope::Tenure;
 use crate::postgres::session::{SessionLimits, SessionSettings};
@@ -57,6 +57,7 @@ pub struct PgDestination {
     pub(super) room: Room,
     pub(super) embed: Option<Arc<PgEmbedStore>>,
     pub(super) query_access: QueryAccess,
+    pub(super) snapshots: Snapshots,
 }
 
 impl PgDestination {
@@ -77,8 +78,12 @@ impl PgDestination {
             pooler: raw.pool.pooler,
         };
         let session = SessionLimits::of(config);
+        let connector = Connector::new(plan).with_rows(RowRoom::new(
+            raw.limits.max_row_bytes,
+            raw.limits.stream_idle_timeout.get(),
+        ));
         Ok(Self {
-            connections: Connections::new(Connector::new(plan), SessionSettings::new(&session), settings)?,
+            connections: Connections::new(connector, SessionSettings::new(&session), settings)?,
             default_schema: config.schema().cloned(),
             state_schema: config.state_schema().clone(),
             retry_on_deadlock: raw.retry_on_deadlock,
@@ -90,6 +95,7 @@ impl PgDestination {
             retain: RetainBudget::new(raw.limits.max_inflight_bytes / RETAINED_SHARE),
             embed: PgEmbedStore::new(config, source)?.map(Arc::new),
             query_access: config.query_access(),
+            snapshots: Snapshots::new(settings.max_size, raw.limits.stream_idle_timeout.get()),
         })
     }
 

@@ -12,9 +12,11 @@ use crate::ingest::error::Error as IngestError;
 use crate::ingest::ports::catalog::{
     Catalog, Database, ForeignKeyColumn, KeysRequest, NamedTable, PrimaryKeyColumn, Relation, RelationsRequest,
 };
+
 use crate::ingest::ports::query::{Prepared, Queries, Statement};
 use crate::ingest::ports::{
-    ConnectionFailure, Destination, ListRequest, Load, Permit, ReadRequest, StreamState, TableDescription, TableReader,
+    ConnectionFailure, Destination, ListRequest, Load, Parts, Permit, ReadRequest, StreamState, TableDescription,
+    TableReader,
 };
 use crate::ingest::request::LoadRequest;
 use crate::model::caller::Caller;
@@ -112,13 +114,20 @@ impl Destination for PgDestination {
     }
 
     async fn read(&self, caller: &Permit, request: ReadRequest) -> Result<TableReader, IngestError> {
-        let reader = read::read(&self.connections.lent_to(caller), self.schemas(), &request).await;
+        let connections = self.connections.lent_to(caller);
+        let reader = read::read(&connections, self.schemas(), &self.snapshots, &request).await;
         self.told(&request.table, reader).await
     }
 
     async fn describe(&self, caller: &Permit, request: ReadRequest) -> Result<TableDescription, IngestError> {
         let described = read::describe(&self.connections.lent_to(caller), self.schemas(), &request).await;
         self.told(&request.table, described).await
+    }
+
+    async fn parts(&self, caller: &Permit, request: ReadRequest, wanted: u32) -> Result<Parts, IngestError> {
+        let connections = self.connections.lent_to(caller);
+        let parts = read::parts(&connections, self.schemas(), &self.snapshots, &request, wanted).await;
+        self.told(&request.table, parts).await
     }
 
     async fn list(&self, caller: &Permit, request: ListRequest) -> Result<Vec<TableName>, IngestError> {

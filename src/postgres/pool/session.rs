@@ -12,6 +12,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error, Row, Transaction};
 
 use crate::model::ident::Ident;
+use crate::postgres::connect::Flow;
 use crate::postgres::scope::Tenure;
 use crate::postgres::serial::Serials;
 use crate::sql::state::betrays_pooler;
@@ -50,10 +51,11 @@ pub struct Session {
     pub(super) stages: BTreeSet<Ident>,
     /// Names its transactions.
     pub(super) serials: Serials,
+    flow: Option<Flow>,
 }
 
 impl Session {
-    pub(super) fn new(client: ClientWrapper, manager: Arc<Manager>, generation: u64) -> Self {
+    pub(super) fn new(client: ClientWrapper, manager: Arc<Manager>, generation: u64, flow: Option<Flow>) -> Self {
         Self {
             client,
             manager,
@@ -62,12 +64,18 @@ impl Session {
             generation,
             stages: BTreeSet::new(),
             serials: Serials::new(),
+            flow,
         }
     }
 
     /// Whose the server session is.
     pub(crate) fn tenure(&self) -> &Tenure {
         &self.tenure
+    }
+
+    /// Where its rows are counted while a client reads them.
+    pub(crate) fn flow(&self) -> Option<&Flow> {
+        self.flow.as_ref()
     }
 
     pub(super) fn wrapper(&mut self) -> &mut ClientWrapper {

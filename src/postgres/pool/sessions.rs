@@ -16,7 +16,7 @@ use tokio_postgres::Client;
 
 use super::PoolSettings;
 use super::session::Session;
-use crate::postgres::connect::{ConnectError, Connector};
+use crate::postgres::connect::{ConnectError, Connector, Flow};
 use crate::postgres::error::{Error, driver};
 use crate::postgres::scope::{Scope, Tenure};
 use crate::postgres::session::SessionSettings;
@@ -103,15 +103,22 @@ impl Sessions {
     }
 
     async fn connect(&self, generation: u64) -> Result<Session, OpenError> {
-        let why = Arc::new(OnceLock::new());
+        let attempt = Arc::new(Attempt::default());
         // On the heap, like all that is deep and rare: each caller's future holds this one, and copies of it fill the stack.
-        let creating = Box::pin(WHY.scope(Arc::clone(&why), self.manager.create()));
+        let creating = Box::pin(ATTEMPT.scope(Arc::clone(&attempt), self.manager.create()));
         let created = creating.await;
         let outcome = if created.is_ok() { "connected" } else { "failed" };
         metrics::counter!(names::CONNECTS, "outcome" => outcome).increment(1);
         match created {
-            Ok(client) => Ok(Session::new(client, Arc::clone(&self.manager), generation)),
-            Err(error) => Err(why.get().cloned().map_or(OpenError::Setup(error), OpenError::Connect)),
+            Ok(client) => {
+                let flow = attempt.flow.get().cloned();
+                Ok(Session::new(client, Arc::clone(&self.manager), generation, flow))
+            }
+            Err(error) => Err(attempt
+                .why
+                .get()
+                .cloned()
+                .map_or(OpenError::Setup(error), OpenError::Connect)),
         }
     }
 
@@ -174,9 +181,16 @@ impl Manager for Sessions {
     }
 }
 
+/// What the driver's trait has no place for.
+#[derive(Default)]
+struct Attempt {
+    why: OnceLock<ConnectError>,
+    flow: OnceLock<Flow>,
+}
+
 tokio::task_local! {
-    /// Why the attempt failed that this task is making.
-    static WHY: Arc<OnceLock<ConnectError>>;
+    /// The attempt that this task is making: why it failed, or where the connection's rows are counted.
+    static ATTEMPT: Arc<Attempt>;
 }
 
 /// Our connector as `deadpool-postgres` calls it.
@@ -192,10 +206,11 @@ impl Connect for Reach {
                 Ok(connected) => connected,
                 Err(why) => {
                     // Nobody else writes to the cell, and an attempt fails once.
-                    drop(WHY.try_with(|cell| cell.set(why)));
+                    drop(ATTEMPT.try_with(|attempt| attempt.why.set(why)));
                     return Err(empty_error());
                 }
             };
+            drop(ATTEMPT.try_with(|attempt| attempt.flow.set(connected.flow)));
             let (connection, address) = (connected.connection, connected.address);
             let driving = tokio::spawn(async move {
                 if let Err(error) = connection.await {

@@ -24,6 +24,7 @@ use crate::ingest::ports::{ReadRequest, TableReader};
 use crate::model::ident::Ident;
 use crate::postgres::error::Error;
 use crate::postgres::pool::{Connection, Connections};
+use crate::postgres::read::counted::Counted;
 
 /// A session for one statement. It stays dirty, so that it is closed and not lent again.
 async fn session(connections: &Connections) -> Result<Connection, Error> {
@@ -69,6 +70,7 @@ pub(crate) async fn query(
                 Ok(TableReader {
                     schema: Arc::new(Schema::empty()),
                     batches: futures::stream::empty().boxed(),
+                    taken: None,
                 })
             }
             QueryAccess::Off | QueryAccess::ReadOnly => Err(Error::ReadsOnly),
@@ -83,19 +85,22 @@ pub(crate) async fn query(
         bytes: ReadRequest::BATCH_BYTES,
         ..BatchLimits::default()
     };
+    let counted = Counted::begin(&connection);
+    let taken = counted.taken();
     let mut running = Running {
         rows: futures::stream::empty().boxed(),
         decoder: plan.into_decoder(limits),
         left: rows.into(),
         access,
         described,
+        counted,
         connection,
     };
     match copied(&statement.sql).filter(|_| running.described.parameters.is_empty()) {
         Some(copy) => {
             running.left.clear();
             let copying = running.connection.client().copy_out(copy.as_str()).await;
-            running.rows = copying.map_err(|source| Error::Query { source })?.boxed();
+            running.rows = copying.map_err(|source| running.failed(source))?.boxed();
         }
         None => {
             running.decoder.feed(Bytes::from_static(&HEADER));
@@ -105,6 +110,7 @@ pub(crate) async fn query(
     Ok(TableReader {
         schema,
         batches: running.batches(),
+        taken,
     })
 }
 
@@ -157,6 +163,7 @@ struct Running {
     left: VecDeque<Vec<Value>>,
     access: QueryAccess,
     described: Described,
+    counted: Counted,
     connection: Connection,
 }
 
@@ -181,13 +188,17 @@ impl Running {
         .boxed()
     }
 
+    fn failed(&self, source: tokio_postgres::Error) -> Error {
+        self.counted.refusal().unwrap_or(Error::Query { source })
+    }
+
     /// Runs the statement with the values that are next; whether there were some.
     async fn turn(&mut self) -> Result<bool, Error> {
         let Some(row) = self.left.pop_front() else {
             return Ok(false);
         };
         let answer = self.connection.client().query_raw(&self.described.statement, row).await;
-        let rows = answer.map_err(|source| Error::Query { source })?;
+        let rows = answer.map_err(|source| self.failed(source))?;
         self.rows = rows.map(|row| row.and_then(|row| framed(&row))).boxed();
         if self.left.is_empty() {
             let end = futures::stream::iter([Ok(Bytes::from_static(&TRAILER))]);
@@ -200,11 +211,16 @@ impl Running {
     async fn next(&mut self) -> Result<Next, Error> {
         loop {
             if let Some(batch) = self.decoder.batch().map_err(undecodable)? {
+                self.counted.batch();
                 return Ok(Next::Batch(batch));
             }
+            self.counted.cut();
             match self.rows.next().await {
-                Some(Ok(piece)) => self.decoder.feed(piece),
-                Some(Err(source)) => return Err(Error::Query { source }),
+                Some(Ok(piece)) => {
+                    self.counted.fed(piece.len());
+                    self.decoder.feed(piece);
+                }
+                Some(Err(source)) => return Err(self.failed(source)),
                 None if self.turn().await? => {}
                 None => break,
             }

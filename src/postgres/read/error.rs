@@ -30,6 +30,18 @@ pub enum ReadError {
         /// Why.
         source: PlanError,
     },
+    /// The snapshot of the parts is over.
+    #[error(
+        "part {number} of {table} cannot be read any more: the snapshot of its parts is gone, because all were read, or none was for {seconds} s (limits.stream_idle_timeout), or its session in Postgres was ended; call GetFlightInfo again and read all parts of the new answer"
+    )]
+    SnapshotGone {
+        /// The table.
+        table: String,
+        /// Which part.
+        number: u32,
+        /// How long one lasts that nobody reads.
+        seconds: f64,
+    },
     /// Its rows cannot be given in Arrow.
     #[error("reading {table} failed: {source}")]
     Decode {
@@ -44,7 +56,7 @@ impl ReadError {
     /// The kind of failure.
     pub fn class(&self) -> Class {
         match self {
-            ReadError::NoTable { .. } => Class::NotFound,
+            ReadError::NoTable { .. } | ReadError::SnapshotGone { .. } => Class::NotFound,
             ReadError::NotReadable { .. } | ReadError::Plan { .. } => Class::BadRequest,
             ReadError::Decode { source, .. } => source.class(),
         }
@@ -65,6 +77,7 @@ impl ReadError {
             ReadError::NoTable { table }
             | ReadError::NotReadable { table, .. }
             | ReadError::Plan { table, .. }
+            | ReadError::SnapshotGone { table, .. }
             | ReadError::Decode { table, .. } => Facts {
                 table: Some(table.clone()),
                 column: match self {

@@ -7,12 +7,17 @@
 
 use arrow::datatypes::{FieldRef, Schema};
 use futures::stream::{BoxStream, StreamExt};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, CopyOutStream};
 
+use super::counted::Counted;
 use super::error::ReadError;
+use super::parts::only;
+use super::snapshots::{Snapshots, Turn};
 use crate::codec::decode::type_map::type_name;
 use crate::codec::decode::{BatchLimits, Cast, DecodeError, ReadPlan, TableDecoder};
 use crate::ingest::error::Error as IngestError;
+use crate::ingest::ports::part::Part;
 use crate::ingest::ports::{ReadRequest, TableReader};
 use crate::model::ident::{Ident, TableName};
 use crate::model::table::TargetColumn;
@@ -104,8 +109,12 @@ pub(super) async fn find(client: &Client, name: &TableName, schemas: Schemas<'_>
 pub(crate) async fn read(
     connections: &Connections,
     schemas: Schemas<'_>,
+    snapshots: &Snapshots,
     request: &ReadRequest,
 ) -> Result<TableReader, Error> {
+    // Before anything is waited for, so that the snapshot lasts.
+    let turn = request.part.as_ref();
+    let turn = turn.map(|part| snapshots.reading(&part.snapshot, part.number));
     // While its client reads.
     let mut connection = connections.get_long().await?;
     let seen = find(&*connection.scope().await?, &request.table, schemas).await?;
@@ -114,24 +123,32 @@ pub(crate) async fn read(
     let begin = begin(&seen, connection.tenure());
     let begun = connection.client().batch_execute(&begin).await;
     begun.map_err(failed)?;
+    if let Some(part) = &request.part {
+        import(&connection, &seen.name, part, snapshots).await?;
+    }
     let readable = find(connection.client(), &seen.name, schemas).await?;
     let plan = readable.plan(request)?;
     let schema = plan.schema().clone();
-    let statement = copy_out(&readable.name, &plan, request.limit);
+    let statement = copy_out(&readable.name, &plan, request);
+    let counted = Counted::begin(&connection);
+    let taken = counted.taken();
     let rows = connection.client().copy_out(statement.as_str()).await;
     let limits = BatchLimits {
         bytes: request.max_batch_bytes,
         ..BatchLimits::default()
     };
     let reading = Reading {
-        rows: Box::pin(rows.map_err(failed)?),
+        rows: Box::pin(rows.map_err(|source| counted.refusal().unwrap_or_else(|| failed(source)))?),
         decoder: plan.into_decoder(limits),
         table: readable.name,
+        turn,
+        counted,
         connection,
     };
     Ok(TableReader {
         schema,
         batches: reading.batches(),
+        taken,
     })
 }
 
@@ -149,8 +166,31 @@ fn begin(seen: &Readable, tenure: &Tenure) -> String {
     )
 }
 
-fn copy_out(table: &TableName, plan: &ReadPlan, limit: Option<u64>) -> Sql {
-    Sql::new("copy (select ")
+/// Takes the snapshot that all parts share. Behind the lock: while it can be had, nobody had another lock since it was exported.
+async fn import(connection: &Connection, table: &TableName, part: &Part, snapshots: &Snapshots) -> Result<(), Error> {
+    let set = Sql::new("set transaction snapshot ").literal(&part.snapshot);
+    let Err(source) = connection.client().batch_execute(set.as_str()).await else {
+        return Ok(());
+    };
+    let code = source.code().cloned().unwrap_or(SqlState::INTERNAL_ERROR);
+    let gone = [
+        SqlState::INVALID_PARAMETER_VALUE,
+        SqlState::UNDEFINED_OBJECT,
+        SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+    ];
+    Err(match gone.contains(&code) {
+        true => ReadError::SnapshotGone {
+            table: table.to_string(),
+            number: part.number,
+            seconds: snapshots.idle().as_secs_f64(),
+        }
+        .into(),
+        false => Error::statement(format!("reading {table}"), source).of(table),
+    })
+}
+
+fn copy_out(table: &TableName, plan: &ReadPlan, request: &ReadRequest) -> Sql {
+    let select = Sql::new("copy (select ")
         .list(plan.selected(), |sql, (name, cast)| {
             let sql = sql.ident(name);
             match cast {
@@ -159,9 +199,12 @@ fn copy_out(table: &TableName, plan: &ReadPlan, limit: Option<u64>) -> Sql {
                 Cast::TextArray => sql.then("::pg_catalog.text[]"),
             }
         })
-        .then(" from ")
-        .table(table)
-        .when(limit, |sql, limit| sql.then(" limit ").number(limit))
+        .then(" from ");
+    let from = match &request.part {
+        Some(part) => only(select, table, part),
+        None => select.table(table),
+    };
+    from.when(request.limit, |sql, limit| sql.then(" limit ").number(limit))
         .then(") to stdout (format binary)")
 }
 
@@ -171,6 +214,8 @@ struct Reading {
     rows: std::pin::Pin<Box<CopyOutStream>>,
     decoder: TableDecoder,
     table: TableName,
+    turn: Option<Turn>,
+    counted: Counted,
     connection: Connection,
 }
 
@@ -192,10 +237,15 @@ impl Reading {
     async fn next(&mut self) -> Result<Next, Error> {
         loop {
             if let Some(batch) = self.decoder.batch().map_err(|source| self.undecodable(source))? {
+                self.counted.batch();
                 return Ok(Next::Batch(batch));
             }
+            self.counted.cut();
             match self.rows.next().await {
-                Some(Ok(piece)) => self.decoder.feed(piece),
+                Some(Ok(piece)) => {
+                    self.counted.fed(piece.len());
+                    self.decoder.feed(piece);
+                }
                 Some(Err(source)) => return Err(self.failed(source)),
                 None => break,
             }
@@ -204,11 +254,15 @@ impl Reading {
         let ended = self.connection.client().batch_execute("commit").await;
         ended.map_err(|source| self.failed(source))?;
         self.connection.mark_clean();
+        if let Some(turn) = &mut self.turn {
+            turn.ended();
+        }
         Ok(last.map_or(Next::End, Next::Last))
     }
 
     fn failed(&self, source: tokio_postgres::Error) -> Error {
-        Error::statement(format!("reading {}", self.table), source).of(&self.table)
+        let error = Error::statement(format!("reading {}", self.table), source);
+        self.counted.refusal().unwrap_or(error).of(&self.table)
     }
 
     fn undecodable(&self, source: DecodeError) -> Error {

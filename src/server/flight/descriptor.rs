@@ -9,7 +9,7 @@ use arrow_flight::flight_descriptor::DescriptorType;
 use serde_json::Value;
 use tonic::metadata::{KeyAndValueRef, MetadataMap};
 
-use super::sql;
+use super::{parts, sql};
 use crate::ingest::error::RequestError;
 use crate::model::ident::{Ident, TableName};
 use crate::model::json;
@@ -143,6 +143,10 @@ pub fn header_options(headers: &MetadataMap) -> Result<StreamOptions, RequestErr
         let Some(name) = key.as_str().strip_prefix(HEADER_PREFIX) else {
             continue;
         };
+        // Of reads; drivers send the headers of a connection with all of its calls.
+        if name == parts::OPTION {
+            continue;
+        }
         let value = value.to_str().map_err(|_| {
             RequestError::Malformed(format!(
                 "the header {:?} is not ASCII text; send the option in the descriptor",

@@ -1,6 +1,6 @@
 //! The FlightService that clients see. Plain descriptors are served here; everything that is not offered says so.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::{
@@ -24,6 +24,8 @@ use crate::server::auth::Authenticator;
 use crate::server::status::{about, status};
 use crate::server::upload::Gate;
 
+/// How long a client that began a handshake is given to finish it.
+const HANDSHAKE_PAUSE: Duration = Duration::from_millis(500);
 /// A first message of so many bytes needs no memory that others have to give back: a schema of some thousand columns.
 const SCHEMA_BYTES: usize = 256 << 10;
 
@@ -195,7 +197,11 @@ impl FlightService for FlightFront {
         let header = request.metadata().get("authorization").cloned();
         // A client that is answered before it finished writing reports that, and not the refusal.
         let mut rest = request.into_inner();
-        while let Ok(Some(Ok(_))) = tokio::time::timeout(self.put.idle_timeout, rest.next()).await {}
+        let mut patience = self.put.idle_timeout;
+        while let Ok(Some(Ok(_))) = tokio::time::timeout(patience, rest.next()).await {
+            // Some clients write one message, and do not finish before they are answered.
+            patience = patience.min(HANDSHAKE_PAUSE);
+        }
         let caller = caller?;
         let token = header.and_then(|header| self.authenticator.token_for(&caller, header.as_bytes()));
         let token = token.and_then(|token| MetadataValue::try_from(format!("Bearer {token}")).ok());
@@ -216,7 +222,8 @@ impl FlightService for FlightFront {
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
         let caller = self.authenticator.caller(&request)?;
-        let info = get::flight_info(&self.put, &caller, request.into_inner()).await;
+        let (headers, _, descriptor) = request.into_parts();
+        let info = get::flight_info(&self.put, &caller, &headers, descriptor).await;
         info.map(Response::new).map_err(|error| refuse(&error))
     }
 

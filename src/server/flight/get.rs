@@ -11,15 +11,17 @@ use arrow::error::ArrowError;
 use arrow::ipc::writer::IpcWriteOptions;
 use arrow_flight::flight_descriptor::DescriptorType;
 use arrow_flight::sql::Command;
-use arrow_flight::{FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, SchemaAsIpc, SchemaResult, Ticket};
+use arrow_flight::{FlightData, FlightDescriptor, FlightInfo, SchemaAsIpc, SchemaResult, Ticket};
 use futures::stream::StreamExt;
+
+use tonic::metadata::MetadataMap;
 
 use super::put::PutContext;
 use super::stream::{Answers, encoded, pumped};
-use super::{sql, ticket};
+use super::{described, parts, sql, ticket};
 use crate::ingest::error::{Error, RequestError};
 use crate::ingest::guard::Guarded;
-use crate::ingest::ports::{ListRequest, ReadRequest, TableDescription};
+use crate::ingest::ports::{ListRequest, Parts, ReadRequest};
 use crate::model::caller::Caller;
 use crate::model::class::Class;
 use crate::model::ident::{Ident, TableName};
@@ -49,14 +51,15 @@ pub async fn do_get(context: &PutContext, caller: &Caller, ticket: &Ticket) -> R
 pub async fn flight_info(
     context: &PutContext,
     caller: &Caller,
+    headers: &MetadataMap,
     descriptor: FlightDescriptor,
 ) -> Result<FlightInfo, Error> {
+    let by_header = parts::of_headers(headers)?;
     if let Some(command) = sql_command(&descriptor)? {
-        return sql::flight_info(context, caller, command, descriptor).await;
+        return sql::flight_info(context, caller, command, by_header, descriptor).await;
     }
-    let request = ticket::of_descriptor(&descriptor)?;
-    let description = context.destination.describe(caller, request.clone()).await?;
-    info(request, &description, descriptor).map_err(unencodable)
+    let (request, partitions) = ticket::of_descriptor(&descriptor)?;
+    described::flight_info(context, caller, request, partitions.or(by_header), descriptor).await
 }
 
 /// The schema of what a descriptor asks for.
@@ -71,7 +74,7 @@ pub async fn schema(
     let schema = match sql_command(descriptor)? {
         Some(command) => sql::schema(context, caller, &command).await?,
         None => {
-            let request = ticket::of_descriptor(descriptor)?;
+            let (request, _) = ticket::of_descriptor(descriptor)?;
             context.destination.describe(caller, request).await?.schema
         }
     };
@@ -142,7 +145,10 @@ impl Listing {
             let descriptor = FlightDescriptor::new_path(path.collect());
             let request = ReadRequest::all(table);
             match self.destination.describe(&self.caller, request.clone()).await {
-                Ok(description) => return info(request, &description, descriptor).map(Some).map_err(unencodable),
+                Ok(description) => {
+                    let (reads, whole) = (vec![request], None);
+                    return described::info(Parts { reads, whole }, &description, descriptor).map(Some);
+                }
                 // Dropped since the page was read.
                 Err(error) if error.class() == Class::NotFound => {}
                 Err(error) => return Err(error),
@@ -157,27 +163,6 @@ impl Listing {
         self.page = page.into();
         Ok(())
     }
-}
-
-/// Locations stay empty, which tells clients to use the connection they have. Counts are estimates, and so go into the
-/// metadata and not where clients look for facts.
-fn info(
-    mut request: ReadRequest,
-    description: &TableDescription,
-    descriptor: FlightDescriptor,
-) -> Result<FlightInfo, ArrowError> {
-    request.table = description.table.clone();
-    let estimates = serde_json::json!({
-        "table": description.table.to_string(),
-        "estimated_rows": description.estimated_rows,
-        "estimated_bytes": description.estimated_bytes,
-    });
-    let endpoint = FlightEndpoint::new().with_ticket(Ticket::new(ticket::to_ticket(&request)));
-    let info = FlightInfo::new().try_with_schema(&description.schema)?;
-    Ok(info
-        .with_descriptor(descriptor)
-        .with_endpoint(endpoint)
-        .with_app_metadata(estimates.to_string()))
 }
 
 fn unencodable(error: ArrowError) -> Error {

@@ -4,11 +4,13 @@
 pub mod action;
 mod answers;
 pub mod decode;
+mod described;
 pub mod descriptor;
 pub mod front;
 pub mod get;
 mod json_words;
 mod migrate;
+mod parts;
 pub mod put;
 pub mod result;
 mod room;

@@ -1,5 +1,6 @@
 //! Record batches on their way to a client: as messages, and no faster than it takes them.
 
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
@@ -14,7 +15,7 @@ use tonic::Status;
 
 use super::put::Life;
 use crate::ingest::error::{Error, StreamError};
-use crate::ingest::ports::TableReader;
+use crate::ingest::ports::{TableReader, Taken};
 use crate::server::status::status;
 
 /// Above what a batch of ours takes; the encoder shall not cut batches again.
@@ -42,6 +43,8 @@ pub(crate) fn pumped(
     life: &Life,
 ) -> BoxStream<'static, Result<RecordBatch, Error>> {
     let (sender, receiver) = mpsc::channel(1);
+    let taken = reader.taken.take();
+    let left = taken.as_ref().map(Arc::downgrade);
     let stopping = life.stopping.clone();
     let pump = tokio::spawn(async move {
         let send = async {
@@ -57,11 +60,13 @@ pub(crate) fn pumped(
             }
             Ok(())
         };
-        tokio::select! {
+        let sent = tokio::select! {
             sent = send => sent,
             () = sender.closed() => Ok(()),
             () = stopping.cancelled() => Err(Error::Draining),
-        }
+        };
+        forget_later(left, idle);
+        sent
     });
     // The channel closes however the pump ends; only its answer says that nothing is missing.
     let outcome = futures::stream::once(pump).filter_map(|ended| async {
@@ -73,5 +78,33 @@ pub(crate) fn pumped(
             )))),
         }
     });
-    ReceiverStream::new(receiver).map(Ok).chain(outcome).boxed()
+    let batches = ReceiverStream::new(receiver).map(Ok).chain(outcome).boxed();
+    match taken {
+        Some(taken) => counted(batches, taken),
+        None => batches,
+    }
+}
+
+type Batches = BoxStream<'static, Result<RecordBatch, Error>>;
+
+/// Tells how many batches the client has: who asks for another one has sent those before.
+fn counted(batches: Batches, taken: Arc<dyn Taken>) -> Batches {
+    let counted = futures::stream::unfold((batches, taken, 0), |(mut batches, taken, sent)| async move {
+        taken.taken(sent);
+        let batch = batches.next().await?;
+        Some((batch, (batches, taken, sent + 1)))
+    });
+    counted.boxed()
+}
+
+/// A client that never takes the last batch holds nobody else up for longer.
+fn forget_later(left: Option<Weak<dyn Taken>>, idle: Duration) {
+    if let Some(left) = left {
+        tokio::spawn(async move {
+            tokio::time::sleep(idle).await;
+            if let Some(left) = left.upgrade() {
+                left.taken(u64::MAX);
+            }
+        });
+    }
 }

@@ -14,12 +14,21 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value};
 
+use super::parts;
 use crate::ingest::error::RequestError;
 use crate::ingest::ports::ReadRequest;
 use crate::model::ident::{Ident, TableName};
 use crate::model::{json, suggest};
 
-const KEYS: [&str; 5] = ["table", "schema", "columns", "limit", "arrow_schema"];
+const KEYS: [&str; 7] = [
+    "table",
+    "schema",
+    "columns",
+    "limit",
+    "arrow_schema",
+    "partitions",
+    "part",
+];
 const EXAMPLE: &str =
     "send a table's name, or for example {\"table\": \"t\", \"schema\": \"s\", \"columns\": [\"a\"], \"limit\": 10}";
 
@@ -28,21 +37,30 @@ const EXAMPLE: &str =
 /// # Errors
 /// A sentence that says what a ticket must look like.
 pub fn of_ticket(ticket: &[u8]) -> Result<ReadRequest, RequestError> {
-    let text = std::str::from_utf8(ticket).map_err(|_| malformed("it is not UTF-8"))?;
+    match of_bytes(ticket)? {
+        (request, None) => Ok(request),
+        (_, Some(_)) => Err(malformed(
+            "\"partitions\" is for GetFlightInfo, whose answer has a ticket for each part",
+        )),
+    }
+}
+
+fn of_bytes(bytes: &[u8]) -> Result<(ReadRequest, Option<u32>), RequestError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| malformed("it is not UTF-8"))?;
     if text.trim_start().starts_with('{') {
         return of_json(text);
     }
-    table_of_name(text).map(ReadRequest::all)
+    Ok((ReadRequest::all(table_of_name(text)?), None))
 }
 
-/// Reads a descriptor: PATH `[table]` or `[schema, table]`, or CMD with what a ticket holds.
+/// Reads a descriptor: PATH `[table]` or `[schema, table]`, or CMD with what a ticket holds, and in how many parts it is to be read.
 ///
 /// # Errors
 /// A sentence that says what a descriptor must look like.
-pub fn of_descriptor(descriptor: &FlightDescriptor) -> Result<ReadRequest, RequestError> {
+pub fn of_descriptor(descriptor: &FlightDescriptor) -> Result<(ReadRequest, Option<u32>), RequestError> {
     match DescriptorType::try_from(descriptor.r#type) {
-        Ok(DescriptorType::Path) => table_of_parts(&descriptor.path).map(ReadRequest::all),
-        Ok(DescriptorType::Cmd) => of_ticket(&descriptor.cmd),
+        Ok(DescriptorType::Path) => Ok((ReadRequest::all(table_of_parts(&descriptor.path)?), None)),
+        Ok(DescriptorType::Cmd) => of_bytes(&descriptor.cmd),
         _ => Err(malformed("the descriptor is neither a PATH nor a CMD")),
     }
 }
@@ -66,6 +84,9 @@ pub fn to_ticket(request: &ReadRequest) -> Vec<u8> {
             serde_json::json!(BASE64.encode(encapsulated(schema))),
         );
     }
+    if let Some(part) = &request.part {
+        object.insert("part".to_owned(), serde_json::json!(part));
+    }
     Value::Object(object).to_string().into_bytes()
 }
 
@@ -76,7 +97,7 @@ fn encapsulated(schema: &Schema) -> Vec<u8> {
     message.map(|message| message.0.to_vec()).unwrap_or_default()
 }
 
-fn of_json(text: &str) -> Result<ReadRequest, RequestError> {
+fn of_json(text: &str) -> Result<(ReadRequest, Option<u32>), RequestError> {
     let object: Map<String, Value> =
         json::read(text.as_bytes()).map_err(|error| malformed(&format!("it is not a JSON object: {error}")))?;
     if let Some(unknown) = object.keys().find(|key| !KEYS.contains(&key.as_str())) {
@@ -110,7 +131,23 @@ fn of_json(text: &str) -> Result<ReadRequest, RequestError> {
         None | Some(Value::Null) => None,
         Some(value) => Some(arrow_schema(value)?),
     };
-    Ok(request)
+    request.part = match object.get("part") {
+        None | Some(Value::Null) => None,
+        Some(value) => Some(
+            serde_json::from_value(value.clone())
+                .map_err(|_| malformed("its \"part\" is none that GetFlightInfo handed out"))?,
+        ),
+    };
+    let partitions = match object.get("partitions") {
+        None | Some(Value::Null) => None,
+        Some(value) => Some(
+            value
+                .as_u64()
+                .and_then(parts::within)
+                .ok_or_else(|| parts::refused("descriptor"))?,
+        ),
+    };
+    Ok((request, partitions))
 }
 
 fn arrow_schema(value: &Value) -> Result<SchemaRef, RequestError> {
@@ -174,6 +211,7 @@ fn malformed(reason: &str) -> RequestError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ingest::ports::part::Part;
     use arrow::datatypes::{DataType, Field};
 
     fn read(ticket: &str) -> ReadRequest {
@@ -202,6 +240,13 @@ mod tests {
         assert_eq!(request.limit, Some(5));
         let field = Field::new("b", DataType::LargeUtf8, false).with_metadata([("k", "v")]);
         request.schema = Some(Arc::new(Schema::new(vec![field])));
+        request.part = Some(Part {
+            snapshot: "00000003-0000001B-1".to_owned(),
+            number: 1,
+            from: Some(10),
+            to: None,
+            tables: vec![16_384],
+        });
         assert_eq!(of_ticket(&to_ticket(&request)).unwrap(), request);
     }
 
@@ -213,14 +258,17 @@ mod tests {
         assert!(refusal(r#"{"table": "t", "limit": -1}"#).contains("number of rows"));
         assert!(refusal(r#"{"table": "t", "columns": "a"}"#).contains("list of strings"));
         assert!(refusal(r#"{"table": "t", "arrow_schema": "AAAA"}"#).contains("base64"));
+        assert!(refusal(r#"{"table": "t", "part": {"number": 1}}"#).contains("GetFlightInfo"));
+        assert!(refusal(r#"{"table": "t", "partitions": 2}"#).contains("GetFlightInfo"));
     }
 
     #[test]
     fn a_descriptor_is_a_path_or_holds_a_ticket() {
         let path = FlightDescriptor::new_path(vec!["s".to_owned(), "t".to_owned()]);
-        assert_eq!(of_descriptor(&path).unwrap().table.quoted(), "\"s\".\"t\"");
-        let command = FlightDescriptor::new_cmd(br#"{"table": "t"}"#.to_vec());
-        assert_eq!(of_descriptor(&command).unwrap().table.quoted(), "\"t\"");
+        assert_eq!(of_descriptor(&path).unwrap().0.table.quoted(), "\"s\".\"t\"");
+        let command = FlightDescriptor::new_cmd(br#"{"table": "t", "partitions": 4}"#.to_vec());
+        let (request, partitions) = of_descriptor(&command).unwrap();
+        assert_eq!((request.table.quoted().as_str(), partitions), ("\"t\"", Some(4)));
         let empty = FlightDescriptor::default();
         assert!(
             of_descriptor(&empty)

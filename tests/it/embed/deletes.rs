@@ -8,8 +8,9 @@ use serde_json::json;
 
 use super::{Bench, docs, wanted};
 use crate::cloudquery::client::{Cq, all_of, delete_records, delete_stale, equals};
+use crate::flight_sql::{ingest, ingest_of};
 use crate::support::embeddings::drained;
-use crate::support::flight::command;
+use crate::support::flight::{Flight, batch, command, longs, texts};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deleted_records_and_stale_rows_leave_no_chunk_behind() {
@@ -46,6 +47,54 @@ async fn deleted_records_and_stale_rows_leave_no_chunk_behind() {
         bench.database.value("select count(*) from pgflight.embed_state").await,
         "2"
     );
+}
+
+/// Mode `replace` of an ingest swaps the rows of a table that has the same columns, and makes every other one anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_an_ingest_replaces_has_the_chunks_of_its_new_rows_only() {
+    let mut bench = Bench::start().await;
+    let rows: Vec<(i64, &str, Option<&str>)> = (0..6).map(|id| (id, "k", Some("some text"))).collect();
+    bench.put(&rows).await;
+    drained(&bench.database).await;
+    let keyed = Flight::connect(&bench.server)
+        .await
+        .with_header("pgflight-primary-key", "id");
+    let mut flight = keyed;
+    let oid = "select 'docs'::regclass::oid";
+    let before = bench.database.value(oid).await;
+    let new = docs(&[(4, "k", Some("some text")), (9, "k", Some("new text"))]);
+    ingest(&mut flight, &ingest_of("docs", "replace"), &[new])
+        .await
+        .unwrap();
+    assert_eq!(bench.database.value(oid).await, before, "its rows are swapped");
+    drained(&bench.database).await;
+    assert_eq!(bench.chunks().await, wanted(&bench.database).await);
+    assert_eq!(bench.chunks().await.into_keys().collect::<Vec<_>>(), [4, 9]);
+
+    let other = batch(vec![
+        ("id", longs([9, 20])),
+        ("kind", texts(&[Some("k"), Some("k")])),
+        ("body", texts(&[Some("changed text"), Some("another text")])),
+        ("more", longs([1, 2])),
+    ]);
+    ingest(&mut flight, &ingest_of("docs", "replace"), &[other])
+        .await
+        .unwrap();
+    assert_ne!(bench.database.value(oid).await, before, "it is another table");
+    bench
+        .database
+        .wait_for("select (select array_agg(distinct id order by id) from docs_vectors) = array[9, 20]::bigint[]")
+        .await;
+    drained(&bench.database).await;
+    assert_eq!(bench.chunks().await, wanted(&bench.database).await);
+    // What comes later is embedded as ever.
+    let third = docs(&[(21, "k", Some("a third text"))]);
+    ingest(&mut flight, &ingest_of("docs", "append"), &[third])
+        .await
+        .unwrap();
+    drained(&bench.database).await;
+    assert_eq!(bench.chunks().await, wanted(&bench.database).await);
+    assert_eq!(bench.chunks().await.into_keys().collect::<Vec<_>>(), [9, 20, 21]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,16 +23,16 @@ const SPACE: u64 = 2 << 30;
 /// Resident memory that it goes back to, and within which time.
 const REST: (u64, Duration) = (300 << 20, Duration::from_secs(60));
 /// Longest time that a sibling's put of one row takes; a program that is not optimised, beside other tests, is given more.
-const STALL: Duration = Duration::from_secs(if cfg!(debug_assertions) { 15 } else { 2 });
+pub(crate) const STALL: Duration = Duration::from_secs(if cfg!(debug_assertions) { 15 } else { 2 });
 
 /// Puts of one row after the other, until it is told to end.
-struct Sibling {
+pub(crate) struct Sibling {
     ended: Arc<AtomicBool>,
     puts: tokio::task::JoinHandle<(u64, Duration)>,
 }
 
 impl Sibling {
-    fn start(mut flight: Flight) -> Self {
+    pub(crate) fn start(mut flight: Flight) -> Self {
         let ended = Arc::new(AtomicBool::new(false));
         let end = Arc::clone(&ended);
         let puts = tokio::spawn(async move {
@@ -52,7 +52,7 @@ impl Sibling {
         Self { ended, puts }
     }
 
-    async fn end(self) -> (u64, Duration) {
+    pub(crate) async fn end(self) -> (u64, Duration) {
         self.ended.store(true, Ordering::Relaxed);
         self.puts.await.expect("the sibling's task")
     }

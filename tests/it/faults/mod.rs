@@ -3,7 +3,7 @@
 //! Rows are sent so that one batch is one chunk, so the oracle can tell a chunk that is there in part.
 
 mod answers;
-mod bombs;
+pub(crate) mod bombs;
 mod clients;
 mod commits;
 mod contention;

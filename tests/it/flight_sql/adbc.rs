@@ -60,6 +60,33 @@ async fn polars_writes_frames() {
     );
 }
 
+/// Over TLS, with a token, a million rows there and back.
+#[tokio::test(flavor = "multi_thread")]
+async fn polars_writes_and_reads_a_million_rows_over_tls() {
+    let database = Database::create().await;
+    let authority = Authority::new("ours");
+    let issued = authority.issue("localhost");
+    let settings = json!({
+        "auth": {"tokens": [{"principal": "ann", "token": "s3cret"}]},
+        "tls": {"cert": issued.cert_file, "key": issued.key_file},
+        "flight_sql": {"queries": "read-only"},
+    });
+    let server = Server::start_with(database.uri(), settings).await;
+    let uri = format!("grpc+tls://localhost:{}", server.address().port());
+    let file = authority.file();
+    let told = told(&["polars_million", &uri, "ann", "s3cret", &file]).await;
+    assert_eq!(
+        told,
+        json!({"written": 1_000_000, "again": 1_000_000, "read": 2_000_000, "equal": true})
+    );
+    assert_eq!(
+        database
+            .value("select count(*) || ' ' || sum(id) || ' ' || count(distinct name) || ' ' || count(kind) from frame")
+            .await,
+        "2000000 999999000000 1000000 1333334"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_million_rows_arrive() {
     let (database, server, _) = start().await;

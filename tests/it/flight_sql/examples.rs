@@ -1,4 +1,4 @@
-//! The programs of `examples/` against a server: other makers' clients of Flight SQL, from Rust, Go and Java.
+//! The programs of `examples/` against a server: other makers' clients of Flight SQL, from Rust, Go, Java and Node.js.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use serde_json::json;
 
 use crate::support::database::Database;
+use crate::support::javascript;
 use crate::support::server::{Server, start};
 
 #[path = "../../../examples/flight_sql.rs"]
@@ -72,6 +73,39 @@ async fn the_go_program_ingests_and_reads_what_it_may() {
     );
     let server = reading(&database, "read-only").await;
     assert_eq!(run(&server).await[2], "read 4 rows");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(node), ignore = "NOT RUN: no Node.js 20 for examples/flight-sql-node")]
+async fn the_node_program_logs_in_and_queries_what_it_may() {
+    let database = Database::create().await;
+    let settings =
+        json!({"flight_sql": {"queries": "read-only"}, "auth": {"tokens": [{"principal": "ann", "token": "s3cret"}]}});
+    let server = Server::start_with(database.uri(), settings).await;
+    let run = async |server: &Server, token: &str| {
+        let address = server.address().to_string();
+        let mut node = tokio::process::Command::from(javascript::tour());
+        lines_of(node.args([&address, "ann", token])).await
+    };
+    let seen = run(&server, "s3cret").await;
+    assert_eq!(
+        seen[..5],
+        [
+            "row 1 name 1 0.5 1 true",
+            "row 2 name 2 1 null false",
+            "row 3 name 3 1.5 3 false",
+            "read 100000 rows",
+            "read 0 rows",
+        ]
+    );
+    assert!(seen[5].starts_with("error 5 ") && seen[5].contains("42P01"), "{seen:?}");
+    let wrong = run(&server, "wrong").await;
+    assert!(wrong[0].starts_with("refused 16 "), "{wrong:?}");
+    let off = run(&reading(&database, "off").await, "any").await;
+    assert!(
+        off[0].starts_with("refused 12 ") && off[0].contains("flight_sql.queries: off"),
+        "{off:?}"
+    );
 }
 
 /// The driver as Maven has it.

@@ -3,6 +3,7 @@
 mod every_type;
 mod flight;
 mod matrix;
+mod parts;
 mod postgis;
 mod requested;
 mod roundtrip;

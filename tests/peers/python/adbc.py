@@ -260,4 +260,59 @@ def headers(uri):
             return [by_header, cursor.adbc_ingest("keyed", noted, mode="append")]
 
 
+def polars_million(uri, user, password, authority):
+    import polars as pl
+
+    rows = 1_000_000
+    n = pl.col("id")
+    frame = pl.DataFrame({"id": pl.int_range(rows, eager=True)}).with_columns(
+        name=pl.lit("name ") + n.cast(pl.String),
+        price=n.cast(pl.Decimal(12, 2)) + pl.lit("0.25").cast(pl.Decimal(12, 2)),
+        day=(n % 20000).cast(pl.Int32).cast(pl.Date),
+        at=n.cast(pl.Datetime("us", "UTC")),
+        kind=pl.when(n % 3 < 2).then(pl.lit("a")),
+    )
+    # The driver takes messages up to 16 MiB, and polars hands over what it has in one piece.
+    options = {
+        "username": user,
+        "password": password,
+        "adbc.flight.sql.client_option.tls_root_certs": open(authority).read(),
+        MESSAGE_SIZE: str(256 << 20),
+    }
+    told = {}
+    with connect(uri, **options) as connection:
+        told["written"] = frame.write_database("frame", connection, engine="adbc")
+        told["again"] = frame.write_database("frame", connection, engine="adbc", if_table_exists="append")
+        read = pl.read_database("select * from frame", connection)
+        told["read"] = read.height
+        one = read.unique("id").sort("id")
+        told["equal"] = one.equals(frame.with_columns(one["id"])) and one.height == rows
+    return told
+
+
+def partitions(uri):
+    import concurrent.futures
+
+    header = {"adbc.flight.sql.rpc.call_header.pgflight-partitions": "4"}
+    told = {}
+    with connect(uri) as connection, connection.cursor() as cursor:
+        cursor.adbc_statement.set_options(**header)
+        parts, schema = cursor.adbc_execute_partitions("select * from big")
+        told["partitions"], told["schema"] = len(parts), schema.names
+
+    def read(part):
+        with connect(uri) as connection, connection.cursor() as cursor:
+            cursor.adbc_read_partition(part)
+            return cursor.fetch_arrow_table()["n"]
+
+    with concurrent.futures.ThreadPoolExecutor(len(parts)) as readers:
+        columns = [column for part in readers.map(read, parts) for column in part.to_pylist()]
+    told["rows"], told["distinct"] = len(columns), len(set(columns))
+    # As an option of the connection the header comes with all calls, also those that it means nothing to.
+    with connect(uri, **header) as connection, connection.cursor() as cursor:
+        told["other"] = len(cursor.adbc_execute_partitions("select n from big where n < 10")[0])
+        told["ingested"] = cursor.adbc_ingest("beside", ROWS, mode="create")
+    return told
+
+
 print(json.dumps(globals()[sys.argv[1]](*sys.argv[2:]), default=str))

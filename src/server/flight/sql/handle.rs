@@ -74,6 +74,11 @@ impl Handle {
         Ok(handle)
     }
 
+    /// Whether no values are bound to it.
+    pub(super) fn is_unbound(&self) -> bool {
+        self.bound.is_empty()
+    }
+
     /// As it is sent to clients.
     pub(super) fn encoded(&self) -> Bytes {
         self.encode_to_vec().into()

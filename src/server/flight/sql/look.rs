@@ -65,10 +65,11 @@ pub(in crate::server::flight) async fn flight_info(
     context: &PutContext,
     caller: &Caller,
     command: Command,
+    partitions: Option<u32>,
     descriptor: FlightDescriptor,
 ) -> Result<FlightInfo, Error> {
     if is_statement(&command) {
-        return run::flight_info(context, caller, &command, descriptor).await;
+        return run::flight_info(context, caller, &command, partitions, descriptor).await;
     }
     let schema = known_schema(&command, context.config.query_access())?;
     let ticket = Ticket::new(command.into_any().encode_to_vec());

@@ -106,7 +106,7 @@ pub(super) fn action(name: &str) -> Option<RequestError> {
         "CancelQuery" | "CancelFlightInfo" => {
             "a call is ended by cancelling it, and what it did not commit is rolled back"
         }
-        "RenewFlightEndpoint" => "a ticket of this server never expires",
+        "RenewFlightEndpoint" => "a ticket never expires, but for one of a part, which lasts while parts are read",
         _ => return None,
     };
     Some(RequestError::Unsupported(format!("{name} is not offered: {why}")))

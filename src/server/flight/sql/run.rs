@@ -22,11 +22,14 @@ use super::{NO_SQL, name_of, refusal, unencodable};
 use crate::config::QueryAccess;
 use crate::ingest::error::{Error, RequestError, StreamError};
 use crate::ingest::guard::GuardedQueries;
+use crate::ingest::ports::ReadRequest;
 use crate::ingest::ports::query::{Prepared, Statement};
 use crate::model::caller::Caller;
+use crate::model::class::Class;
 use crate::server::flight::answers::rows_changed;
 use crate::server::flight::put::PutContext;
 use crate::server::flight::stream::{Answers, encoded, pumped};
+use crate::server::flight::{described, parts};
 use crate::server::upload::Gate;
 
 /// The actions of prepared statements, as ListActions tells where statements may be run.
@@ -59,6 +62,9 @@ fn queries<'a>(context: &'a PutContext, what: &str) -> Result<GuardedQueries<'a>
             "{what} runs SQL, which is not allowed here (flight_sql.queries: off); {NO_SQL}"
         ))
         .into());
+    }
+    if context.life.draining.is_cancelled() {
+        return Err(Error::Draining);
     }
     let queries = context.destination.queries();
     queries.ok_or_else(|| RequestError::Unsupported("there is no database to run SQL in".to_owned()).into())
@@ -109,7 +115,7 @@ fn handle_of(command: &Command) -> Result<Handle, RequestError> {
 pub(super) async fn schema(context: &PutContext, caller: &Caller, command: &Command) -> Result<Schema, Error> {
     let queries = queries(context, name_of(command.type_url()))?;
     let handle = handle_of(command)?;
-    let prepared = queries.prepare(caller, &handle.sql).await?;
+    let prepared = until_stopped(context, queries.prepare(caller, &handle.sql)).await?;
     Ok(prepared.columns.as_ref().clone())
 }
 
@@ -122,12 +128,27 @@ pub(super) async fn flight_info(
     context: &PutContext,
     caller: &Caller,
     command: &Command,
+    partitions: Option<u32>,
     descriptor: FlightDescriptor,
 ) -> Result<FlightInfo, Error> {
     let name = name_of(command.type_url());
     let queries = queries(context, name)?;
     let handle = handle_of(command)?;
-    let columns = queries.prepare(caller, &handle.sql).await?.columns;
+    let by_search_path = context.config.schema().is_none();
+    if partitions.is_some_and(|partitions| partitions > 1)
+        && handle.is_unbound()
+        && let Some(table) = parts::plain_table(&handle.sql, by_search_path)
+    {
+        let read = ReadRequest::all(table);
+        match described::flight_info(context, caller, read, partitions, descriptor.clone()).await {
+            // A statement may read more than DoGet does, as Postgres' own tables.
+            Err(error) if matches!(error.class(), Class::NotFound | Class::BadRequest | Class::Denied) => {}
+            answer => return answer,
+        }
+    }
+    let columns = until_stopped(context, queries.prepare(caller, &handle.sql))
+        .await?
+        .columns;
     let info = FlightInfo::new().try_with_schema(&columns).map_err(unencodable)?;
     let info = info.with_descriptor(descriptor).with_ordered(true);
     if columns.fields().is_empty() {
@@ -152,7 +173,8 @@ pub(super) async fn get(
     command: &Command,
 ) -> Result<Answers<FlightData>, Error> {
     let queries = queries(context, name_of(command.type_url()))?;
-    let reader = queries.query(caller, handle_of(command)?.statement()?).await?;
+    let statement = handle_of(command)?.statement()?;
+    let reader = until_stopped(context, queries.query(caller, statement)).await?;
     let schema = reader.schema.clone();
     Ok(encoded(schema, pumped(reader, context.idle_timeout, &context.life)))
 }
@@ -205,8 +227,13 @@ async fn run(
     statement: Statement,
     context: &PutContext,
 ) -> Result<u64, Error> {
+    until_stopped(context, queries.execute(caller, statement)).await
+}
+
+/// What Postgres is asked for may wait there for locks, or work for long.
+async fn until_stopped<T>(context: &PutContext, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     tokio::select! {
-        changed = queries.execute(caller, statement) => changed,
+        done = work => done,
         () = context.life.stopping.cancelled() => Err(Error::Draining),
     }
 }
@@ -282,7 +309,7 @@ pub(in crate::server::flight) async fn act(
             let asked: ActionCreatePreparedStatementRequest = unpacked(action)?;
             outside(asked.transaction_id.as_ref())?;
             let handle = Handle::of(asked.query)?;
-            let prepared = queries.prepare(caller, &handle.sql).await?;
+            let prepared = until_stopped(context, queries.prepare(caller, &handle.sql)).await?;
             Ok(Some(created(&handle, &prepared)?))
         }
         "ClosePreparedStatement" => {
