@@ -48,6 +48,19 @@ async fn change(mut flight: Flight, text: &str) -> Result<i64, Status> {
     send(&mut flight, vec![message]).await
 }
 
+/// New statements, each on a connection of its own.
+async fn all_are_refused([first, second, third]: [Flight; 3]) {
+    let late = [
+        read(first, "select 1").await,
+        describe(second, "create table late (n int)").await,
+        change(third, "insert into t values (1)").await.map(drop),
+    ];
+    for status in late {
+        let status = status.expect_err("a new statement is refused while draining");
+        assert_eq!(status.code(), Code::Unavailable, "{status}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn statements_that_run_longer_than_the_drain_are_told_so_and_leave_nothing() {
     let database = Database::create().await;
@@ -85,21 +98,15 @@ async fn statements_that_run_longer_than_the_drain_are_told_so_and_leave_nothing
     let at_work = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() \
                    and state = 'active'";
     database.wait_for(&format!("select ({at_work}) = 5")).await;
-    let idle = [(); 3].map(|()| Flight::reach(&http));
-    let idle: [Flight; 3] = futures::future::join_all(idle).await.try_into().ok().expect("three");
+    let idle = [
+        Flight::reach(&http).await,
+        Flight::reach(&http).await,
+        Flight::reach(&http).await,
+    ];
     process.signal(Signal::Terminate);
     process.logs("shutting down").await;
     tokio::time::sleep(Duration::from_millis(150)).await;
-    let [first, second, third] = idle;
-    let late = [
-        read(first, "select 1").await,
-        describe(second, "create table late (n int)").await,
-        change(third, "insert into t values (1)").await.map(drop),
-    ];
-    for status in late {
-        let status = status.expect_err("a new statement is refused while draining");
-        assert_eq!(status.code(), Code::Unavailable, "{status}");
-    }
+    all_are_refused(idle).await;
     for (n, call) in running.into_iter().enumerate() {
         let ended = call.await.unwrap();
         assert!(ended.is_err(), "statement {n} did not end by itself");

@@ -81,10 +81,11 @@ async fn bound(process: &Process, text: &str, number: i64) -> Ticket {
         r#type: "CreatePreparedStatement".to_owned(),
         body: created.as_any().encode_to_vec().into(),
     };
-    let mut answers = flight.client.do_action(action).await.unwrap().into_inner();
-    let answer = answers.next().await.unwrap().unwrap().body;
-    let any = arrow_flight::sql::Any::decode(answer).unwrap();
-    let created: arrow_flight::sql::ActionCreatePreparedStatementResult = any.unpack().unwrap().unwrap();
+    let mut answers = flight.client.do_action(action).await.expect("an answer").into_inner();
+    let answer = answers.next().await.expect("an answer").expect("an answer").body;
+    let any = arrow_flight::sql::Any::decode(answer).expect("an answer");
+    let created: arrow_flight::sql::ActionCreatePreparedStatementResult =
+        any.unpack().expect("an answer").expect("an answer");
     let command = CommandPreparedStatementQuery {
         prepared_statement_handle: created.prepared_statement_handle,
     };
@@ -93,11 +94,11 @@ async fn bound(process: &Process, text: &str, number: i64) -> Ticket {
         .client
         .do_put(futures::stream::iter(messages(descriptor(&command), &[values])))
         .await
-        .unwrap();
-    let put = put.into_inner().next().await.unwrap().unwrap();
-    let bound = DoPutPreparedStatementResult::decode(put.app_metadata).unwrap();
+        .expect("an answer");
+    let put = put.into_inner().next().await.expect("an answer").expect("an answer");
+    let bound = DoPutPreparedStatementResult::decode(put.app_metadata).expect("an answer");
     let command = CommandPreparedStatementQuery {
-        prepared_statement_handle: bound.prepared_statement_handle.unwrap(),
+        prepared_statement_handle: bound.prepared_statement_handle.expect("an answer"),
     };
     Ticket::new(command.as_any().encode_to_vec())
 }
