@@ -9,6 +9,7 @@ pub(in crate::postgres) mod driver;
 mod extension;
 mod facts;
 mod from;
+mod made;
 mod place;
 mod row;
 mod words;
@@ -24,7 +25,6 @@ use crate::codec::decode::DecodeError;
 use crate::codec::decode::plan::PlanError as ReadPlanError;
 use crate::codec::encode::{CellError, PlanError};
 use crate::ingest::error::StreamError;
-use crate::model::ident::{Ident, TableName};
 use crate::model::wanted::SchemaProblems;
 use crate::planner::READ_WRITE;
 use crate::planner::delete::DeletePlanError;
@@ -368,49 +368,5 @@ struct CatalogWords<'a>(&'a CatalogError);
 impl std::fmt::Display for CatalogWords<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.write(f)
-    }
-}
-
-impl Error {
-    /// A failed statement.
-    pub fn statement(doing: impl Into<String>, source: tokio_postgres::Error) -> Self {
-        Self::Statement {
-            doing: doing.into(),
-            table: None,
-            row: None,
-            place: None,
-            blocked: String::new(),
-            source,
-        }
-    }
-
-    /// The failed statement was about this table, which has its schema.
-    #[must_use]
-    pub fn of(mut self, about: &TableName) -> Self {
-        if let Self::Statement { table, .. } = &mut self {
-            table.get_or_insert_with(|| about.to_string());
-        }
-        self
-    }
-
-    /// Our role lacks a privilege on this table. `does` says what for, as `replace empties`.
-    pub fn lacks(table: &TableName, role: &str, privilege: &str, does: &str) -> Self {
-        let grantee = Ident::new(role).map_or_else(|_| "<role>".to_owned(), |role| role.quoted());
-        Self::Denied {
-            table: table.to_string(),
-            why: format!(
-                "{does} {table}, and role {role} may not; run: GRANT {privilege} ON {} TO {grantee}",
-                table.quoted()
-            ),
-        }
-    }
-
-    /// What is asked for cannot be done with this table.
-    pub fn unfit(table: &TableName, why: impl Into<String>) -> Self {
-        Self::Unfit {
-            table: table.to_string(),
-            column: None,
-            why: why.into(),
-        }
     }
 }

@@ -67,11 +67,7 @@ pub(crate) async fn query(
         return match access {
             QueryAccess::ReadWrite => {
                 change(&connection, &described, &rows, role.is_some()).await?;
-                Ok(TableReader {
-                    schema: Arc::new(Schema::empty()),
-                    batches: futures::stream::empty().boxed(),
-                    taken: None,
-                })
+                Ok(without_rows())
             }
             QueryAccess::Off | QueryAccess::ReadOnly => Err(Error::ReadsOnly),
         };
@@ -112,6 +108,15 @@ pub(crate) async fn query(
         batches: running.batches(),
         taken,
     })
+}
+
+/// What a statement gives that gives no columns.
+fn without_rows() -> TableReader {
+    TableReader {
+        schema: Arc::new(Schema::empty()),
+        batches: futures::stream::empty().boxed(),
+        taken: None,
+    }
 }
 
 /// Runs a statement that changes something.
