@@ -54,6 +54,12 @@ impl Changeable {
 
     /// Takes over what can change; the keys that differ and need a restart.
     pub(super) fn apply(&self, config: &Config) -> Result<Vec<String>, ServeError> {
+        // Before anything is taken over: all of it is, or nothing.
+        if self.asks_nobody_any_more(config) {
+            return Err(ServeError::Exposed(
+                "the configuration that was read again asks nobody who calls, on an address that other machines can reach".to_owned(),
+            ));
+        }
         let mut in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
         let mut waiting = self.started.differing(config);
         waiting.retain(|key| !key.starts_with("auth.") && !key.starts_with("tls."));
@@ -62,11 +68,6 @@ impl Changeable {
             (Some(certificates), Some(files)) => certificates.change(files)?,
             (None, None) => {}
             _ => waiting.push("tls".to_owned()),
-        }
-        if self.asks_nobody_any_more(config) {
-            return Err(ServeError::Exposed(
-                "the configuration that was read again asks nobody who calls, on an address that other machines can reach".to_owned(),
-            ));
         }
         if in_force.config.raw().auth != config.raw().auth {
             self.authenticator.change(&config.raw().auth, key_source(config));
