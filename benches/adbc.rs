@@ -6,10 +6,11 @@
 
 #[expect(dead_code, reason = "shared by the benchmarks, each of which uses a part")]
 mod cluster;
+mod server;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use cluster::{Cluster, Failure};
@@ -24,19 +25,7 @@ struct Server {
 
 impl Server {
     fn start(uri: &str) -> Result<Self, Failure> {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let child = Command::new(env!("CARGO_BIN_EXE_pgflight"))
-            .args([
-                "serve",
-                "--listen",
-                &format!("127.0.0.1:{port}"),
-                "--admin-listen",
-                "off",
-            ])
-            .args(["--set", "flight_sql.queries=read-only"])
-            .env("PGFLIGHT_CONNECTION_STRING", uri)
-            .stdout(Stdio::null())
-            .spawn()?;
+        let (child, port) = server::serve(uri, &["--set", "flight_sql.queries=read-only"])?;
         let server = Self { child, port };
         for _ in 0..200 {
             if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {

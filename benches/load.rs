@@ -5,10 +5,11 @@
 //! one run. `cargo bench --bench load`; `SF` (0.2) sets the rows, `RUNS` (5) the repetitions, `ONLY` picks ways by name.
 
 mod cluster;
+mod server;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
@@ -33,18 +34,7 @@ struct Server {
 
 impl Server {
     async fn start(uri: &str) -> Result<Self, Failure> {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let child = Command::new(env!("CARGO_BIN_EXE_pgflight"))
-            .args([
-                "serve",
-                "--listen",
-                &format!("127.0.0.1:{port}"),
-                "--admin-listen",
-                "off",
-            ])
-            .env("PGFLIGHT_CONNECTION_STRING", uri)
-            .stdout(Stdio::null())
-            .spawn()?;
+        let (child, port) = server::serve(uri, &[])?;
         let endpoint = Channel::from_shared(format!("http://127.0.0.1:{port}"))?;
         for _ in 0..100 {
             if let Ok(channel) = endpoint.connect().await {

@@ -191,6 +191,7 @@ pub async fn start_with(
     let readiness = Readiness::new(Arc::clone(&destination), life.clone());
     let budgets =
         [RECEIVED_SHARE, DICTIONARY_SHARE].map(|share| budget_of(config.raw().limits.max_inflight_bytes / share));
+    let memory = budgets.iter().map(ByteBudget::total).sum();
     let metrics = showing_memory(metrics, budgets.clone());
     let journal = Journal::default();
     let shared = (budgets, journal.clone());
@@ -211,7 +212,7 @@ pub async fn start_with(
             readiness: readiness.clone(),
             metrics,
             connections: open_files::ADMIN_CONNECTIONS,
-            overview: Overview::new(journal, config.raw().limits.max_inflight_bytes),
+            overview: Overview::new(journal, memory),
         };
         tasks.push(start_admin(listener, admin, &life));
     }

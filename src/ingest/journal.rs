@@ -48,7 +48,7 @@ pub struct Entry {
     report: OnceLock<watch::Receiver<Progress>>,
     retries: Arc<AtomicU64>,
     end: Mutex<End>,
-    counted: Mutex<OpenStream>,
+    counted: OpenStream,
 }
 
 /// How it ended; `None` in both where nobody ended it.
@@ -141,7 +141,7 @@ impl Journal {
             report: OnceLock::new(),
             retries: Arc::clone(&request.retries),
             end: Mutex::default(),
-            counted: Mutex::new(OpenStream::of(door)),
+            counted: OpenStream::of(door),
         });
         book.open.insert(number, Arc::downgrade(&entry));
         entry
@@ -215,7 +215,6 @@ impl Entry {
 
     /// It is complete.
     pub(super) fn finished(&self, progress: &Progress, deleted: u64, migration: usize) {
-        self.counted().finished();
         self.end().finished = Some(Done {
             stored: progress.committed,
             rejected: progress.rejected,
@@ -226,9 +225,6 @@ impl Entry {
 
     /// It was refused or could not be written, and this is what its client is told. The first failure counts.
     pub fn failed(&self, error: &Error) {
-        if error.class() != Class::Cancelled {
-            self.counted().failed();
-        }
         let facts = error.facts();
         // Where the table was not opened, its failure may know its schema.
         if let Some(table) = facts.and_then(|facts| facts.table.clone())
@@ -269,10 +265,6 @@ impl Entry {
 
     fn end(&self) -> MutexGuard<'_, End> {
         self.end.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn counted(&self) -> MutexGuard<'_, OpenStream> {
-        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The line of the log: who loaded what, how much, how long, how it ended.
@@ -327,11 +319,15 @@ impl Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         let end = std::mem::take(&mut *self.end());
+        match (&end.finished, &end.failure) {
+            (Some(_), _) => self.counted.finished(),
+            (None, Some(failure)) if failure.class != Class::Cancelled => self.counted.failed(),
+            (None, _) => {}
+        }
         let now = self.now();
         let rows = end.finished.map_or(now.committed, |done| done.stored);
         self.tell(&now, rows, &end);
-        let journal = self.journal.clone();
-        journal.book().close(self, rows, &end);
+        self.journal.book().close(self, rows, &end);
     }
 }
 

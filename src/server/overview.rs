@@ -1,5 +1,5 @@
 //! The status page of the admin port and its data: which streams run, what failed last, how memory, the pool and embeddings do. Shows
-//! counts, names and the sentences that clients were told; never a value of a row, and of the configuration only the bound of memory.
+//! counts, names and the sentences that clients were told; never a value of a row, and of the configuration only what bounds memory.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -17,13 +17,13 @@ const PAGE: &str = include_str!("overview.html");
 #[derive(Clone, Debug)]
 pub struct Overview {
     journal: Journal,
-    memory_bytes: u64,
+    memory_bytes: usize,
     since: Instant,
 }
 
 impl Overview {
-    /// Of a server that starts now, and whose memory for Arrow data is `limits.max_inflight_bytes`.
-    pub fn new(journal: Journal, memory_bytes: u64) -> Self {
+    /// Of a server that starts now, and whose streams may hold so many bytes of Arrow data together.
+    pub fn new(journal: Journal, memory_bytes: usize) -> Self {
         Self {
             journal,
             memory_bytes,

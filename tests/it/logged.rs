@@ -3,10 +3,14 @@
 
 use std::time::Duration;
 
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Field};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::unbounded_channel;
 use tokio_stream::wrappers::UnboundedReceiverStream;
+use tonic::transport::Endpoint;
 
+use crate::cloudquery::client::{Cq, insert, migrate, schema};
 use crate::support::database::Database;
 use crate::support::flight::{Flight, batch, command, longs, messages, texts};
 use crate::support::process::Process;
@@ -76,7 +80,13 @@ async fn each_load_ends_with_one_line_that_says_what_it_did() {
         "{line}"
     );
     assert!(line["timestamp"].as_str().expect("a time").ends_with('Z'), "{line}");
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_line_counts_retries_and_tells_why_a_load_failed() {
+    let database = Database::create().await;
+    let process = Process::start(database.uri(), &[("log.format", "json")]).await;
+    let mut flight = Flight::reach(&process.http()).await;
     database
         .execute(
             "create table once (id bigint, name text); create sequence tries; \
@@ -105,7 +115,10 @@ async fn each_load_ends_with_one_line_that_says_what_it_did() {
     let line = line_about(&process, "public.keyed").await;
     assert_eq!((&line["level"], &line["result"]), (&json!("warn"), &json!("failed")));
     assert_eq!((&line["sqlstate"], &line["rows"]), (&json!("23505"), &json!(0)));
-    assert_eq!(line["error"], refused.message());
+    assert_eq!(
+        (&line["error"], &line["class"]),
+        (&json!(refused.message()), &json!("AlreadyExists"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -125,12 +138,44 @@ async fn a_load_that_nobody_ended_has_its_line_too() {
     let put = tokio::spawn(async move { client.stream(UnboundedReceiverStream::new(rest)).await });
     database.wait_for("select count(*) = 5 from given_up").await;
     put.abort();
+    // The call is gone before its stream ends, which would complete it.
+    put.await.expect_err("it was given up");
     drop(sender);
     let line = line_about(&process, "public.given_up").await;
     assert_eq!(
         (&line["result"], &line["rows"], &line["received"]),
         (&json!("aborted"), &json!(5), &json!(5))
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_table_of_a_cloudquery_write_has_its_line_each_time() {
+    let database = Database::create().await;
+    let process = Process::start(database.uri(), &[("log.format", "json")]).await;
+    let endpoint = Endpoint::new(process.http()).expect("the server's address is one");
+    let mut cq = Cq::over(endpoint.connect().await.expect("the server listens"));
+    cq.init(&Value::Null).await.expect("an empty spec is the server's own");
+    let of = |table: &str| {
+        let schema = schema(table, vec![Field::new("id", DataType::Int64, false)]);
+        RecordBatch::try_new(schema, vec![longs(0..4)]).expect("one column")
+    };
+    let (first, second) = (of("first"), of("second"));
+    // Into new tables, and into the filled ones.
+    for times in [1, 2] {
+        let made = [migrate(&first.schema()), migrate(&second.schema())];
+        cq.put([&made[..], &[insert(&first), insert(&second)]].concat()).await;
+        process.logs("a CloudQuery write ended").await;
+        for table in ["public.first", "public.second"] {
+            let lines = lines_about(&process, table);
+            assert_eq!(lines.len(), times, "{lines:?}");
+            for line in lines {
+                assert_eq!(
+                    (&line["door"], &line["result"], &line["rows"]),
+                    (&json!("cloudquery"), &json!("finished"), &json!(4))
+                );
+            }
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

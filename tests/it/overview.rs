@@ -83,7 +83,11 @@ async fn the_status_page_shows_what_the_counters_say() {
     database.wait_for("select count(*) = 70 from running").await;
 
     let shown = status(admin).await;
-    assert_eq!(shown["state"], "ready");
+    assert_eq!((&shown["state"], &shown["reason"]), (&json!("ready"), &Value::Null));
+    assert_eq!(shown["version"], env!("CARGO_PKG_VERSION"));
+    // A third of 256 MiB for messages and a quarter for dictionaries, in units of the budget.
+    let memory = shown["memory_bytes"].as_u64().expect("bytes");
+    assert!((149..=150).contains(&(memory >> 20)), "{memory}");
     let streams = shown["streams"].as_array().expect("streams");
     assert_eq!(streams.len(), 1, "{shown:#}");
     assert_eq!(
