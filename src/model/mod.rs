@@ -2,6 +2,7 @@
 //!
 //! Pure data: no I/O, no async, no clock. This module imports nothing else of ours.
 
+pub mod by_name;
 pub mod caller;
 pub mod class;
 pub mod command;

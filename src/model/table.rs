@@ -3,6 +3,7 @@
 //! Building a shape from an Arrow schema is `model::wanted`'s business, reading one from a catalog that of
 //! `postgres::catalog`; nothing here does either.
 
+use super::by_name::ByName;
 use super::ident::Ident;
 use super::pg_type::PgType;
 
@@ -17,6 +18,8 @@ pub struct TableShape {
     pub primary_key_name: Option<Ident>,
     /// Comment of the table, from `cq:table_description` or `pgflight.comment`.
     pub comment: Option<String>,
+    /// For [`Self::column`].
+    pub by_name: ByName,
 }
 
 /// One wanted column.
@@ -64,6 +67,6 @@ impl Collation {
 impl TableShape {
     /// The wanted column of that name.
     pub fn column(&self, name: &Ident) -> Option<&ColumnShape> {
-        self.columns.iter().find(|column| &column.name == name)
+        self.by_name.find(&self.columns, name, |column| &column.name)
     }
 }

@@ -15,6 +15,7 @@ use std::fmt;
 
 use arrow::datatypes::{Field, Metadata, Schema};
 
+use super::by_name::ByName;
 use super::ident::{Ident, IdentError, MAX_IDENT_BYTES};
 use super::options::{ColumnTypes, TypeProfile};
 use super::pg_type::PgType;
@@ -216,6 +217,7 @@ pub fn wanted_table<E: fmt::Display>(
         primary_key,
         primary_key_name,
         comment,
+        by_name: ByName::default(),
     })
 }
 

@@ -4,6 +4,7 @@
 
 mod watchers;
 
+use crate::model::by_name::ByName;
 use crate::model::ident::{Ident, TableName};
 use crate::model::pg_type::PgType;
 use crate::model::table::Collation;
@@ -106,6 +107,8 @@ pub struct FoundTable {
     pub kind: RelationKind,
     /// Columns that were not dropped, in the order of their numbers.
     pub columns: Vec<FoundColumn>,
+    /// For [`Self::column`].
+    pub by_name: ByName,
     /// Unique indexes, with the constraint over them where there is one.
     pub keys: Vec<FoundKey>,
     /// All indexes, unique or not.
@@ -260,7 +263,7 @@ pub struct FoundIndex {
 impl FoundTable {
     /// The column of that name.
     pub fn column(&self, name: &Ident) -> Option<&FoundColumn> {
-        self.columns.iter().find(|column| &column.name == name)
+        self.by_name.find(&self.columns, name, |column| &column.name)
     }
 
     /// The primary key.

@@ -1,4 +1,4 @@
-//! How one column becomes fields: the two passes, and the three shapes of encoder that nearly every type is made of.
+//! How one column becomes fields: the two passes, and the encoder of cells of one size.
 //!
 //! Pass 1 ([`ColumnEncoder::measure`]) checks every cell of a row range and adds the field's size to its row; pass 2
 //! ([`ColumnEncoder::write`]) puts the fields at the rows' cursors and cannot fail. A field is a big-endian `i32` length
@@ -207,53 +207,6 @@ where
     }
 }
 
-/// Cells whose size is found without making the payload.
-pub(crate) trait Measured: Send + Sync {
-    /// Payload size of a cell that is not NULL, or why it cannot be stored.
-    fn size(&self, row: usize) -> Result<usize, CellReason>;
-    /// Writes the payload to the front of `out` and returns its size.
-    fn put(&self, row: usize, out: &mut [u8]) -> usize;
-}
-
-struct MeasuredColumn<C> {
-    nulls: Option<NullBuffer>,
-    cells: C,
-}
-
-/// An encoder for cells that know their size.
-pub(crate) fn measured<C: Measured + 'static>(nulls: Option<&NullBuffer>, cells: C) -> Encoder {
-    Box::new(MeasuredColumn {
-        nulls: some_nulls(nulls),
-        cells,
-    })
-}
-
-impl<C: Measured> ColumnEncoder for MeasuredColumn<C> {
-    fn measure(&self, rows: Range<usize>, lengths: &mut [usize], _: &mut Scratch, faults: &mut Faults) {
-        for (length, row) in lengths.iter_mut().zip(rows) {
-            *length += 4;
-            if self.nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)) {
-                match self.cells.size(row) {
-                    Ok(size) => *length += size,
-                    Err(reason) => faults.push(row, reason),
-                }
-            }
-        }
-    }
-
-    fn write(&self, rows: Range<usize>, cursors: &mut [usize], _: &mut Scratch, out: &mut [u8]) {
-        for (cursor, row) in cursors.iter_mut().zip(rows) {
-            if self.nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)) {
-                let size = self.cells.put(row, &mut out[*cursor + 4..]);
-                out[*cursor..*cursor + 4].copy_from_slice(&length_word(size));
-                *cursor += 4 + size;
-            } else {
-                put_null(cursor, out);
-            }
-        }
-    }
-}
-
 /// Whether a payload fits in one field.
 pub(crate) fn fits(size: usize) -> Result<(), CellReason> {
     if size > MAX_FIELD {
@@ -272,6 +225,27 @@ pub(crate) fn length_word(size: usize) -> [u8; 4] {
 pub(crate) fn put_null(cursor: &mut usize, out: &mut [u8]) {
     out[*cursor..*cursor + 4].copy_from_slice(&NULL_FIELD);
     *cursor += 4;
+}
+
+/// Copies a payload to a place of its size. A copy of any size is a call, which takes longer than to move the few bytes that most texts
+/// have: by two moves of a known size, which overlap.
+#[inline]
+pub(crate) fn copy_short(from: &[u8], to: &mut [u8]) {
+    fn ends<const N: usize>(from: &[u8], to: &mut [u8]) {
+        let last = from.len() - N;
+        to[..N].copy_from_slice(&from[..N]);
+        to[last..last + N].copy_from_slice(&from[last..last + N]);
+    }
+    match from.len() {
+        0 => {}
+        1 => to[0] = from[0],
+        2..4 => ends::<2>(from, to),
+        4..8 => ends::<4>(from, to),
+        8..16 => ends::<8>(from, to),
+        16..32 => ends::<16>(from, to),
+        32..=64 => ends::<32>(from, to),
+        _ => to.copy_from_slice(from),
+    }
 }
 
 /// Writes a field with its length.

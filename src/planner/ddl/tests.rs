@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::*;
+use crate::model::by_name::ByName;
 use crate::model::pg_type::{EnumType, NumericMod, TypeHome};
 use crate::model::table::{Collation, TableShape};
 use crate::planner::depth::{Grant, View};
@@ -47,6 +48,7 @@ fn new_table(options: CreateOptions) -> Action {
         primary_key: vec![ident("at"), ident("select")],
         primary_key_name: Some(ident("t_cqpk")),
         comment: None,
+        by_name: ByName::default(),
     };
     Action::CreateTable(Box::new(NewTable { shape, options }))
 }

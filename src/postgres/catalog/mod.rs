@@ -16,6 +16,7 @@ use self::raw::{RawCollation, RawColumn, RawFound, RawKey, RawTable};
 use self::types::Types;
 use super::pool::Ask;
 use super::queries;
+use crate::model::by_name::ByName;
 use crate::model::ident::{Ident, TableName};
 use crate::model::table::Collation;
 use crate::planner::found::{
@@ -154,6 +155,7 @@ fn found_table(raw: &RawTable, name: &Ident, types: &Types<'_>) -> Result<FoundT
         name: name.clone(),
         oid: raw.oid,
         kind: kind(raw.kind),
+        by_name: ByName::default(),
         keys,
         indexes: indexes(raw)?,
         exclusions: raw

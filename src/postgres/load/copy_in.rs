@@ -101,7 +101,7 @@ pub(super) async fn copy_rows(client: &Client, sql: &str, plan: &CopyPlan, rows:
             cell,
         };
         let bytes = piece.batch.get_array_memory_size();
-        let bound = aside_if_large(bytes, || plan.bind(&piece.batch)).map_err(at)?;
+        let bound = aside_if_large(bytes, || plan.bind(&piece.batch)).await.map_err(at)?;
         let base = i64::try_from(piece.place).unwrap_or(i64::MAX);
         let mut row = 0;
         while row < bound.rows() {

@@ -117,7 +117,7 @@ impl Rows {
     }
 
     /// How many rows behind the one at `place` have a cell that cannot be stored either; counts up to [`MOST_COUNTED`].
-    pub(super) fn bad_behind(&self, place: u64, plan: &CopyPlan) -> u64 {
+    pub(super) async fn bad_behind(&self, place: u64, plan: &CopyPlan) -> u64 {
         let mut found = 0;
         for piece in &self.pieces {
             if found < MOST_COUNTED
@@ -126,6 +126,7 @@ impl Rows {
                     plan.bind(&piece.batch)
                         .map(|bound| bound.bad_rows(MOST_COUNTED - found))
                 })
+                .await
             {
                 found += bad.iter().filter(|cell| piece.place + cell.row as u64 > place).count();
             }

@@ -34,7 +34,7 @@ impl Transaction {
         rejects: &RejectPlan,
     ) -> Result<u64, Error> {
         let all = Rows::of(chunk);
-        let found = self.bad_cells(&all, rejects)?;
+        let found = self.bad_cells(&all, rejects).await?;
         let places: Vec<u64> = found.iter().map(|reject| reject.bad.place).collect();
         let mut bad = Vec::new();
         for mut reject in found {
@@ -69,7 +69,7 @@ impl Transaction {
     }
 
     /// Rows with cells that cannot be stored; one more at most than may be rejected.
-    fn bad_cells(&mut self, rows: &Rows, rejects: &RejectPlan) -> Result<Vec<Reject>, Error> {
+    async fn bad_cells(&mut self, rows: &Rows, rejects: &RejectPlan) -> Result<Vec<Reject>, Error> {
         let all = self.rejects().all();
         let room = rejects.max.saturating_sub(all).saturating_add(1);
         let room = usize::try_from(room).unwrap_or(usize::MAX);
@@ -79,7 +79,7 @@ impl Transaction {
             let bytes = piece.batch.get_array_memory_size();
             // A staging table takes nothing that the table's own encoders refuse.
             let plan = &self.plan().direct.plan;
-            let bad = aside_if_large(bytes, || plan.bind(&piece.batch).map(|bound| bound.bad_rows(limit)));
+            let bad = aside_if_large(bytes, || plan.bind(&piece.batch).map(|bound| bound.bad_rows(limit))).await;
             let bad = bad.map_err(|cell| Error::Cell {
                 table: self.plan().table.to_string(),
                 row: piece.place,

@@ -304,7 +304,7 @@ impl Transaction {
             Err(CopyFailure::Cell { row, cell }) => Err(Error::Cell {
                 table: table(),
                 row,
-                more: rows.bad_behind(row, &into.plan),
+                more: rows.bad_behind(row, &into.plan).await,
                 cell: Box::new(cell),
             }),
             Err(CopyFailure::Server(source)) => {

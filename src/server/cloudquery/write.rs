@@ -199,7 +199,8 @@ impl Writer {
     async fn insert(&mut self, record: Record, room: Option<BytePermit>) -> Result<(), Error> {
         let permit = Some(self.room_of(record.bytes, room).await?);
         let (table, bytes) = (Arc::clone(&record.table), record.bytes);
-        let batch = aside_if_large(bytes, || record.batch()).map_err(|error| self.numbered(error))?;
+        let batch = aside_if_large(bytes, || record.batch()).await;
+        let batch = batch.map_err(|error| self.numbered(error))?;
         self.migrate().await?;
         self.finish_deletions_of(&table.name).await?;
         let rows = batch.num_rows() as u64;

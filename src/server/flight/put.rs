@@ -290,7 +290,8 @@ where
         let (label, read) = aside_if_large(weight.bytes, || {
             let hash = seq.map(|seq| (seq, hash(&data)));
             (hash, self.decoder.read(data))
-        });
+        })
+        .await;
         let label = label.map(|(seq, hash)| Label { seq, token, hash });
         let read = read.map_err(|reason| self.undecodable(session, reason))?;
         match read {
@@ -329,7 +330,7 @@ where
             Err(DictionaryRefused::TooLarge(reason)) => return Err(self.undecodable(session, reason)),
             Err(DictionaryRefused::Other(error)) => return Err(error),
         }
-        let read = aside_if_large(bytes, || self.decoder.read(data));
+        let read = aside_if_large(bytes, || self.decoder.read(data)).await;
         read.map_err(|reason| self.undecodable(session, reason))?;
         self.room.let_go();
         Ok(())

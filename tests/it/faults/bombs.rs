@@ -25,36 +25,55 @@ const REST: (u64, Duration) = (300 << 20, Duration::from_secs(60));
 /// Longest time that a sibling's put of one row takes; a program that is not optimised, beside other tests, is given more.
 pub(crate) const STALL: Duration = Duration::from_secs(if cfg!(debug_assertions) { 15 } else { 2 });
 
-/// Puts of one row after the other, until it is told to end.
+/// Puts of one row after the other, until it is told to end. Another program's: it has a thread of its own, so that what the client of the
+/// bombs takes to send them is not counted as the server's time.
 pub(crate) struct Sibling {
     ended: Arc<AtomicBool>,
-    puts: tokio::task::JoinHandle<(u64, Duration)>,
+    puts: std::thread::JoinHandle<(u64, Duration)>,
 }
 
 impl Sibling {
-    pub(crate) fn start(mut flight: Flight) -> Self {
+    /// Its connection is made here, to an address such as `http://127.0.0.1:port`.
+    pub(crate) fn start(http: &str) -> Self {
         let ended = Arc::new(AtomicBool::new(false));
-        let end = Arc::clone(&ended);
-        let puts = tokio::spawn(async move {
-            let (mut rows, mut slowest) = (0, Duration::ZERO);
-            while !end.load(Ordering::Relaxed) {
-                let started = Instant::now();
-                let row = batch(vec![("id", longs([rows]))]);
-                let put = flight
-                    .send(messages(command(json!({"table": "sibling"})), &[row]))
-                    .await;
-                put.expect("a sibling's put lands");
-                slowest = slowest.max(started.elapsed());
-                rows += 1;
-            }
-            (u64::try_from(rows).expect("a count"), slowest)
-        });
+        let (end, http) = (Arc::clone(&ended), http.to_owned());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let puts = std::thread::spawn(move || runtime.block_on(Self::put(&http, &end)));
         Self { ended, puts }
     }
 
-    pub(crate) async fn end(self) -> (u64, Duration) {
+    async fn put(http: &str, end: &AtomicBool) -> (u64, Duration) {
+        let mut flight = Flight::reach(http).await;
+        let (mut rows, mut slowest) = (0, Duration::ZERO);
+        while !end.load(Ordering::Relaxed) {
+            let started = Instant::now();
+            let row = batch(vec![("id", longs([rows]))]);
+            let put = flight
+                .send(messages(command(json!({"table": "sibling"})), &[row]))
+                .await;
+            put.expect("a sibling's put lands");
+            slowest = slowest.max(started.elapsed());
+            rows += 1;
+        }
+        (u64::try_from(rows).expect("a count"), slowest)
+    }
+
+    pub(crate) async fn end(self, process: &mut Process) -> (u64, Duration) {
         self.ended.store(true, Ordering::Relaxed);
-        self.puts.await.expect("the sibling's task")
+        let joined = tokio::task::spawn_blocking(|| self.puts.join());
+        match joined.await.expect("the sibling's thread is waited for") {
+            Ok(counted) => counted,
+            Err(_) => {
+                let ended = process.exit_code(Duration::from_secs(1)).await;
+                panic!(
+                    "a sibling's put failed; the server ended with {ended:?}: {}",
+                    process.log()
+                )
+            }
+        }
     }
 }
 
@@ -81,10 +100,10 @@ async fn siege(count: usize, size: Size) {
     let mut sent = 0;
     for bomb in Bomb::ALL {
         let messages = bomb.messages(size);
-        let sibling = Sibling::start(Flight::reach(&process.http()).await);
+        let sibling = Sibling::start(&process.http());
         let started = Instant::now();
         let answers = throw(&process, bomb, &messages, count).await;
-        let (took, (rows, slowest)) = (started.elapsed(), sibling.end().await);
+        let (took, (rows, slowest)) = (started.elapsed(), sibling.end(&mut process).await);
         sent += rows;
         let landed = answers.iter().filter(|answer| answer.is_ok()).count();
         let peak = process.peak_memory() >> 20;

@@ -119,7 +119,7 @@ async fn a_row_above_the_limit_is_refused_and_named_by_its_size() {
     let mut process = start(&database, &[]).await;
     // Two bytes for the number of fields, four for the length of each.
     let size = |text: usize| text + 6;
-    let sibling = Sibling::start(Flight::reach(&process.http()).await);
+    let sibling = Sibling::start(&process.http());
     let gigabyte = query("select repeat('x', 1000000000)");
     too_large(read(&process, gigabyte.clone()).await, size(1_000_000_000));
     let extended = bound(&process, "select repeat('x', $1::bigint::int)", 1_000_000_000).await;
@@ -144,7 +144,7 @@ async fn a_row_above_the_limit_is_refused_and_named_by_its_size() {
     too_large(read(&process, Ticket::new("large")).await, size(100_000_000));
     let small = Ticket::new(r#"{"table": "sibling"}"#);
     begin(&process, small).await.unwrap();
-    let (rows, slowest) = sibling.end().await;
+    let (rows, slowest) = sibling.end(&mut process).await;
     println!(
         "slowest of {rows} puts {slowest:.2?}, peak {} MiB",
         process.peak_memory() >> 20
@@ -165,7 +165,7 @@ async fn large_rows_come_one_after_the_other_whatever_the_number_of_readers() {
         CELL as i64,
     )
     .await;
-    let sibling = Sibling::start(Flight::reach(&process.http()).await);
+    let sibling = Sibling::start(&process.http());
     let started = Instant::now();
     let reads = (0..8).map(|n| {
         let ticket = if n % 2 == 0 { &copied } else { &extended };
@@ -174,7 +174,7 @@ async fn large_rows_come_one_after_the_other_whatever_the_number_of_readers() {
     for lengths in futures::future::try_join_all(reads).await.unwrap() {
         assert_eq!(lengths, [CELL; 3]);
     }
-    let (rows, slowest) = sibling.end().await;
+    let (rows, slowest) = sibling.end(&mut process).await;
     let peak = process.peak_memory() >> 20;
     println!(
         "24 rows in {:.1?}, slowest of {rows} puts {slowest:.2?}, peak {peak} MiB",

@@ -1,5 +1,6 @@
 //! Shapes and requests in few words.
 
+use pgflight::model::by_name::ByName;
 use pgflight::model::ident::{Ident, TableName};
 use pgflight::model::migration::MigrationReport;
 use pgflight::model::options::{MigrateMode, TypeProfile};
@@ -46,6 +47,7 @@ pub(super) fn shape(columns: Vec<ColumnShape>) -> TableShape {
         primary_key: Vec::new(),
         primary_key_name: None,
         comment: None,
+        by_name: ByName::default(),
     }
 }
 

@@ -4,6 +4,7 @@
 //! batches, dictionary and run-end encoded, one row per call) and compares whole rows. No expected byte is made here.
 
 mod containers;
+mod copies;
 mod coverage;
 mod decimal_patterns;
 mod docs;
@@ -14,6 +15,7 @@ mod geometry;
 mod literals;
 mod nested;
 mod numeric;
+mod numeric_ways;
 mod refusals;
 mod scalars;
 mod shared;

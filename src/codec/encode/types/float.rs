@@ -49,14 +49,18 @@ pub(in crate::codec::encode) fn plan(source: &Source<'_>, target: &PgType) -> Pl
     }
 }
 
-fn exact<T: ArrowPrimitiveType, const N: usize>(bytes: fn(T::Native) -> [u8; N]) -> Planned {
+fn exact<T: ArrowPrimitiveType, const N: usize>(
+    bytes: impl Fn(T::Native) -> [u8; N] + Copy + Send + Sync + 'static,
+) -> Planned {
     bind_as(move |array: PrimitiveArray<T>| {
         let values = array.values().clone();
         fixed_any(array.nulls(), move |row| bytes(values[row]))
     })
 }
 
-fn checked<T: ArrowPrimitiveType, const N: usize>(bytes: fn(T::Native) -> Option<[u8; N]>) -> Planned {
+fn checked<T: ArrowPrimitiveType, const N: usize>(
+    bytes: impl Fn(T::Native) -> Option<[u8; N]> + Copy + Send + Sync + 'static,
+) -> Planned {
     const REASON: CellReason = CellReason::Inexact("the number has no exact form in the narrower float");
     bind_as(move |array: PrimitiveArray<T>| {
         let values = array.values().clone();

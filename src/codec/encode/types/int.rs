@@ -140,7 +140,8 @@ where
     }
 }
 
-fn into<T, I, const N: usize>(bytes: fn(I) -> [u8; N]) -> Planned
+/// `bytes` is a type of its own for each kind of integer, so that it is compiled into the loop over a column.
+fn into<T, I, const N: usize>(bytes: impl Fn(I) -> [u8; N] + Copy + Send + Sync + 'static) -> Planned
 where
     T: ArrowPrimitiveType,
     T::Native: ArrowNativeTypeOp,

@@ -23,6 +23,7 @@ pub(super) mod multirange;
 pub(super) mod network;
 pub(super) mod null;
 pub(super) mod numeric;
+mod numeric_fields;
 pub(super) mod numeric_shape;
 pub(super) mod numeric_text;
 pub(super) mod opaque;

@@ -10,11 +10,12 @@ use arrow::datatypes::{
     Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type, i256,
 };
 
+use super::numeric_fields::{Numbers, Signed};
 use super::numeric_shape::{Magnitude, NumericShape};
 use super::numeric_text::decimal_text;
 use crate::codec::encode::cells::from_text;
-use crate::codec::encode::column::{Measured, Planned, bind_as, measured, rendered};
-use crate::codec::encode::error::{CellReason, Refused};
+use crate::codec::encode::column::{Encoder, Planned, bind_as, rendered, some_nulls};
+use crate::codec::encode::error::Refused;
 use crate::codec::encode::source::Source;
 use crate::model::pg_type::NumericMod;
 
@@ -22,19 +23,19 @@ pub(in crate::codec::encode) fn plan(source: &Source<'_>, modifier: Option<Numer
     let scaled = |scale: i8| NumericShape::new(i32::from(scale), modifier);
     match source.data_type {
         DataType::Decimal32(_, scale) => {
-            from::<Decimal32Type>(scaled(*scale), |v| small(v < 0, v.unsigned_abs().into()))
+            from::<Decimal32Type, _>(scaled(*scale), |v| small(v < 0, v.unsigned_abs().into()))
         }
-        DataType::Decimal64(_, scale) => from::<Decimal64Type>(scaled(*scale), |v| small(v < 0, v.unsigned_abs())),
-        DataType::Decimal128(_, scale) => from::<Decimal128Type>(scaled(*scale), signed128),
-        DataType::Decimal256(_, scale) => from::<Decimal256Type>(scaled(*scale), signed256),
-        DataType::Int8 => from::<Int8Type>(scaled(0), |v| small(v < 0, v.unsigned_abs().into())),
-        DataType::Int16 => from::<Int16Type>(scaled(0), |v| small(v < 0, v.unsigned_abs().into())),
-        DataType::Int32 => from::<Int32Type>(scaled(0), |v| small(v < 0, v.unsigned_abs().into())),
-        DataType::Int64 => from::<Int64Type>(scaled(0), |v| small(v < 0, v.unsigned_abs())),
-        DataType::UInt8 => from::<UInt8Type>(scaled(0), |v| small(false, v.into())),
-        DataType::UInt16 => from::<UInt16Type>(scaled(0), |v| small(false, v.into())),
-        DataType::UInt32 => from::<UInt32Type>(scaled(0), |v| small(false, v.into())),
-        DataType::UInt64 => from::<UInt64Type>(scaled(0), |v| small(false, v)),
+        DataType::Decimal64(_, scale) => from::<Decimal64Type, _>(scaled(*scale), |v| small(v < 0, v.unsigned_abs())),
+        DataType::Decimal128(_, scale) => from::<Decimal128Type, _>(scaled(*scale), signed128),
+        DataType::Decimal256(_, scale) => from::<Decimal256Type, _>(scaled(*scale), signed256),
+        DataType::Int8 => from::<Int8Type, _>(scaled(0), |v| small(v < 0, v.unsigned_abs().into())),
+        DataType::Int16 => from::<Int16Type, _>(scaled(0), |v| small(v < 0, v.unsigned_abs().into())),
+        DataType::Int32 => from::<Int32Type, _>(scaled(0), |v| small(v < 0, v.unsigned_abs().into())),
+        DataType::Int64 => from::<Int64Type, _>(scaled(0), |v| small(v < 0, v.unsigned_abs())),
+        DataType::UInt8 => from::<UInt8Type, _>(scaled(0), |v| small(false, v.into())),
+        DataType::UInt16 => from::<UInt16Type, _>(scaled(0), |v| small(false, v.into())),
+        DataType::UInt32 => from::<UInt32Type, _>(scaled(0), |v| small(false, v.into())),
+        DataType::UInt64 => from::<UInt64Type, _>(scaled(0), |v| small(false, v)),
         DataType::Float16 => float::<Float16Type>(modifier, |v| v.to_f32().to_string()),
         DataType::Float32 => float::<Float32Type>(modifier, |v| v.to_string()),
         DataType::Float64 => float::<Float64Type>(modifier, |v| v.to_string()),
@@ -52,9 +53,6 @@ fn float<T: ArrowPrimitiveType>(modifier: Option<NumericMod>, text: fn(T::Native
         })
     })
 }
-
-/// Sign and magnitude of an unscaled value.
-type Signed = (bool, Magnitude);
 
 fn small(negative: bool, magnitude: u64) -> Signed {
     (negative, Magnitude::Small(magnitude))
@@ -79,33 +77,18 @@ fn signed256(value: i256) -> Signed {
     (value.is_negative(), magnitude)
 }
 
-struct Numbers<V> {
-    shape: NumericShape,
-    value: V,
-}
-
-fn from<T: ArrowPrimitiveType>(shape: NumericShape, split: fn(T::Native) -> Signed) -> Planned {
-    bind_as(move |array: PrimitiveArray<T>| {
+/// `split` is a type of its own for each kind of number, so that it is compiled into the loop over a column.
+fn from<T, S>(shape: NumericShape, split: S) -> Planned
+where
+    T: ArrowPrimitiveType,
+    S: Fn(T::Native) -> Signed + Copy + Send + Sync + 'static,
+{
+    bind_as(move |array: PrimitiveArray<T>| -> Encoder {
         let values = array.values().clone();
-        measured(
-            array.nulls(),
-            Numbers {
-                shape,
-                value: move |row: usize| split(values[row]),
-            },
-        )
+        Box::new(Numbers {
+            nulls: some_nulls(array.nulls()),
+            shape,
+            value: move |row: usize| split(values[row]),
+        })
     })
-}
-
-impl<V: Fn(usize) -> Signed + Send + Sync> Measured for Numbers<V> {
-    fn size(&self, row: usize) -> Result<usize, CellReason> {
-        let (_, magnitude) = (self.value)(row);
-        self.shape.check(magnitude)?;
-        Ok(self.shape.size(magnitude))
-    }
-
-    fn put(&self, row: usize, out: &mut [u8]) -> usize {
-        let (negative, magnitude) = (self.value)(row);
-        self.shape.put(negative, magnitude, out)
-    }
 }

@@ -10,6 +10,8 @@ use crate::model::pg_type::NumericMod;
 /// Groups of the widest magnitude: 2^256 x 1000 has 81 digits.
 const MAX_GROUPS: usize = 21;
 const SMALL_MAX: u64 = u64::MAX / 1000;
+/// Bytes of the field of a magnitude of one word: length, header and five groups.
+const SMALL_FIELD: usize = 4 + 8 + 2 * 5;
 const GROUP: u64 = 10_000;
 
 /// An unscaled value without its sign.
@@ -33,9 +35,16 @@ pub(in crate::codec::encode) struct NumericShape {
     limit: Option<(u128, u128)>,
     /// The magnitude must be a multiple of ten to this power.
     zero_digits: u32,
+    /// Magnitudes below this need no look at `limit` and take the short way.
+    small_below: u64,
+    /// Ten to the power of `zero_digits`, where that fits.
+    small_multiple: Option<u64>,
 }
 
 impl NumericShape {
+    /// Bytes of the largest payload.
+    pub(in crate::codec::encode) const MAX_PAYLOAD: usize = 8 + 2 * MAX_GROUPS;
+
     /// For values of `scale`, into `numeric` or `numeric(p,s)`.
     pub(in crate::codec::encode) fn new(scale: i32, modifier: Option<NumericMod>) -> Self {
         let fraction_groups = scale.div_euclid(4) + i32::from(scale.rem_euclid(4) != 0);
@@ -46,13 +55,54 @@ impl NumericShape {
             }
             None => (scale, None),
         };
+        let zero_digits = u32::try_from(scale - target_scale).unwrap_or(0);
         Self {
             multiplier: 10u64.pow((fraction_groups * 4 - scale).unsigned_abs()),
             fraction_groups,
             display_scale: u16::try_from(target_scale.max(0)).unwrap_or(u16::MAX),
             limit,
-            zero_digits: u32::try_from(scale - target_scale).unwrap_or(0),
+            zero_digits,
+            small_below: match limit {
+                Some((0, limit)) => u64::try_from(limit).unwrap_or(u64::MAX).min(SMALL_MAX),
+                _ => SMALL_MAX,
+            },
+            small_multiple: 10u64.checked_pow(zero_digits),
         }
+    }
+
+    /// The field of a magnitude that the target is seen to hold at once, and its size; `None` says nothing about the value.
+    #[inline]
+    pub(in crate::codec::encode) fn small_field(&self, negative: bool, low: u64) -> Option<([u8; SMALL_FIELD], usize)> {
+        let is_multiple = match self.small_multiple {
+            Some(1) => true,
+            Some(power) => low.is_multiple_of(power),
+            None => false,
+        };
+        if low >= self.small_below || !is_multiple {
+            return None;
+        }
+        let (mut rest, mut groups, mut count) = (low * self.multiplier, 0u128, 0u32);
+        while rest > 0 {
+            groups |= u128::from(rest % GROUP) << (16 * count);
+            rest /= GROUP;
+            count += 1;
+        }
+        let (mut kept, mut weight) = (0, 0);
+        if count > 0 {
+            // A group of zero is sixteen zero bits.
+            kept = count - groups.trailing_zeros() / 16;
+            weight = count as i32 - 1 - self.fraction_groups;
+            groups <<= 128 - 16 * count;
+        }
+        let sign = if negative { sign::NEGATIVE } else { sign::POSITIVE };
+        let mut field = [0; SMALL_FIELD];
+        field[..4].copy_from_slice(&(8 + 2 * kept).to_be_bytes());
+        let header = [kept as u16, weight as u16, sign, self.display_scale];
+        for (bytes, word) in field[4..12].chunks_exact_mut(2).zip(header) {
+            bytes.copy_from_slice(&word.to_be_bytes());
+        }
+        field[12..].copy_from_slice(&groups.to_be_bytes()[..SMALL_FIELD - 12]);
+        Some((field, 12 + 2 * kept as usize))
     }
 
     /// Whether the target holds the value exactly.

@@ -16,8 +16,8 @@ use super::xml;
 use crate::codec::encode::EncodeOptions;
 use crate::codec::encode::cells::{ByteCells, ByteCheck, NoNul, NoNulAnd, Strings, from_text};
 use crate::codec::encode::column::{
-    ColumnEncoder, Encoder, Faults, Planned, Scratch, bind_as, fits, length_word, put_null, rendered, rendered_text,
-    some_nulls,
+    ColumnEncoder, Encoder, Faults, Planned, Scratch, bind_as, copy_short, fits, length_word, put_null, rendered,
+    rendered_text, some_nulls,
 };
 use crate::codec::encode::error::{CellReason, Refused};
 use crate::codec::encode::render::{Style, refuse_unclear, text};
@@ -196,7 +196,7 @@ impl<A: ByteCells, C: ByteCheck> ColumnEncoder for Copied<A, C> {
             if let Some(version) = self.prefix {
                 field[4] = version;
             }
-            field[4 + prefix..].copy_from_slice(bytes);
+            copy_short(bytes, &mut field[4 + prefix..]);
             *cursor += field.len();
         }
     }
