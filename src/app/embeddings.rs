@@ -105,7 +105,7 @@ fn paragraph(status: &TableStatus) -> String {
 }
 
 async fn work(config: &Config, store: Arc<dyn EmbedStore>, drain: bool) -> ExitCode {
-    if let Err(error) = telemetry::install_log(config) {
+    if let Err(error) = telemetry::install_log(config, None) {
         return fail(EXIT_FAILURE, &error);
     }
     let workers = match Workers::new(config, Arc::clone(&store)) {

@@ -19,6 +19,7 @@ mod reload;
 pub mod serve;
 mod serve_error;
 mod terminal;
+mod traces;
 mod unconfigured;
 
 pub use commands::run;

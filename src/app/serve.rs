@@ -20,6 +20,7 @@ use super::ports::{bind, bind_tcp, grpc_settings, tls_files};
 use super::reload::{Changeable, Reread, follow};
 pub use super::serve_error::ServeError;
 use super::terminal::fail;
+use super::traces::Traces;
 use super::unconfigured::{Unconfigured, names_database};
 use crate::cli::EXIT_FAILURE;
 use crate::config::{Config, ProcessSource};
@@ -47,15 +48,21 @@ const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
 /// `serve`: exit code 0 after an orderly stop, 1 when the server could not start or failed.
 pub(super) fn run(config: Config, login: Login, reread: Reread) -> ExitCode {
-    if let Err(error) = telemetry::install_log(&config) {
-        return fail(EXIT_FAILURE, &error);
-    }
-    open_files::raise();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(EXIT_FAILURE, &error),
     };
-    match runtime.block_on(serve_until_signalled(config, login, reread)) {
+    let traces = match Traces::start(&config, runtime.handle()) {
+        Ok(traces) => traces,
+        Err(error) => return fail(EXIT_FAILURE, &error),
+    };
+    if let Err(error) = telemetry::install_log(&config, traces.tracer()) {
+        return fail(EXIT_FAILURE, &error);
+    }
+    open_files::raise();
+    let served = runtime.block_on(serve_until_signalled(config, login, reread));
+    traces.finish();
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(EXIT_FAILURE, &error),
     }

@@ -35,11 +35,11 @@ pub struct ServeCommand {
     /// Accepted for the CloudQuery CLI; pgflight needs no licence file
     #[arg(long, env = "PGFLIGHT_LICENSE", value_name = "FILE")]
     pub license: Option<PathBuf>,
-    /// Accepted for the CloudQuery CLI; traces are not exported
-    #[arg(long, env = "PGFLIGHT_OTEL_ENDPOINT", value_name = "ADDRESS")]
+    /// OpenTelemetry collector that takes OTLP over HTTP, as host:port or URL; the same as --set traces.endpoint=URL
+    #[arg(long, value_name = "ADDRESS")]
     pub otel_endpoint: Option<String>,
-    /// Accepted for the CloudQuery CLI; traces are not exported
-    #[arg(long, env = "PGFLIGHT_OTEL_ENDPOINT_INSECURE")]
+    /// The collector of --otel-endpoint is spoken to without TLS, where its address has no scheme
+    #[arg(long)]
     pub otel_endpoint_insecure: bool,
     /// Configuration.
     #[command(flatten)]
@@ -55,10 +55,18 @@ impl ServeCommand {
     /// What was given about the configuration, address flags included.
     pub fn flags(&self) -> Flags {
         let mut flags = self.config.flags();
-        if !self.is_plugin() {
-            return flags;
+        let mut implied = Vec::new();
+        if let Some(endpoint) = &self.otel_endpoint {
+            let scheme = match (endpoint.contains("://"), self.otel_endpoint_insecure) {
+                (true, _) => "",
+                (false, true) => "http://",
+                (false, false) => "https://",
+            };
+            implied.push(("traces.endpoint".to_owned(), format!("{scheme}{endpoint}")));
         }
-        let mut implied = vec![("admin_listen".to_owned(), "off".to_owned())];
+        if self.is_plugin() {
+            implied.push(("admin_listen".to_owned(), "off".to_owned()));
+        }
         if let Some(address) = &self.address {
             let listen = match self.network {
                 Some(Network::Unix) => format!("unix:{address}"),

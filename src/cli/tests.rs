@@ -61,6 +61,7 @@ fn the_cloudquery_clis_flags_are_understood_and_newer_ones_ignored() {
     assert_eq!(
         invocation.command.config_flags().values,
         pairs(&[
+            ("traces.endpoint", "http://h:1"),
             ("admin_listen", "off"),
             ("listen", "unix:/tmp/cq.sock"),
             ("log.format", "json"),

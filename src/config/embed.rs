@@ -182,7 +182,11 @@ fn service(embedding: &OpenaiEmbedding, problems: &mut Vec<Problem>) {
         );
         problems.push(Problem::new(at("base_url"), message));
     }
-    if let Some(message) = embedding.base_url.as_deref().and_then(wrong_address) {
+    if let Some(message) = embedding
+        .base_url
+        .as_deref()
+        .and_then(|url| wrong_address(url, "`api_key`"))
+    {
         problems.push(Problem::new(at("base_url"), message));
     }
     if embedding.provider == EmbeddingProvider::Openai
@@ -260,14 +264,13 @@ fn columns(key: &str, names: &[String], problems: &mut Vec<Problem>) -> Vec<Iden
     seen
 }
 
-/// Why an address cannot be used. One with a password is not repeated.
-fn wrong_address(url: &str) -> Option<String> {
+/// Why an address cannot be used, and where a key belongs that is not put into it. One with a password is not repeated.
+pub(super) fn wrong_address(url: &str, place_of_key: &str) -> Option<String> {
     let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
     match rest.and_then(|rest| rest.split(['/', '?', '#']).next()) {
-        Some(host) if host.contains('@') => Some(
-            "names a user before its host, which is not sent and would be printed; put the key into `api_key`"
-                .to_owned(),
-        ),
+        Some(host) if host.contains('@') => Some(format!(
+            "names a user before its host, which is not sent and would be printed; put the key into {place_of_key}"
+        )),
         Some(_) if url.contains('#') => Some("holds a #, and nothing behind it would be sent; leave it out".to_owned()),
         Some(_) => None,
         None if url.contains('@') => Some("does not start with http:// or https://".to_owned()),

@@ -35,7 +35,7 @@ pub use listen::{ADDRESS_FORM, ListenAddress};
 pub use raw::{
     AllowClient, Auth, AuthRule, AuthToken, Cloudquery, EmbeddingMode, EmbeddingProvider, Embeddings, FlightSql, Jwt,
     JwtAlgorithm, Limits, Log, LogFormat, LogLevel, OnConfigChange, OnTimeout, OpenaiEmbedding, PgvectorConfig,
-    PgvectorTable, Pool, Pooler, QueryAccess, RawConfig, Session, Shutdown, TextSplitter, Tls, VectorIndex,
+    PgvectorTable, Pool, Pooler, QueryAccess, RawConfig, Session, Shutdown, TextSplitter, Tls, Traces, VectorIndex,
 };
 pub use reference::reference_markdown;
 pub use schema::{Key, Kind, json_schema, keys};
@@ -216,6 +216,12 @@ impl Config {
     /// Schema of tables named without one; `None` means the first of `search_path`.
     pub fn schema(&self) -> Option<&Ident> {
         self.schema.as_ref()
+    }
+
+    /// Where spans are sent, if anywhere.
+    pub fn traces_url(&self) -> Option<String> {
+        let endpoint = self.raw.traces.endpoint.as_deref()?;
+        rules::traces_url(endpoint).ok()
     }
 
     /// Whether callers are asked who they are.

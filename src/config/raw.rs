@@ -28,6 +28,7 @@ pub use embed::{
 };
 pub use server::{
     AllowClient, Cloudquery, FlightSql, Limits, Log, LogFormat, LogLevel, Pool, Pooler, QueryAccess, Shutdown, Tls,
+    Traces,
 };
 
 /// Every key of the configuration file.
@@ -129,6 +130,8 @@ pub struct RawConfig {
     pub flight_sql: FlightSql,
     /// What is logged.
     pub log: Log,
+    /// Where spans of loads go.
+    pub traces: Traces,
     /// CloudQuery's log level of SQL: `none`, `error`, `warn`, `info`, `debug` or `trace`; values are never logged.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = ["", "none", "error", "warn", "info", "debug", "trace"]))]
@@ -181,6 +184,7 @@ impl Default for RawConfig {
             cloudquery: Cloudquery::default(),
             flight_sql: FlightSql::default(),
             log: Log::default(),
+            traces: Traces::default(),
             pgx_log_level: None,
         }
     }

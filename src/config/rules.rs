@@ -27,6 +27,9 @@ pub(super) fn checked(raw: RawConfig, tree: Map<String, Value>) -> Result<Config
         .as_deref()
         .and_then(|name| ident("schema", name, &mut problems));
     let state_schema = ident("state_schema", &raw.state_schema, &mut problems);
+    if let Some(Err(message)) = raw.traces.endpoint.as_deref().map(traces_url) {
+        problems.push(Problem::new("traces.endpoint", message));
+    }
     limits(&raw, &mut problems);
     tables(&raw, &mut problems);
     access::tokens(&raw.auth.tokens, &mut problems);
@@ -70,6 +73,19 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
         }
     }
     warnings
+}
+
+/// Where a collector takes traces: its address, with the path of OTLP where it has none.
+pub(super) fn traces_url(endpoint: &str) -> Result<String, String> {
+    if let Some(message) = embed::wrong_address(endpoint, "OTEL_EXPORTER_OTLP_HEADERS") {
+        return Err(message);
+    }
+    let rest = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
+    Ok(match rest.split_once('/') {
+        None => format!("{endpoint}/v1/traces"),
+        Some((_, "")) => format!("{endpoint}v1/traces"),
+        Some(_) => endpoint.to_owned(),
+    })
 }
 
 fn is_any_port(address: Option<&ListenAddress>) -> bool {

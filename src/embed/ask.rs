@@ -11,13 +11,14 @@ use std::sync::Arc;
 use metrics::{counter, histogram};
 use pgvector::Vector;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::failure::{Failed, Failure};
 use super::gate::Gate;
 use super::pack::{RequestLimits, estimated_tokens};
 use super::provider::Provider;
 use super::reply::Vectors;
-use crate::telemetry::names;
+use crate::telemetry::{names, spans};
 
 /// Requests that may fail in passing before the rows are given back.
 const ATTEMPTS: u32 = 5;
@@ -101,7 +102,7 @@ impl Asking<'_> {
         let estimated = inputs.iter().map(|text| estimated_tokens(text) as u64).sum();
         let pass = self.gate.pass(estimated).await;
         let started = Instant::now();
-        let answer = self.provider.embed(&inputs).await;
+        let answer = self.provider.embed(&inputs).instrument(spans::embed()).await;
         drop(pass);
         histogram!(names::EMBED_REQUEST_SECONDS).record(started.elapsed().as_secs_f64());
         histogram!(names::EMBED_REQUEST_INPUTS).record(inputs.len() as f64);

@@ -6,7 +6,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
@@ -27,13 +27,17 @@ pub(super) struct Answer {
 
 /// Sends requests and keeps connections.
 #[derive(Clone, Debug)]
-pub(super) struct Http {
+pub struct Http {
     client: Client<Connector, reqwest::Body>,
     timeout: Duration,
 }
 
 impl Http {
-    pub(super) fn new(timeout: Duration) -> Result<Self, rustls::Error> {
+    /// Answers are waited for so long.
+    ///
+    /// # Errors
+    /// Where TLS cannot be set up.
+    pub fn new(timeout: Duration) -> Result<Self, rustls::Error> {
         Ok(Self {
             client: Client::builder(TokioExecutor::new()).build(Connector::new()?),
             timeout,
@@ -60,6 +64,21 @@ impl Http {
         };
         let answered = tokio::time::timeout(self.timeout, answered).await;
         answered.unwrap_or(Err(Failure::Network(Unreached::Slow)))
+    }
+}
+
+impl Http {
+    /// Any request; whatever its answer is, it is given back.
+    ///
+    /// # Errors
+    /// Why there is no answer, in words.
+    pub async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Bytes>, String> {
+        let answer = self.send(request.map(reqwest::Body::from)).await;
+        let answer = answer.map_err(|failure| failure.to_string())?;
+        let mut response = Response::new(answer.body);
+        *response.status_mut() = answer.status;
+        *response.headers_mut() = answer.headers;
+        Ok(response)
     }
 }
 

@@ -10,7 +10,7 @@ mod connect;
 pub mod failure;
 mod gate;
 pub mod hash_test;
-mod http;
+pub mod http;
 mod openai;
 pub mod pack;
 pub mod provider;

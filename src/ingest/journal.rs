@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Instant, SystemTime};
 
 use tokio::sync::watch;
+use tracing::Span;
 
 use super::counted::{Door, OpenStream};
 use super::error::Error;
@@ -14,6 +15,7 @@ use super::progress::Progress;
 use super::request::LoadRequest;
 use crate::model::caller::Caller;
 use crate::model::class::Class;
+use crate::telemetry::spans;
 
 /// Failures that are remembered.
 const FAILURES: usize = 50;
@@ -48,6 +50,7 @@ pub struct Entry {
     report: OnceLock<watch::Receiver<Progress>>,
     retries: Arc<AtomicU64>,
     end: Mutex<End>,
+    span: Span,
     counted: OpenStream,
 }
 
@@ -141,6 +144,7 @@ impl Journal {
             report: OnceLock::new(),
             retries: Arc::clone(&request.retries),
             end: Mutex::default(),
+            span: spans::load(caller, door.label()),
             counted: OpenStream::of(door),
         });
         book.open.insert(number, Arc::downgrade(&entry));
@@ -200,6 +204,11 @@ impl Book {
 }
 
 impl Entry {
+    /// Its span in a trace, in which all that is done for it is.
+    pub fn span(&self) -> &Span {
+        &self.span
+    }
+
     /// The table is known, and the counts as they change.
     pub(super) fn opened(&self, table: &str, report: watch::Receiver<Progress>) {
         // Set once: a session opens one load.
@@ -327,6 +336,17 @@ impl Drop for Entry {
         let now = self.now();
         let rows = end.finished.map_or(now.committed, |done| done.stored);
         self.tell(&now, rows, &end);
+        let failure = match (&end.finished, &end.failure) {
+            (Some(_), _) => None,
+            (None, Some(failure)) => Some(format!("{:?}", failure.class)),
+            (None, None) => Some("not ended".to_owned()),
+        };
+        spans::ended(
+            &self.span,
+            &now.table,
+            (rows, now.bytes, now.retries),
+            failure.as_deref(),
+        );
         self.journal.book().close(self, rows, &end);
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
+use tracing::Instrument;
 
 use super::error::Error;
 use super::ports::{Chunk, Finished, Load, Written};
@@ -32,7 +33,7 @@ pub(super) async fn drive(
             step = steps.recv(), if running.len() < lanes && end.is_none() => match step {
                 Some(Step::Chunk(chunk)) => {
                     let load = Arc::clone(&load);
-                    running.spawn(async move { load.write(chunk).await });
+                    running.spawn(async move { load.write(chunk).await }.in_current_span());
                 }
                 Some(Step::Finish(complete)) => end = Some(complete),
                 None => return Err(Error::Internal("the stream was given up".to_owned())),

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tracing::Instrument;
 
 use super::batcher::{Batcher, ChunkLimits, IncomingBatch};
 use super::counted::{self, Door};
@@ -75,7 +76,7 @@ impl Session {
     ) -> Result<Self, Error> {
         let entry = journal.open(door, caller, &request);
         let options = request.options.clone();
-        let opening = destination.open(caller, request).await;
+        let opening = destination.open(caller, request).instrument(entry.span().clone()).await;
         let load = opening.inspect_err(|error| entry.failed(error))?;
         let (chunks, steps) = mpsc::channel(CHUNKS_AHEAD);
         let (table, stream) = (load.table(), load.stream());
@@ -85,7 +86,7 @@ impl Session {
         });
         entry.opened(&table, report.subscribe());
         let weak = Arc::downgrade(&load);
-        let loader = tokio::spawn(drive(load, steps, report.clone()));
+        let loader = tokio::spawn(drive(load, steps, report.clone()).instrument(entry.span().clone()));
         let stored = stream.as_ref().and_then(|stream| stream.finished.clone());
         let labelled = options.commit == CommitMode::Batch || stored.is_some();
         let cursor = stream.filter(|_| labelled).map(Cursor::at);

@@ -4,11 +4,15 @@
 
 mod json;
 pub mod names;
+pub mod spans;
 
 use std::io::{self, IsTerminal};
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::filter::{EnvFilter, ParseError};
+use opentelemetry_sdk::trace::SdkTracer;
+use tracing_subscriber::filter::{EnvFilter, FilterExt, ParseError, filter_fn};
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::config::{Config, LogFormat};
@@ -34,11 +38,11 @@ pub enum TelemetryError {
     Metrics(#[from] BuildError),
 }
 
-/// Installs the log for this process: text on standard error, or JSON lines on standard output.
+/// Installs the log for this process: text on standard error, or JSON lines on standard output. With a tracer, spans go to it.
 ///
 /// # Errors
 /// [`TelemetryError::Filter`] or [`TelemetryError::Log`].
-pub fn install_log(config: &Config) -> Result<(), TelemetryError> {
+pub fn install_log(config: &Config, tracer: Option<SdkTracer>) -> Result<(), TelemetryError> {
     let directives = directives(config);
     let filter = EnvFilter::builder()
         .parse(&directives)
@@ -46,18 +50,28 @@ pub fn install_log(config: &Config) -> Result<(), TelemetryError> {
             found: config.raw().log.filter.clone().unwrap_or_default(),
             source,
         })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter);
-    match config.raw().log.format {
+    let lines = match config.raw().log.format {
         LogFormat::Text => {
             let ansi = io::stderr().is_terminal();
-            builder.with_ansi(ansi).with_writer(io::stderr).finish().try_init()?;
+            fmt::layer().with_ansi(ansi).with_writer(io::stderr).boxed()
         }
-        LogFormat::Json => builder
+        LogFormat::Json => fmt::layer()
             .event_format(json::JsonLine)
             .with_writer(io::stdout)
-            .finish()
-            .try_init()?,
-    }
+            .boxed(),
+    };
+    let of_traces = filter_fn(|metadata| metadata.target() == spans::TARGET);
+    let spans = tracer.map(|tracer| {
+        let layer = tracing_opentelemetry::layer().with_tracer(tracer);
+        layer
+            .with_location(false)
+            .with_threads(false)
+            .with_filter(of_traces.clone())
+    });
+    tracing_subscriber::registry()
+        .with(lines.with_filter(filter.and(of_traces.not())))
+        .with(spans)
+        .try_init()?;
     Ok(())
 }
 
@@ -121,7 +135,7 @@ mod tests {
     #[test]
     fn a_filter_that_is_none_is_refused_with_its_key() {
         let config = Config::from_json(&json!({"log": {"filter": "a=b=c"}})).unwrap();
-        let error = install_log(&config).unwrap_err().to_string();
+        let error = install_log(&config, None).unwrap_err().to_string();
         assert!(error.starts_with("configuration: `log.filter` is \"a=b=c\""), "{error}");
     }
 

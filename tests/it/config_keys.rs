@@ -221,6 +221,10 @@ const SHOWN: &[(&str, &str)] = &[
     ("on_bad_row", STREAM),
     ("on_suppressed_row", STREAM),
     (
+        "traces.endpoint",
+        "traces::the_spans_of_a_load_have_the_client_s_trace_and_no_value_of_a_row",
+    ),
+    (
         "pgvector_config.openai_embedding.allow_test_provider",
         "src/config/embed::what_a_service_needs_is_named",
     ),

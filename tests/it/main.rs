@@ -49,6 +49,7 @@ mod streams;
 mod support;
 mod suppressed;
 mod tls;
+mod traces;
 mod unchanged;
 mod unix_socket;
 mod variants;

@@ -26,7 +26,7 @@ enum Stopped {
 
 /// Runs the command: 0 done or nothing to do, 1 failed, 3 not every row could be embedded.
 pub(super) async fn run(config: &Config, store: &PgEmbedStore, wanted: &EmbeddingsMigrate) -> ExitCode {
-    if let Err(error) = telemetry::install_log(config) {
+    if let Err(error) = telemetry::install_log(config, None) {
         return fail(EXIT_FAILURE, &error);
     }
     let migrated: Result<String, Stopped> = async {

@@ -230,6 +230,16 @@ pub struct Log {
     pub filter: Option<String>,
 }
 
+/// Where spans of loads go.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Traces {
+    /// An OpenTelemetry collector that takes OTLP over HTTP, as `http://host:4318`; its path is `/v1/traces` where none is given. Headers, as
+    /// for a token, come from the environment variable `OTEL_EXPORTER_OTLP_HEADERS`. Nothing is sent without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+}
+
 words! {
     /// Severity of a log line.
     LogLevel {

@@ -6,12 +6,13 @@ use std::ops::Range;
 use std::time::Instant;
 
 use tokio_postgres::types::{ToSql, Type};
+use tracing::Instrument;
 
 use super::plan::{Move, Stage};
 use super::transaction::Transaction;
 use crate::planner::merge::Staged;
 use crate::postgres::error::Error;
-use crate::telemetry::names;
+use crate::telemetry::{names, spans};
 
 impl Transaction {
     /// Moves staged rows into the table: all of them, or those with these places. Returns the rows inserted or changed.
@@ -46,7 +47,7 @@ impl Transaction {
             self.check_stored(sent, stored)?;
             Ok(moved)
         };
-        let moved = self.answered(moving).await;
+        let moved = self.answered(moving.instrument(spans::merge())).await;
         metrics::histogram!(names::MERGE_SECONDS).record(begun.elapsed().as_secs_f64());
         moved
     }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio_postgres::error::Severity;
+use tracing::Instrument;
 
 use super::copy_in::{CopyFailure, copy_rows};
 use super::left_out::{LeftOut, Suppressed};
@@ -24,7 +25,7 @@ use crate::postgres::embed::note::NotePlan;
 use crate::postgres::error::{Error, place};
 use crate::postgres::pool::{Connection, Session};
 use crate::sql::state::{Remedy, verdict};
-use crate::telemetry::names;
+use crate::telemetry::{names, spans};
 
 /// A transaction that is open.
 #[derive(Debug)]
@@ -216,7 +217,7 @@ impl Transaction {
         let committing = async { Ok(self.client().batch_execute(&ending).await) };
         let begun = Instant::now();
         // Not `answered`: from here on the session may be committing, and is left alone.
-        let answer = self.plan.patience.wait(committing).await;
+        let answer = self.plan.patience.wait(committing.instrument(spans::commit())).await;
         metrics::histogram!(names::COMMIT_SECONDS).record(begun.elapsed().as_secs_f64());
         let lost = match answer {
             Ok(Ok(())) => {
@@ -299,7 +300,8 @@ impl Transaction {
 
     async fn copy_bare(&self, rows: &Rows, into: &CopyInto) -> Result<u64, Error> {
         let table = || self.plan.table.to_string();
-        match copy_rows(self.client(), &into.sql, &into.plan, rows).await {
+        let copying = copy_rows(self.client(), &into.sql, &into.plan, rows);
+        match copying.instrument(spans::copy()).await {
             Ok(stored) => self.check_stored(rows.count(), stored).map(|()| stored),
             Err(CopyFailure::Cell { row, cell }) => Err(Error::Cell {
                 table: table(),

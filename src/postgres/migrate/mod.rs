@@ -22,10 +22,12 @@ mod request;
 mod run;
 
 use tokio_postgres::GenericClient;
+use tracing::Instrument;
 
 use crate::model::migration::MigrationReport;
 use crate::planner::VerifiedTable;
 use crate::postgres::pool::{Ask, Begin};
+use crate::telemetry::spans;
 
 pub use self::error::{Blocker, MigrateError};
 pub use self::locks::blockers;
@@ -39,7 +41,9 @@ pub async fn ensure(
     client: &mut impl Begin,
     request: &MigrateRequest<'_>,
 ) -> Result<(VerifiedTable, MigrationReport), MigrateError> {
-    let first = run::look_alone(client, request, false).await?;
+    let first = run::look_alone(client, request, false)
+        .instrument(spans::plan())
+        .await?;
     run::ensure_as_seen(client, request, first).await
 }
 
@@ -51,7 +55,9 @@ pub async fn prepare(
     client: &mut impl Begin,
     request: &MigrateRequest<'_>,
 ) -> Result<Option<(VerifiedTable, MigrationReport)>, MigrateError> {
-    let first = run::look_alone(client, request, false).await?;
+    let first = run::look_alone(client, request, false)
+        .instrument(spans::plan())
+        .await?;
     if first.found.table.is_none() {
         return Ok(None);
     }

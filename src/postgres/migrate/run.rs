@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, GenericClient};
+use tracing::Instrument;
 
 use super::begin::begin;
 use super::error::{self, Blocker, MigrateError};
@@ -21,6 +22,7 @@ use crate::planner::step::{Action, Step};
 use crate::planner::waits::{LockWaits, setting};
 use crate::postgres::catalog;
 use crate::postgres::pool::{Ask, Begin};
+use crate::telemetry::spans;
 
 /// How often a migration starts over because others changed the same table.
 const RACES: usize = 8;
@@ -122,7 +124,8 @@ pub(super) async fn ensure_as_seen(
                 blockers,
             });
         };
-        match attempt(client.driver_mut(), &request, &first.found.name, hold).await {
+        let attempt = attempt(client.driver_mut(), &request, &first.found.name, hold);
+        match attempt.instrument(spans::migrate()).await {
             Err(error) if is_unconvertible(&error) && converts(&policy) => policy.forced = ForcedStrategy::KeepOld,
             Err(error) if error.postgres().is_some_and(is_lock_timeout) => {
                 let blockers = blockers_of(client.driver_mut(), &request, oid, 0).await;
@@ -184,11 +187,12 @@ pub(super) async fn ensure_in(
     tx: &(impl GenericClient + Ask),
     request: &MigrateRequest<'_>,
 ) -> Result<Done, MigrateError> {
-    let first = look(tx, request).await?;
+    let first = look(tx, request).instrument(spans::plan()).await?;
     if first.plan.is_empty() {
         return fits(request, first);
     }
-    let ((verified, mut report), plan) = migrate_in(tx, request, &first.found.name, request.waits.hold).await?;
+    let migrating = migrate_in(tx, request, &first.found.name, request.waits.hold);
+    let ((verified, mut report), plan) = migrating.instrument(spans::migrate()).await?;
     // Of the caller's transaction, which nearly always commits; a creation that is rolled back was carried out, too.
     report::applied(&plan.steps);
     let left = plan

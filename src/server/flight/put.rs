@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
+use tracing::Instrument;
 
 pub use super::answers::PutAnswers;
 use super::answers::{update_result, with_progress};
@@ -36,6 +37,7 @@ use crate::model::options::Acks;
 use crate::server::arrow_ipc::Dictionary;
 use crate::server::status::{about, status};
 use crate::server::upload::Gate;
+use crate::telemetry::spans;
 
 /// What every put shares.
 #[derive(Clone, Debug)]
@@ -287,11 +289,12 @@ where
             return self.take_dictionary(data, dictionary, weight.bytes, session).await;
         }
         let permit = self.room.of_batch(weight.bytes, session).await?;
-        let (label, read) = aside_if_large(weight.bytes, || {
+        let decoding = aside_if_large(weight.bytes, || {
             let hash = seq.map(|seq| (seq, hash(&data)));
             (hash, self.decoder.read(data))
-        })
-        .await;
+        });
+        let span = session.entry().span().in_scope(spans::decode);
+        let (label, read) = decoding.instrument(span).await;
         let label = label.map(|(seq, hash)| Label { seq, token, hash });
         let read = read.map_err(|reason| self.undecodable(session, reason))?;
         match read {
