@@ -19,6 +19,10 @@ use crate::support::seed::{Dice, Points};
 /// Write modes that a stream can have chunk by chunk.
 const WRITES: [&str; 2] = ["append", "overwrite"];
 const CHUNKS: u64 = 6;
+/// What every other session does.
+const SESSIONS: &str = "select concat_ws(' ', pid, state, wait_event_type, wait_event, backend_xid, now() - xact_start, \
+     pg_blocking_pids(pid)::text, left(query, 100)) from pg_stat_activity \
+     where datname = current_database() and pid <> pg_backend_pid()";
 
 /// A labelled put of a stream, from a sequence number on.
 pub(super) fn part(write: &str, stream: &str, from: u64, chunks: Option<u64>) -> Plan {
@@ -140,11 +144,15 @@ async fn a_resumed_stream_survives_a_connection_that_dies_at_any_message() {
             if fed.result.is_ok() {
                 break;
             }
-            assert!(
-                endings.len() < 10,
-                "seed {}, round {round}: it never ends well: {endings:?}",
-                dice.seed
-            );
+            if endings.len() == 10 {
+                let sessions = database.lines(SESSIONS).await.join("\n");
+                panic!(
+                    "seed {}, round {round}: {write}, {at:?} {nth}, {deed:?}: it never ends well: {endings:?}\n{sessions}\n{}\n{}",
+                    dice.seed,
+                    proxy.trace(),
+                    process.log()
+                );
+            }
         }
         proxy.disarm();
         proxy.bury_zombies();
