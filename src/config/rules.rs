@@ -16,12 +16,16 @@ pub(super) fn checked(raw: RawConfig, tree: Map<String, Value>) -> Result<Config
         "off" => None,
         text => address("admin_listen", text, &mut problems),
     };
-    if listen.is_some() && listen == admin_listen && !is_any_port(listen.as_ref()) {
-        problems.push(Problem::new(
-            "admin_listen",
-            "is the same address as `listen`; use another port, or off",
-        ));
-    }
+    let http_listen = match raw.http_listen.as_str() {
+        "off" => None,
+        text => address("http_listen", text, &mut problems),
+    };
+    distinct(
+        listen.as_ref(),
+        admin_listen.as_ref(),
+        http_listen.as_ref(),
+        &mut problems,
+    );
     let schema = raw
         .schema
         .as_deref()
@@ -43,6 +47,7 @@ pub(super) fn checked(raw: RawConfig, tree: Map<String, Value>) -> Result<Config
             tree,
             listen,
             admin_listen,
+            http_listen,
             schema,
             state_schema,
             embed_tables,
@@ -55,21 +60,43 @@ pub(super) fn checked(raw: RawConfig, tree: Map<String, Value>) -> Result<Config
 /// What a server that listens as configured lays open, one sentence each.
 pub(super) fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = Vec::new();
-    if !config.listen.is_local() {
+    for (key, address) in config.doors().filter(|(_, address)| !address.is_local()) {
         if !config.is_authenticating() {
             warnings.push(format!(
-                "`listen` is {}, which other machines can reach, and nobody is asked who calls (insecure: true): anybody may write",
-                config.listen
+                "`{key}` is {address}, which other machines can reach, and nobody is asked who calls (insecure: true): anybody may write"
             ));
         }
         if config.raw.tls.is_none() {
             warnings.push(format!(
-                "`listen` is {}, which other machines can reach, and `tls` is not set: rows travel unencrypted",
-                config.listen
+                "`{key}` is {address}, which other machines can reach, and `tls` is not set: rows travel unencrypted"
             ));
         }
     }
     warnings
+}
+
+/// No two ports at one address.
+fn distinct(
+    listen: Option<&ListenAddress>,
+    admin: Option<&ListenAddress>,
+    http: Option<&ListenAddress>,
+    problems: &mut Vec<Problem>,
+) {
+    let mut same = |key: &str, address: Option<&ListenAddress>, other: &str, taken: Option<&ListenAddress>| {
+        if address.is_some() && address == taken && !is_any_port(address) {
+            let message = format!("is the same address as `{other}`; use another port, or off");
+            problems.push(Problem::new(key, message));
+        }
+    };
+    same("admin_listen", admin, "listen", listen);
+    same("http_listen", http, "listen", listen);
+    same("http_listen", http, "admin_listen", admin);
+    if let Some(ListenAddress::Unix(_)) = http {
+        problems.push(Problem::new(
+            "http_listen",
+            "is a unix socket; allowed: host:port, or off",
+        ));
+    }
 }
 
 fn is_any_port(address: Option<&ListenAddress>) -> bool {

@@ -15,7 +15,7 @@ const MESSAGE_BYTES: usize = 4096;
 /// own exceptions (`ArrowInvalid`, `FlightUnavailableError`, ...).
 pub fn code(class: Class) -> Code {
     match class {
-        Class::BadRequest | Class::BadData => Code::InvalidArgument,
+        Class::BadRequest | Class::BadData | Class::TooLarge => Code::InvalidArgument,
         Class::Refused => Code::FailedPrecondition,
         Class::NotFound => Code::NotFound,
         Class::AlreadyExists => Code::AlreadyExists,

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::context::PutContext;
 use super::decode::Decoder;
-use super::put::PutContext;
 use crate::ingest::budget::{Beyond, ByteBudget, BytePermit};
 use crate::ingest::error::{Error, StreamError};
 use crate::ingest::session::Session;
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What one put holds and may ask for.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(crate) struct Room {
     budget: ByteBudget,
     dictionaries: ByteBudget,
     stopping: CancellationToken,
@@ -32,7 +32,7 @@ pub(super) struct Room {
 }
 
 impl Room {
-    pub(super) fn new(context: &PutContext) -> Self {
+    pub(crate) fn new(context: &PutContext) -> Self {
         Self {
             budget: context.budget.clone(),
             dictionaries: context.dictionaries.clone(),
@@ -49,8 +49,61 @@ impl Room {
         Ok(())
     }
 
+    /// Holds so many bytes in all for what is on its way and has not become a batch. Before there is a session nothing is held that
+    /// others could wait for.
+    pub(crate) async fn grow(&mut self, bytes: usize, session: Option<&mut Session>) -> Result<(), Error> {
+        let room = match session {
+            Some(session) => self.of_batch(bytes, session).await?,
+            None => self.alone(bytes).await?,
+        };
+        self.coming = Some(room);
+        Ok(())
+    }
+
+    async fn alone(&mut self, bytes: usize) -> Result<BytePermit, Error> {
+        let (budget, held) = (&self.budget, self.coming.take());
+        let more = async {
+            let Some(mut room) = held else {
+                return budget.acquire(bytes).await;
+            };
+            if budget.extend_now(&mut room, bytes) {
+                return room;
+            }
+            if room.is_beyond() {
+                drop(room);
+                return budget.acquire_beyond(Beyond::Unpacked, bytes).await;
+            }
+            room.merge(budget.acquire_beyond(Beyond::Unpacked, bytes - room.bytes()).await);
+            room
+        };
+        tokio::select! {
+            biased;
+            () = self.stopping.cancelled() => Err(Error::Draining),
+            room = more => Ok(room),
+        }
+    }
+
+    /// What is held for what is on its way, to be kept by whoever takes it.
+    pub(crate) fn take(&mut self) -> Option<BytePermit> {
+        self.coming.take()
+    }
+
+    /// The memory of a batch that is read from what memory is held for already.
+    pub(crate) async fn beside(&self, bytes: usize, session: &mut Session) -> Result<BytePermit, Error> {
+        if let Some(room) = self.budget.try_acquire(bytes) {
+            return Ok(room);
+        }
+        session.flush().await?;
+        tokio::select! {
+            biased;
+            () = self.stopping.cancelled() => Err(Error::Draining),
+            room = self.budget.acquire_beyond(Beyond::Unpacked, bytes) => Ok(room),
+            room = starved(&self.budget, bytes, session) => room,
+        }
+    }
+
     /// The memory of a batch that takes so many bytes, from the message that it came in.
-    pub(super) async fn of_batch(&mut self, bytes: usize, session: &mut Session) -> Result<BytePermit, Error> {
+    pub(crate) async fn of_batch(&mut self, bytes: usize, session: &mut Session) -> Result<BytePermit, Error> {
         let bytes = bytes.saturating_add(self.owed);
         let Some(mut room) = self.coming.take() else {
             return self.acquire(bytes, session).await;
@@ -76,7 +129,7 @@ impl Room {
     }
 
     /// A batch went on with its memory, and what was owed with it.
-    pub(super) fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         self.owed = 0;
     }
 
