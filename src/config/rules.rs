@@ -177,3 +177,47 @@ fn tables(raw: &RawConfig, problems: &mut Vec<Problem>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_http_port_is_off_or_a_tcp_address_of_its_own() {
+        let of = |address: &str| Config::from_json(&json!({"http_listen": address}));
+        assert_eq!(Config::default().http_listen(), None);
+        assert_eq!(of("off").unwrap().http_listen(), None);
+        assert_eq!(
+            of("127.0.0.1:0").unwrap().http_listen().unwrap().to_string(),
+            "127.0.0.1:0"
+        );
+        for (address, why) in [
+            ("127.0.0.1:8815", "the same address as `listen`"),
+            ("127.0.0.1:8816", "the same address as `admin_listen`"),
+            ("unix:/tmp/x", "a unix socket"),
+            ("8817", "host:port"),
+        ] {
+            let error = of(address).unwrap_err().to_string();
+            assert!(
+                error.contains("`http_listen`") && error.contains(why),
+                "{address}: {error}"
+            );
+        }
+        let open = Config::from_json(&json!({"http_listen": "0.0.0.0:8817"})).unwrap();
+        assert!(
+            open.exposure()
+                .unwrap_err()
+                .starts_with("`http_listen` is 0.0.0.0:8817")
+        );
+        let known = open
+            .with_spec(&json!({"auth": {"tokens": [{"principal": "a", "token": "x"}]}}))
+            .unwrap();
+        let warnings = known.exposure().unwrap();
+        assert!(
+            warnings.len() == 1 && warnings[0].contains("rows travel unencrypted"),
+            "{warnings:?}"
+        );
+    }
+}

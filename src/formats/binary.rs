@@ -45,6 +45,12 @@ impl BinaryReader {
     /// The body of a request, whose sizes nobody has looked at.
     pub(super) fn parquet_body(input: String, bytes: Bytes) -> Result<Self, SourceError> {
         let format = Format::Parquet;
+        if bytes.starts_with(b"PAR1") && !bytes.ends_with(b"PAR1") && !bytes.ends_with(b"PARE") {
+            return Err(SourceError::CutOff {
+                input,
+                format: format.name(),
+            });
+        }
         let rows = parquet_bounds::batch_rows(&bytes, PARQUET_BATCH_ROWS).map_err(|why| match why {
             Unfit::Unreadable(source) => decode_error(&input, format, source),
             Unfit::TooMuch(reason) => SourceError::TooMuch {

@@ -96,7 +96,7 @@ pub enum StreamError {
         kept: Kept,
     },
     /// More came at once than is taken.
-    #[error("{what} (limits.max_message_bytes); {kept}; send smaller batches")]
+    #[error("{what}; {kept}; send smaller pieces")]
     TooLarge {
         /// What is too large, and how large it may be.
         what: String,

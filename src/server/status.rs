@@ -55,7 +55,7 @@ pub(crate) fn refusal(code: Code, message: String) -> Status {
 }
 
 /// The message as far as clients take it, with both of its ends.
-fn shortened(message: String) -> String {
+pub(crate) fn shortened(message: String) -> String {
     let cost = |c: char| {
         if matches!(c, ' '..='~') && c != '%' {
             1

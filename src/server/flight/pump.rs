@@ -38,7 +38,7 @@ pub enum Lost {
 impl From<Status> for Lost {
     fn from(status: Status) -> Self {
         match status.code() {
-            Code::OutOfRange => Self::TooLarge(status.message().to_owned()),
+            Code::OutOfRange => Self::TooLarge(format!("{} (limits.max_message_bytes)", status.message())),
             _ => Self::Gone(status.message().to_owned()),
         }
     }

@@ -218,7 +218,7 @@ impl Messages {
             0 if self.is_file => Ok(Place::Footer),
             0 => Ok(Place::Behind),
             _ if length > MOST_HEADER.min(self.most) => Err(Lost::Malformed(
-                "the length of a message is none; the body is no Arrow data".to_owned(),
+                "where the length of a message should be is none; the body is no Arrow data".to_owned(),
             )),
             _ => Ok(Place::Header(length)),
         }
@@ -227,7 +227,7 @@ impl Messages {
     fn check_size(&self, bytes: usize) -> Result<(), Lost> {
         match bytes > self.most {
             true => Err(Lost::TooLarge(format!(
-                "a message has {bytes} bytes; at most {} are taken",
+                "a message has {bytes} bytes; at most {} are taken (limits.max_message_bytes)",
                 self.most
             ))),
             false => Ok(()),

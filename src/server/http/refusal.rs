@@ -9,7 +9,7 @@ use tonic::{Code, Status};
 
 use crate::ingest::error::{Error, RequestError};
 use crate::model::class::Class;
-use crate::server::status::code;
+use crate::server::status::{code, shortened};
 
 /// Seconds after which it is worth trying again.
 const AGAIN: HeaderValue = HeaderValue::from_static("5");
@@ -124,7 +124,8 @@ impl Refusal {
         let facts = error.and_then(Error::facts);
         let table = facts.and_then(|facts| facts.table.as_deref()).or(asked);
         Document {
-            error: self.to_string(),
+            // Names may be as long as bodies.
+            error: shortened(self.to_string()),
             code: name(self.code()),
             table: table.filter(|table| !table.is_empty()),
             column: facts.and_then(|facts| facts.column.as_deref()),

@@ -109,7 +109,10 @@ impl Memory {
         self.held += piece.len() + fields * FIELD_BYTES;
         if self.held > self.most {
             return Err(StreamError::TooLarge {
-                what: format!("a row, or a file, takes more than {} bytes", self.most),
+                what: format!(
+                    "a row, or a file, takes more than {} bytes (limits.max_message_bytes)",
+                    self.most
+                ),
                 kept: kept(session.as_deref()),
             }
             .into());

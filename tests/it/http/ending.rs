@@ -217,3 +217,26 @@ async fn the_log_the_metrics_and_the_status_page_know_the_door() {
         assert!(metrics.contains(line), "{line}:\n{metrics}");
     }
 }
+
+/// What comes over a connection until it is closed, within ten seconds.
+async fn rest(connection: &mut TcpStream) -> String {
+    let mut came = Vec::new();
+    let read = tokio::io::AsyncReadExt::read_to_end(connection, &mut came);
+    let read = tokio::time::timeout(Duration::from_secs(10), read).await;
+    drop(read.expect("it is closed"));
+    String::from_utf8_lossy(&came).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_serves_one_request_after_the_other_and_is_closed_when_none_comes() {
+    let limits = json!({"limits": {"stream_idle_timeout": "2s", "handshake_timeout": "1s"}});
+    let (_database, server) = super::start_with(limits).await;
+    let mut silent = TcpStream::connect(server.http_door()).await.expect("the port listens");
+    let mut used = TcpStream::connect(server.http_door()).await.expect("the port listens");
+    let request = b"GET /v1/nothing HTTP/1.1\r\nhost: x\r\n\r\n";
+    for _ in 0..2 {
+        used.write_all(request).await.expect("it is taken");
+    }
+    assert_eq!(rest(&mut silent).await, "");
+    assert_eq!(rest(&mut used).await.matches("HTTP/1.1 404").count(), 2);
+}

@@ -78,3 +78,25 @@ async fn a_thousand_single_rows_from_eight_clients_are_all_there_once() {
         assert_eq!(database.value(question).await, format!("{} 1000 0 999", times * 1_000));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_row_is_rejected_where_that_is_asked_for() {
+    let (database, server) = start().await;
+    database.execute("create table t (id int)").await;
+    let answer = post(
+        server.http_door(),
+        "t?on_bad_row=reject&reject_values=true",
+        "text/csv",
+        "id\n1\nx\n3\n",
+    )
+    .await
+    .loaded();
+    assert_eq!(
+        (&answer["rows"], &answer["rejected"]),
+        (&json!(2), &json!(1)),
+        "{answer}"
+    );
+    let load = answer["load_id"].as_str().expect("its name");
+    let noted = format!("select row_in_stream, column_name, row_values from pgflight.reject where load_id = '{load}'");
+    assert_eq!(database.lines(&noted).await, [r#"1|id|{"id": "x"}"#]);
+}
