@@ -91,10 +91,9 @@ impl Documents {
                 return Err(self.fail(format!("the line is longer than {} MiB", MAX_BYTES >> 20)));
             }
             let line = self.text(line)?;
-            let line = if self.line == 1 {
-                line.trim_start_matches('\u{feff}').to_owned()
-            } else {
-                line
+            let line = match line.strip_prefix('\u{feff}') {
+                Some(rest) if self.line == 1 => rest.to_owned(),
+                _ => line,
             };
             if !line.trim().is_empty() {
                 return Ok(Some(line));

@@ -24,6 +24,8 @@ pub(crate) struct Room {
     stopping: CancellationToken,
     /// Of the message that is on its way.
     coming: Option<BytePermit>,
+    /// Whether that has all of what goes beyond the budget.
+    alone: bool,
     /// Of the dictionaries that the stream's reader has.
     kept: HashMap<i64, BytePermit>,
     /// Bytes of dictionaries that came or went since the last batch. The next batch holds memory for them: batches before it,
@@ -38,6 +40,7 @@ impl Room {
             dictionaries: context.dictionaries.clone(),
             stopping: context.life.stopping.clone(),
             coming: None,
+            alone: false,
             kept: HashMap::new(),
             owed: 0,
         }
@@ -49,37 +52,44 @@ impl Room {
         Ok(())
     }
 
-    /// Holds so many bytes in all for what is on its way and has not become a batch. Before there is a session nothing is held that
-    /// others could wait for.
-    pub(crate) async fn grow(&mut self, bytes: usize, session: Option<&mut Session>) -> Result<(), Error> {
-        let room = match session {
-            Some(session) => self.of_batch(bytes, session).await?,
-            None => self.alone(bytes).await?,
+    /// Holds so many bytes in all for what is on its way and has not become a batch. Where there is no room for more of them, one stream
+    /// at a time goes on alone. Before there is a session nothing is held that others could wait for.
+    pub(crate) async fn grow(&mut self, bytes: usize, mut session: Option<&mut Session>) -> Result<(), Error> {
+        let Some(mut room) = self.coming.take() else {
+            self.alone = false;
+            self.coming = Some(match session {
+                Some(session) => self.acquire(bytes, session).await?,
+                None => self.acquire_first(bytes).await?,
+            });
+            return Ok(());
         };
+        let fits = match room.is_beyond() {
+            true => self.alone,
+            false => self.budget.extend_now(&mut room, bytes),
+        };
+        if !fits {
+            if let Some(session) = &mut session {
+                session.flush().await?;
+            }
+            let all = self.budget.total();
+            let extra = tokio::select! {
+                biased;
+                () = self.stopping.cancelled() => return Err(Error::Draining),
+                extra = self.budget.acquire_beyond(Beyond::Unpacked, all) => extra,
+                extra = starved_if_any(&self.budget, all, session) => extra?,
+            };
+            room.merge(extra);
+            self.alone = true;
+        }
         self.coming = Some(room);
         Ok(())
     }
 
-    async fn alone(&mut self, bytes: usize) -> Result<BytePermit, Error> {
-        let (budget, held) = (&self.budget, self.coming.take());
-        let more = async {
-            let Some(mut room) = held else {
-                return budget.acquire(bytes).await;
-            };
-            if budget.extend_now(&mut room, bytes) {
-                return room;
-            }
-            if room.is_beyond() {
-                drop(room);
-                return budget.acquire_beyond(Beyond::Unpacked, bytes).await;
-            }
-            room.merge(budget.acquire_beyond(Beyond::Unpacked, bytes - room.bytes()).await);
-            room
-        };
+    async fn acquire_first(&self, bytes: usize) -> Result<BytePermit, Error> {
         tokio::select! {
             biased;
             () = self.stopping.cancelled() => Err(Error::Draining),
-            room = more => Ok(room),
+            room = self.budget.acquire(bytes) => Ok(room),
         }
     }
 
@@ -206,6 +216,13 @@ pub(super) enum DictionaryRefused {
     TooLarge(String),
     /// Anything else.
     Other(Error),
+}
+
+async fn starved_if_any(budget: &ByteBudget, bytes: usize, session: Option<&mut Session>) -> Result<BytePermit, Error> {
+    match session {
+        Some(session) => starved(budget, bytes, session).await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn starved(budget: &ByteBudget, bytes: usize, session: &mut Session) -> Result<BytePermit, Error> {

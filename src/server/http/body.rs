@@ -57,22 +57,23 @@ pub(super) fn start(contents: Contents, format: BodyFormat, text: TextOptions) -
 pub(super) struct Piped {
     from: mpsc::Receiver<Bytes>,
     piece: Bytes,
+    ended: bool,
 }
 
-/// A pipe: what is sent is read, and where the sender is dropped the body ends.
+/// A pipe: what is sent is read, up to an empty piece, which is the body's end. Where there is none, the request is over, and the reader has
+/// nothing more to do.
 pub(super) fn pipe() -> (mpsc::Sender<Bytes>, Piped) {
     let (to, from) = mpsc::channel(1);
     let piece = Bytes::new();
-    (to, Piped { from, piece })
+    let ended = false;
+    (to, Piped { from, piece, ended })
 }
 
 impl BufRead for Piped {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        while self.piece.is_empty() {
-            match self.from.blocking_recv() {
-                Some(piece) => self.piece = piece,
-                None => break,
-            }
+        if self.piece.is_empty() && !self.ended {
+            self.piece = self.from.blocking_recv().ok_or(io::ErrorKind::ConnectionAborted)?;
+            self.ended = self.piece.is_empty();
         }
         Ok(&self.piece)
     }

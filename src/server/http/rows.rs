@@ -190,8 +190,8 @@ impl Feed {
 enum Step {
     /// The client sent something, or ended.
     Came(Option<Result<Bytes, Lost>>),
-    /// The reader has taken a piece.
-    Taken,
+    /// The reader has a piece, which may be the end.
+    Taken { ends: bool },
 }
 
 /// The next step of a feed; never where there is none any more.
@@ -204,11 +204,12 @@ async fn step(feed: Option<&mut Feed>) -> Step {
         (Some(_), None) => Step::Came(feed.body.next().await),
         (Some(to), next @ Some(_)) => match to.reserve().await {
             Ok(place) => {
+                let ends = next.as_ref().is_some_and(Bytes::is_empty);
                 if let Some(piece) = next.take() {
                     place.send(piece);
                 }
                 feed.since = Instant::now();
-                Step::Taken
+                Step::Taken { ends }
             }
             // The reader has ended, and says why.
             Err(_) => std::future::pending().await,
@@ -291,8 +292,10 @@ impl Rows<'_> {
     async fn fed(&mut self, step: Step) -> Result<(), Error> {
         let Some(feed) = &mut self.feed else { return Ok(()) };
         match step {
-            Step::Taken => {}
-            Step::Came(None) => feed.to = None,
+            Step::Taken { ends: true } => feed.to = None,
+            Step::Taken { ends: false } => {}
+            // An empty piece is the end, which no other one is.
+            Step::Came(None) => feed.next = Some(Bytes::new()),
             Step::Came(Some(Ok(piece))) => {
                 self.memory.cover(&piece, self.session.as_mut()).await?;
                 feed.next = Some(piece);

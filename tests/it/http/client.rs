@@ -48,6 +48,18 @@ pub(crate) async fn send(
     headers: &[(&str, &str)],
     body: impl Into<Bytes>,
 ) -> Answer {
+    let answer = try_send(to, method, path, headers, body).await;
+    answer.expect("an answer")
+}
+
+/// The same, where the connection may be closed before all of the body was sent.
+pub(crate) async fn try_send(
+    to: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<Bytes>,
+) -> Result<Answer, hyper::Error> {
     let mut request = Request::builder()
         .method(method)
         .uri(path)
@@ -59,15 +71,14 @@ pub(crate) async fn send(
     let stream = TcpStream::connect(to).await.expect("the port listens");
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.expect("HTTP");
     let connection = tokio::spawn(connection);
-    let answer = sender.send_request(request).await.expect("an answer");
-    let (parts, body) = answer.into_parts();
-    let body = body.collect().await.expect("a whole answer").to_bytes();
+    let (parts, body) = sender.send_request(request).await?.into_parts();
+    let body = body.collect().await?.to_bytes();
     connection.abort();
-    Answer {
+    Ok(Answer {
         status: parts.status.as_u16(),
         headers: parts.headers,
         body,
-    }
+    })
 }
 
 /// Loads a body of this kind into `public.<table>`, whose name may have a query behind it.

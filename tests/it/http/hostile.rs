@@ -10,7 +10,7 @@ use parquet::basic::Compression;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
 use super::bodies::{CSV, FILE, JSON, NDJSON, PARQUET, STREAM, every_form, gzip, parquet, rows, stream};
-use super::client::{post, send};
+use super::client::{post, send, try_send};
 use crate::support::database::Database;
 use crate::support::process::{Process, free_address};
 
@@ -48,6 +48,19 @@ async fn hostile_bodies_are_refused_within_the_bounds_and_the_server_lives() {
         );
         post(door, "sibling", JSON, r#"{"id": 1}"#).await.loaded();
     }
+    let at_once = bombs()
+        .into_iter()
+        .map(|(what, kind, packing, body, statuses)| async move {
+            let headers = [("content-type", kind), ("content-encoding", packing)];
+            match try_send(door, "POST", "/v1/tables/public/hostile", &headers, body).await {
+                Ok(answer) => assert!(statuses.contains(&answer.status), "{what}: {}", answer.text()),
+                // Who goes on sending after the answer may not hear it.
+                Err(error) => println!("{what}, among others: {error:?}"),
+            }
+        });
+    futures::future::join_all(at_once).await;
+    assert_eq!(process.exit_code(Duration::ZERO).await, None, "{}", process.log());
+    post(door, "sibling", JSON, r#"{"id": 1}"#).await.loaded();
     assert_eq!(database.value("select to_regclass('hostile') is null").await, "t");
     println!("peak {} MiB", process.peak_memory() >> 20);
 }

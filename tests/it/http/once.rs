@@ -98,5 +98,5 @@ async fn a_bad_row_is_rejected_where_that_is_asked_for() {
     );
     let load = answer["load_id"].as_str().expect("its name");
     let noted = format!("select row_in_stream, column_name, row_values from pgflight.reject where load_id = '{load}'");
-    assert_eq!(database.lines(&noted).await, [r#"1|id|{"id": "x"}"#]);
+    assert_eq!(database.lines(&noted).await, [r#"1|id|{"id":"x"}"#]);
 }
