@@ -96,7 +96,7 @@ pub enum StreamError {
         kept: Kept,
     },
     /// More came at once than is taken.
-    #[error("{what}; {kept}; send smaller pieces")]
+    #[error("{what}; {kept}; send smaller batches or rows")]
     TooLarge {
         /// What is too large, and how large it may be.
         what: String,
