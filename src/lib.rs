@@ -8,6 +8,7 @@ pub mod client;
 pub mod codec;
 pub mod config;
 pub mod embed;
+pub mod formats;
 pub mod ingest;
 mod literal;
 pub mod model;

@@ -9,6 +9,7 @@ mod first_look;
 mod followers;
 mod foreground;
 mod health;
+mod http_port;
 pub mod interrupt;
 mod key_source;
 pub mod load;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use tokio::net::{TcpListener, UnixListener};
 
-use super::open_files;
+use super::open_files::{self, Places};
 use super::serve_error::ServeError;
 use crate::config::{Config, ListenAddress};
 use crate::server::{CrowdLimits, GrpcSettings, Listener, TlsFiles};
@@ -32,7 +32,12 @@ pub(super) fn tls_files(config: &Config) -> Result<Option<TlsFiles>, ServeError>
 }
 
 pub(super) fn grpc_settings(config: &Config) -> GrpcSettings {
-    let (limits, places) = (&config.raw().limits, open_files::places(config));
+    let (limits, all) = (&config.raw().limits, open_files::places(config));
+    let places = if config.http_listen().is_some() {
+        halved(all)
+    } else {
+        all
+    };
     GrpcSettings {
         max_message_bytes: usize::try_from(limits.max_message_bytes).unwrap_or(usize::MAX),
         stream_window_bytes: limits.http2_stream_window_bytes,
@@ -67,6 +72,14 @@ pub(super) async fn bind(
             })?;
             Ok((Listener::Unix(listener), None, Some(path.clone())))
         }
+    }
+}
+
+/// Half of the places, of which each port has one.
+fn halved(places: Places) -> Places {
+    Places {
+        total: places.total.div_ceil(2),
+        per_address: places.per_address.div_ceil(2),
     }
 }
 

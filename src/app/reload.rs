@@ -83,7 +83,8 @@ impl Changeable {
     /// The address is the one that is listened on, whatever the new configuration says.
     fn asks_nobody_any_more(&self, config: &Config) -> bool {
         let started = &self.started;
-        !started.listen().is_local() && !started.raw().insecure && !config.is_authenticating()
+        let reachable = started.doors().any(|(_, address)| !address.is_local());
+        reachable && !started.raw().insecure && !config.is_authenticating()
     }
 
     /// Whether a configuration, or a file that it names, is another one than before.

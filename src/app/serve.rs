@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::first_look;
 use super::followers::Followers;
+use super::http_port::start_http;
 use super::open_files;
 use super::ports::{bind, bind_tcp, grpc_settings, tls_files};
 use super::reload::{Changeable, Reread, follow};
@@ -34,6 +35,7 @@ use crate::server::admin::{self, Admin, RenderMetrics};
 use crate::server::cloudquery::{CloudQueryFront, Shared};
 use crate::server::flight::front::FlightFront;
 use crate::server::flight::put::{Life, PutContext};
+use crate::server::http::HttpDoor;
 use crate::server::overview::Overview;
 use crate::server::readiness::Readiness;
 use crate::server::{Certificates, Doors};
@@ -83,6 +85,7 @@ async fn serve_until_signalled(config: Config, login: Login, reread: Reread) -> 
     tokio::spawn(first_look::look(running.readiness.clone()));
     tracing::info!(
         grpc = running.grpc().map(tracing::field::display),
+        http = running.http().map(tracing::field::display),
         admin = running.admin().map(tracing::field::display),
         "serving"
     );
@@ -109,6 +112,7 @@ pub(super) async fn signalled() {
 #[derive(Debug)]
 pub struct Running {
     grpc: Option<SocketAddr>,
+    http: Option<SocketAddr>,
     admin: Option<SocketAddr>,
     life: Life,
     readiness: Readiness,
@@ -204,12 +208,13 @@ pub async fn start_with(
     let shared = (budgets, journal.clone());
     let tls = tls_files(&config)?.as_ref().map(Certificates::new).transpose()?;
     let changeable = Changeable::new(&config, tls.clone());
-    let doors = doors(&changeable, destination, destinations, &life, readiness.clone(), shared);
+    let (doors, http_door) = doors(&changeable, destination, destinations, &life, readiness.clone(), shared);
     let (settings, stop) = (grpc_settings(&config), life.draining.clone());
+    let (http, http_served) = start_http(&config, http_door, tls.clone(), &stop).await?;
     let mut tasks = vec![tokio::spawn(async move {
-        crate::server::serve(listener, settings, tls, doors, stop)
-            .await
-            .map_err(ServeError::from)
+        let grpc = crate::server::serve(listener, settings, tls, doors, stop);
+        let (ended, ()) = tokio::join!(grpc, http_served);
+        ended.map_err(ServeError::from)
     })];
     let mut admin_address = None;
     if let Some(address) = config.admin_listen() {
@@ -227,6 +232,7 @@ pub async fn start_with(
     let (delay, drain_timeout) = (shutdown.delay.get(), shutdown.drain_timeout.get());
     Ok(Running {
         grpc,
+        http,
         admin: admin_address,
         life,
         readiness,
@@ -247,7 +253,7 @@ fn doors(
     life: &Life,
     readiness: Readiness,
     ([budget, dictionaries], journal): ([ByteBudget; 2], Journal),
-) -> Doors {
+) -> (Doors, HttpDoor) {
     let config = &changeable.started;
     let limits = &config.raw().limits;
     let streams = Places::new(limits.max_streams as usize);
@@ -272,12 +278,18 @@ fn doors(
         environment: names_database(&ProcessSource),
     };
     let authenticator = changeable.authenticator.clone();
-    Doors {
+    let http = HttpDoor {
+        put: put.clone(),
+        authenticator: authenticator.clone(),
+        most_bytes: usize::try_from(limits.max_message_bytes).unwrap_or(usize::MAX),
+    };
+    let doors = Doors {
         flight: FlightFront::new(put, authenticator.clone()),
         cloudquery: CloudQueryFront::new(Arc::clone(config), destinations, authenticator.clone(), shared),
         authenticator,
         readiness,
-    }
+    };
+    (doors, http)
 }
 
 fn start_admin(listener: TcpListener, admin: Admin, life: &Life) -> JoinHandle<Result<(), ServeError>> {
@@ -297,6 +309,11 @@ impl Running {
     /// Address of the gRPC port; `None` on a unix socket.
     pub fn grpc(&self) -> Option<SocketAddr> {
         self.grpc
+    }
+
+    /// Address of the HTTP port; `None` when it is off.
+    pub fn http(&self) -> Option<SocketAddr> {
+        self.http
     }
 
     /// Address of the admin port; `None` when it is off.

@@ -13,10 +13,11 @@ use crate::config::{self, FILE_VARIABLE, Flags, Key, Kind};
 
 const HEADING: &str = "Configuration";
 /// Flags that `-h` shows; `--help` shows all.
-const COMMON: [&str; 8] = [
+const COMMON: [&str; 9] = [
     "connection_string",
     "listen",
     "admin_listen",
+    "http_listen",
     "schema",
     "write_mode",
     "migrate_mode",

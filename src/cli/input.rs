@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use crate::client::source::{Format, TextOptions};
+use crate::formats::{Format, TextOptions};
 
 /// Formats by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -68,6 +68,7 @@ impl InputFlags {
             infer_rows: self.infer_rows.unwrap_or(defaults.infer_rows),
             text_columns: self.text_columns,
             all_text: self.all_text,
+            ..defaults
         }
     }
 }

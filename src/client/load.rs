@@ -1,6 +1,6 @@
 //! `pgflight load`: files, globs or standard input into one table of a server.
 //!
-//! Reads what `source` can read, sends it with `put`, shows progress, prints one summary. Ctrl-C drops the call, which
+//! Reads what `formats` can read, sends it with `put`, shows progress, prints one summary. Ctrl-C drops the call, which
 //! makes the server roll an atomic load back. Starting a server in this process is not this module's business: it takes
 //! an [`Endpoint`], which may be a connection that exists already.
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::connect::{ConnectError, Connection, Endpoint};
 use super::progress::{self, Display, Expected, Progress, Shown};
 use super::put::{self, PutError, PutOutcome, PutRequest};
-use super::source::{self, Format, Input, Source, SourceError, TextOptions};
+use crate::formats::{self, Format, Input, Source, SourceError, TextOptions};
 
 /// What to load, and where to.
 #[derive(Clone, Debug)]
@@ -105,7 +105,7 @@ pub async fn run(args: LoadArgs, to: Endpoint) -> Result<LoadSummary, LoadError>
 /// Loads without printing a summary and without listening to Ctrl-C. Dropping the future cancels the load.
 pub async fn load(args: LoadArgs, to: Endpoint) -> Result<LoadSummary, LoadError> {
     let started = Instant::now();
-    let inputs = source::expand(&args.inputs)?;
+    let inputs = formats::expand(&args.inputs)?;
     let files = inputs.len();
     let progress = Arc::new(Progress::default());
     let input_bytes = inputs.iter().map(Input::byte_count).sum::<Option<u64>>();
@@ -147,7 +147,7 @@ async fn open_on_a_thread(
 ) -> Result<(Source, Option<u64>), LoadError> {
     let (done, opened) = tokio::sync::oneshot::channel();
     let bytes_read = Arc::clone(&progress.input_bytes);
-    let work = move || done.send(source::open(inputs, format, &text, &bytes_read)).ok();
+    let work = move || done.send(formats::open(inputs, format, &text, &bytes_read)).ok();
     std::thread::Builder::new()
         .name("pgflight-open".to_owned())
         .spawn(work)

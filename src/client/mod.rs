@@ -1,6 +1,6 @@
 //! The client half of pgflight: what `pgflight load` and `pgflight demo` use to send rows to a server.
 //!
-//! `source` turns files, globs and standard input into one stream of record batches, [`put`] sends such a stream
+//! [`crate::formats`] turns files, globs and standard input into one stream of record batches, [`put`] sends such a stream
 //! through an ordinary Flight `DoPut`, [`load`] and [`demo`] are the two commands built on them. This module knows the
 //! public contract only: it must never import the server, the ingest core or anything of Postgres, so that everything
 //! it can do any other Flight client can do as well.
@@ -11,5 +11,4 @@ pub mod load;
 pub mod plan;
 pub mod progress;
 pub mod put;
-pub mod source;
 mod wrong_port;

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::connect::{ConnectError, Connection, Endpoint, Server};
 use super::put::Refusal;
-use super::source::{self, Format, SourceError, TextOptions};
+use crate::formats::{self, Format, SourceError, TextOptions};
 use crate::model::ident::TableName;
 use crate::model::migration::{MigrationReport, StepReport};
 use crate::model::options::StreamOptions;
@@ -86,9 +86,9 @@ pub async fn schema(args: &PlanArgs) -> Result<SchemaRef, PlanError> {
     if args.source.contains("://") {
         return schema_of_table(args).await;
     }
-    let inputs = source::expand(std::slice::from_ref(&args.source))?;
+    let inputs = formats::expand(std::slice::from_ref(&args.source))?;
     let (format, text) = (args.format, args.text.clone());
-    let opened = tokio::task::spawn_blocking(move || source::open(inputs, format, &text, &Arc::default())).await;
+    let opened = tokio::task::spawn_blocking(move || formats::open(inputs, format, &text, &Arc::default())).await;
     let (source, _) = opened.map_err(|error| PlanError::Answer(error.to_string()))??;
     Ok(Arc::clone(source.schema()))
 }

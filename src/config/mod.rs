@@ -59,6 +59,7 @@ pub struct Config {
     tree: Map<String, Value>,
     listen: ListenAddress,
     admin_listen: Option<ListenAddress>,
+    http_listen: Option<ListenAddress>,
     schema: Option<Ident>,
     state_schema: Ident,
     embed_tables: Vec<EmbedTable>,
@@ -166,7 +167,7 @@ impl Config {
     /// None that the configuration did not have before.
     pub fn for_this_process(&self) -> Result<Self, ConfigError> {
         let mut tree = self.tree.clone();
-        for key in ["auth", "tls"] {
+        for key in ["auth", "tls", "http_listen"] {
             tree.remove(key);
         }
         Self::from_tree(tree).map_err(ConfigError::Invalid)
@@ -213,6 +214,17 @@ impl Config {
         self.admin_listen.as_ref()
     }
 
+    /// Address of the HTTP port for rows; `None` when it is off.
+    pub fn http_listen(&self) -> Option<&ListenAddress> {
+        self.http_listen.as_ref()
+    }
+
+    /// Addresses where rows can be written and read, with their keys.
+    pub fn doors(&self) -> impl Iterator<Item = (&'static str, &ListenAddress)> {
+        let http = self.http_listen.iter().map(|address| ("http_listen", address));
+        std::iter::once(("listen", &self.listen)).chain(http)
+    }
+
     /// Schema of tables named without one; `None` means the first of `search_path`.
     pub fn schema(&self) -> Option<&Ident> {
         self.schema.as_ref()
@@ -235,10 +247,10 @@ impl Config {
     /// # Errors
     /// Why it must not listen at all.
     pub fn exposure(&self) -> Result<Vec<String>, String> {
-        if !self.listen.is_local() && !self.is_authenticating() && !self.raw.insecure {
+        let open = self.doors().find(|(_, address)| !address.is_local());
+        if let Some((key, address)) = open.filter(|_| !self.is_authenticating() && !self.raw.insecure) {
             return Err(format!(
-                "`listen` is {}, which other machines can reach, and nobody is asked who calls: configure auth.tokens, auth.jwt or tls.client_ca, listen on a loopback address or a unix socket, or say that you want this with insecure: true (PGFLIGHT_INSECURE=true)",
-                self.listen
+                "`{key}` is {address}, which other machines can reach, and nobody is asked who calls: configure auth.tokens, auth.jwt or tls.client_ca, listen on a loopback address or a unix socket, or say that you want this with insecure: true (PGFLIGHT_INSECURE=true)"
             ));
         }
         Ok(rules::warnings(self))

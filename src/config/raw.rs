@@ -45,7 +45,10 @@ pub struct RawConfig {
     /// Address of the HTTP port with health and metrics: `host:port`, or `off`.
     #[schemars(length(min = 1))]
     pub admin_listen: String,
-    /// TLS of the gRPC port; plain text without it.
+    /// Address of the HTTP port that loads and reads tables for clients without Flight: `host:port`, or `off`.
+    #[schemars(length(min = 1))]
+    pub http_listen: String,
+    /// TLS of the gRPC port and of the HTTP port; plain text without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
     /// Who may call, and who may do what.
@@ -144,6 +147,7 @@ impl Default for RawConfig {
             connection_string: None,
             listen: "127.0.0.1:8815".to_owned(),
             admin_listen: "127.0.0.1:8816".to_owned(),
+            http_listen: "off".to_owned(),
             tls: None,
             auth: Auth::default(),
             insecure: false,

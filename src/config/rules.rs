@@ -16,12 +16,16 @@ pub(super) fn checked(raw: RawConfig, tree: Map<String, Value>) -> Result<Config
         "off" => None,
         text => address("admin_listen", text, &mut problems),
     };
-    if listen.is_some() && listen == admin_listen && !is_any_port(listen.as_ref()) {
-        problems.push(Problem::new(
-            "admin_listen",
-            "is the same address as `listen`; use another port, or off",
-        ));
-    }
+    let http_listen = match raw.http_listen.as_str() {
+        "off" => None,
+        text => address("http_listen", text, &mut problems),
+    };
+    distinct(
+        listen.as_ref(),
+        admin_listen.as_ref(),
+        http_listen.as_ref(),
+        &mut problems,
+    );
     let schema = raw
         .schema
         .as_deref()
@@ -46,6 +50,7 @@ pub(super) fn checked(raw: RawConfig, tree: Map<String, Value>) -> Result<Config
             tree,
             listen,
             admin_listen,
+            http_listen,
             schema,
             state_schema,
             embed_tables,
@@ -58,17 +63,15 @@ pub(super) fn checked(raw: RawConfig, tree: Map<String, Value>) -> Result<Config
 /// What a server that listens as configured lays open, one sentence each.
 pub(super) fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = Vec::new();
-    if !config.listen.is_local() {
+    for (key, address) in config.doors().filter(|(_, address)| !address.is_local()) {
         if !config.is_authenticating() {
             warnings.push(format!(
-                "`listen` is {}, which other machines can reach, and nobody is asked who calls (insecure: true): anybody may write",
-                config.listen
+                "`{key}` is {address}, which other machines can reach, and nobody is asked who calls (insecure: true): anybody may write"
             ));
         }
         if config.raw.tls.is_none() {
             warnings.push(format!(
-                "`listen` is {}, which other machines can reach, and `tls` is not set: rows travel unencrypted",
-                config.listen
+                "`{key}` is {address}, which other machines can reach, and `tls` is not set: rows travel unencrypted"
             ));
         }
     }
@@ -86,6 +89,30 @@ pub(super) fn traces_url(endpoint: &str) -> Result<String, String> {
         Some((_, "")) => format!("{endpoint}v1/traces"),
         Some(_) => endpoint.to_owned(),
     })
+}
+
+/// No two ports at one address.
+fn distinct(
+    listen: Option<&ListenAddress>,
+    admin: Option<&ListenAddress>,
+    http: Option<&ListenAddress>,
+    problems: &mut Vec<Problem>,
+) {
+    let mut same = |key: &str, address: Option<&ListenAddress>, other: &str, taken: Option<&ListenAddress>| {
+        if address.is_some() && address == taken && !is_any_port(address) {
+            let message = format!("is the same address as `{other}`; use another port, or off");
+            problems.push(Problem::new(key, message));
+        }
+    };
+    same("admin_listen", admin, "listen", listen);
+    same("http_listen", http, "listen", listen);
+    same("http_listen", http, "admin_listen", admin);
+    if let Some(ListenAddress::Unix(_)) = http {
+        problems.push(Problem::new(
+            "http_listen",
+            "is a unix socket; allowed: host:port, or off",
+        ));
+    }
 }
 
 fn is_any_port(address: Option<&ListenAddress>) -> bool {
@@ -164,5 +191,49 @@ fn tables(raw: &RawConfig, problems: &mut Vec<Problem>) {
             );
             problems.push(Problem::new(format!("tables.{name}.lanes"), message));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_http_port_is_off_or_a_tcp_address_of_its_own() {
+        let of = |address: &str| Config::from_json(&json!({"http_listen": address}));
+        assert_eq!(Config::default().http_listen(), None);
+        assert_eq!(of("off").unwrap().http_listen(), None);
+        assert_eq!(
+            of("127.0.0.1:0").unwrap().http_listen().unwrap().to_string(),
+            "127.0.0.1:0"
+        );
+        for (address, why) in [
+            ("127.0.0.1:8815", "the same address as `listen`"),
+            ("127.0.0.1:8816", "the same address as `admin_listen`"),
+            ("unix:/tmp/x", "a unix socket"),
+            ("8817", "host:port"),
+        ] {
+            let error = of(address).unwrap_err().to_string();
+            assert!(
+                error.contains("`http_listen`") && error.contains(why),
+                "{address}: {error}"
+            );
+        }
+        let open = Config::from_json(&json!({"http_listen": "0.0.0.0:8817"})).unwrap();
+        assert!(
+            open.exposure()
+                .unwrap_err()
+                .starts_with("`http_listen` is 0.0.0.0:8817")
+        );
+        let known = open
+            .with_spec(&json!({"auth": {"tokens": [{"principal": "a", "token": "x"}]}}))
+            .unwrap();
+        let warnings = known.exposure().unwrap();
+        assert!(
+            warnings.len() == 1 && warnings[0].contains("rows travel unencrypted"),
+            "{warnings:?}"
+        );
     }
 }

@@ -13,6 +13,8 @@ pub enum Door {
     FlightSql,
     /// CloudQuery's plugin protocol.
     CloudQuery,
+    /// Plain HTTP.
+    Http,
 }
 
 impl Door {
@@ -22,6 +24,7 @@ impl Door {
             Self::Flight => "flight",
             Self::FlightSql => "flight_sql",
             Self::CloudQuery => "cloudquery",
+            Self::Http => "http",
         }
     }
 }

@@ -95,6 +95,22 @@ pub enum StreamError {
         /// What stays in the table.
         kept: Kept,
     },
+    /// More came at once than is taken.
+    #[error("{what}; {kept}; send smaller batches or rows")]
+    TooLarge {
+        /// What is too large, and how large it may be.
+        what: String,
+        /// What stays in the table.
+        kept: Kept,
+    },
+    /// Rows of text, or of a file, could not be read.
+    #[error("{reason}; {kept}")]
+    Unreadable {
+        /// Where, and why.
+        reason: String,
+        /// What stays in the table.
+        kept: Kept,
+    },
     /// Nothing came for too long.
     #[error(
         "no message came for {} s (limits.stream_idle_timeout), so the stream was ended; {kept}; send it again without such a pause",
@@ -263,7 +279,10 @@ impl Error {
                 | RequestError::Conflict(_)
                 | RequestError::Malformed(_),
             ) => Class::BadRequest,
-            Error::Stream(StreamError::Decode { .. } | StreamError::Protocol { .. }) => Class::BadRequest,
+            Error::Stream(
+                StreamError::Decode { .. } | StreamError::Protocol { .. } | StreamError::Unreadable { .. },
+            ) => Class::BadRequest,
+            Error::Stream(StreamError::TooLarge { .. }) => Class::TooLarge,
             Error::Stream(
                 StreamError::RowCount { .. } | StreamError::NoCommit { .. } | StreamError::ReplayMismatch { .. },
             ) => Class::Refused,

@@ -8,6 +8,8 @@
 pub enum Class {
     /// The request itself is wrong: unknown option, bad JSON, an unusable schema.
     BadRequest,
+    /// One message, row or file is larger than is taken.
+    TooLarge,
     /// A value in the data cannot be stored as asked.
     BadData,
     /// The request is fine, the state of the database does not allow it (migration refused, constraint).

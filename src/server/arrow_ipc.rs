@@ -71,6 +71,18 @@ pub(crate) fn split_message(stream: &mut Bytes) -> Result<Option<Encapsulated>, 
     Ok(Some(Encapsulated { header, body }))
 }
 
+/// Bytes of the body that follows a message's header.
+///
+/// # Errors
+/// Why it is no header.
+pub(crate) fn body_length(header: &[u8]) -> Result<u64, String> {
+    guarded(|| {
+        let message = root_as_message(header).map_err(|error| error.to_string())?;
+        let length = message.bodyLength();
+        u64::try_from(length).map_err(|_| format!("a message announces a body of {length} bytes"))
+    })
+}
+
 fn take_word(stream: &mut Bytes) -> Result<[u8; 4], String> {
     let word = take(stream, 4, "length")?;
     word.as_ref()

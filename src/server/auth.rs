@@ -15,7 +15,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use base64::Engine;
 use base64::alphabet::STANDARD as ALPHABET;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use http::HeaderValue;
+use http::{Extensions, HeaderMap, HeaderValue};
 use jwt::Verifier;
 pub use keys::KeySource;
 use session::{NoSession, Sessions};
@@ -82,17 +82,30 @@ impl Authenticator {
     /// # Errors
     /// UNAUTHENTICATED with what to send.
     pub fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
-        let traceparent = request
-            .metadata()
+        Self::found(request.metadata().as_ref(), request.extensions())
+    }
+
+    /// The same for a request over plain HTTP.
+    ///
+    /// # Errors
+    /// UNAUTHENTICATED with what to send.
+    pub(super) fn caller_over_http<B>(&self, request: &http::Request<B>) -> Result<Caller, Status> {
+        Self::found(request.headers(), request.extensions())
+    }
+
+    fn found(headers: &HeaderMap, extensions: &Extensions) -> Result<Caller, Status> {
+        let traceparent = headers
             .get("traceparent")
             .and_then(|value| value.to_str().ok())
             .map(Arc::from);
-        let admission = request.extensions().get::<Admission>();
+        let admission = extensions.get::<Admission>();
         let past = || Status::internal("the call came past the doorman");
         let principal = admission.ok_or_else(past)?.0.clone()?;
         Ok(Caller {
             principal,
-            peer: ConnectionInfo::of(request).and_then(|connection| connection.peer),
+            peer: extensions
+                .get::<ConnectionInfo>()
+                .and_then(|connection| connection.peer),
             traceparent,
         })
     }

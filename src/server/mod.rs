@@ -12,6 +12,7 @@ mod crowd;
 mod doorman;
 pub mod flight;
 mod health;
+pub mod http;
 pub mod overview;
 pub mod readiness;
 mod secured;
@@ -38,8 +39,8 @@ use doorman::Doorman;
 use flight::front::FlightFront;
 use health::HealthFront;
 use readiness::Readiness;
-use secured::secured;
 pub use secured::{Certificates, TlsFiles, UnusableTls};
+use secured::{Protocol, secured};
 use tonic_health::pb::health_server::HealthServer;
 use upload::Upload;
 
@@ -144,7 +145,7 @@ pub async fn serve(
             match tls {
                 Some(tls) => {
                     router
-                        .serve_with_incoming_shutdown(secured(incoming, tls), stop)
+                        .serve_with_incoming_shutdown(secured(incoming, tls, Protocol::Grpc), stop)
                         .await?
                 }
                 None => router.serve_with_incoming_shutdown(incoming, stop).await?,
@@ -156,7 +157,7 @@ pub async fn serve(
             match tls {
                 Some(tls) => {
                     router
-                        .serve_with_incoming_shutdown(secured(incoming, tls), stop)
+                        .serve_with_incoming_shutdown(secured(incoming, tls, Protocol::Grpc), stop)
                         .await?
                 }
                 None => router.serve_with_incoming_shutdown(incoming, stop).await?,

@@ -1,4 +1,4 @@
-//! TLS of the gRPC port by certificates that can be changed while it serves: each handshake takes those that hold at its
+//! TLS of the ports for rows by certificates that can be changed while it serves: each handshake takes those that hold at its
 //! begin, and connections that are there keep theirs. tonic's own acceptor has them for good.
 
 use std::io;
@@ -20,7 +20,7 @@ use tonic::transport::server::Connected;
 use super::certificate_name::name_of;
 use super::connection::{ConnectionInfo, Tracked};
 
-/// Certificates of the gRPC port, as PEM.
+/// Certificates of the ports for rows, as PEM.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TlsFiles {
     /// Certificate and chain.
@@ -72,9 +72,26 @@ impl Certificates {
         Ok(())
     }
 
-    fn acceptor(&self) -> TlsAcceptor {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner)).into()
+    fn acceptor(&self, protocol: Protocol) -> TlsAcceptor {
+        let config = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner));
+        match protocol {
+            Protocol::Grpc => config.into(),
+            Protocol::Http => {
+                let mut config = ServerConfig::clone(&config);
+                config.alpn_protocols = vec![b"http/1.1".to_vec()];
+                Arc::new(config).into()
+            }
+        }
     }
+}
+
+/// What is spoken over a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// gRPC, over HTTP/2.
+    Grpc,
+    /// HTTP/1.1.
+    Http,
 }
 
 fn server_config(files: &TlsFiles) -> Result<Arc<ServerConfig>, UnusableTls> {
@@ -170,18 +187,19 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Secured<Io> {
 pub(super) fn secured<Io>(
     incoming: impl Stream<Item = io::Result<Tracked<Io>>> + Send + 'static,
     certificates: Certificates,
+    protocol: Protocol,
 ) -> impl Stream<Item = io::Result<Secured<Io>>>
 where
     Io: AsyncRead + AsyncWrite + Send + Sync + Unpin + 'static,
 {
     let handshakes: JoinSet<io::Result<TlsStream<Tracked<Io>>>> = JoinSet::new();
     let begin = (Box::pin(incoming), handshakes, certificates);
-    futures::stream::unfold(begin, |(mut incoming, mut handshakes, certificates)| async move {
+    futures::stream::unfold(begin, move |(mut incoming, mut handshakes, certificates)| async move {
         loop {
             tokio::select! {
                 connection = incoming.next() => match connection? {
                     Ok(connection) => {
-                        let acceptor = certificates.acceptor();
+                        let acceptor = certificates.acceptor(protocol);
                         handshakes.spawn(async move { acceptor.accept(connection).await });
                     }
                     Err(error) => return Some((Err(error), (incoming, handshakes, certificates))),

@@ -15,7 +15,7 @@ const MESSAGE_BYTES: usize = 4096;
 /// own exceptions (`ArrowInvalid`, `FlightUnavailableError`, ...).
 pub fn code(class: Class) -> Code {
     match class {
-        Class::BadRequest | Class::BadData => Code::InvalidArgument,
+        Class::BadRequest | Class::BadData | Class::TooLarge => Code::InvalidArgument,
         Class::Refused => Code::FailedPrecondition,
         Class::NotFound => Code::NotFound,
         Class::AlreadyExists => Code::AlreadyExists,
@@ -55,7 +55,7 @@ pub(crate) fn refusal(code: Code, message: String) -> Status {
 }
 
 /// The message as far as clients take it, with both of its ends.
-fn shortened(message: String) -> String {
+pub(crate) fn shortened(message: String) -> String {
     let cost = |c: char| {
         if matches!(c, ' '..='~') && c != '%' {
             1

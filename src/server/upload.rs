@@ -112,8 +112,18 @@ impl Gate {
         state.turn = Turn::Granted;
     }
 
-    /// Whether a message of so many bytes may pass.
-    fn passes(&self, bytes: usize) -> bool {
+    /// Bytes came.
+    pub(crate) fn heard(&self) {
+        self.state().received = Some(Instant::now());
+    }
+
+    /// The message that was let in is whole.
+    pub(crate) fn came(&self) {
+        self.state().coming = None;
+    }
+
+    /// Whether a message of so many bytes may pass; one that may not asks from now on.
+    pub(crate) fn passes(&self, bytes: usize) -> bool {
         let mut state = self.state();
         match state.turn {
             Turn::Open => true,
@@ -216,7 +226,7 @@ impl<B> Upload<B> {
             let part = self.received.split_to(self.left.min(self.received.len()));
             self.left -= part.len();
             if self.left == 0 {
-                self.gate.state().coming = None;
+                self.gate.came();
             }
             return Poll::Ready(Some(part));
         }
@@ -231,7 +241,7 @@ impl<B> Upload<B> {
         }
         self.left = length;
         if length == 0 {
-            self.gate.state().coming = None;
+            self.gate.came();
         }
         Poll::Ready(Some(self.header.split().freeze()))
     }
@@ -259,7 +269,7 @@ where
             this.over = !matches!(frame, Some(Ok(_)));
             match frame.map(|frame| frame.map(Frame::into_data)) {
                 Some(Ok(Ok(data))) => {
-                    this.gate.state().received = Some(Instant::now());
+                    this.gate.heard();
                     this.received = data;
                 }
                 // Behind these the gRPC library does not look whether the last message was whole.

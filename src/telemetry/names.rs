@@ -43,10 +43,10 @@ macro_rules! metrics_table {
 metrics_table! {
     BUILD_INFO = "pgflight_build_info", Gauge, Count, "Always 1; label `version`.";
     READY = "pgflight_ready", Gauge, Count, "1 when loads would work, as Postgres said when it was last asked: at the start and by whoever looks at health; 0 when they would not, and while the server ends.";
-    CONNECTIONS = "pgflight_connections", Gauge, Count, "Connections that are open; label `port`: grpc, admin.";
+    CONNECTIONS = "pgflight_connections", Gauge, Count, "Connections that are open; label `port`: grpc, http, admin.";
     CONNECTIONS_CLOSED = "pgflight_connections_closed_total", Counter, Count, "Connections that were closed or not taken; labels `port` and `reason`: silent (no call within limits.handshake_timeout), replaced (no call yet, and another came at the limit), address and total (at the limits), files (the system gave none).";
     STREAMS_OPEN = "pgflight_streams_open", Gauge, Count, "Streams that are being loaded; label `door`.";
-    STREAMS = "pgflight_streams_total", Counter, Count, "Streams that ended; labels `door` (flight, flight_sql, cloudquery) and `outcome`: finished, failed, aborted (its end never came, as when the client gave up).";
+    STREAMS = "pgflight_streams_total", Counter, Count, "Streams that ended; labels `door` (flight, flight_sql, cloudquery, http) and `outcome`: finished, failed, aborted (its end never came, as when the client gave up).";
     BATCHES_RECEIVED = "pgflight_batches_received_total", Counter, Count, "Record batches received.";
     ROWS_RECEIVED = "pgflight_rows_received_total", Counter, Count, "Rows received.";
     BYTES_RECEIVED = "pgflight_received_bytes_total", Counter, Bytes, "Bytes of record batches received, as they were sent.";

@@ -172,6 +172,7 @@ const SHOWN: &[(&str, &str)] = &[
         "flight_sql::queries::statements_run_as_far_as_the_configuration_lets_them",
     ),
     ("forced_strategy", STREAM),
+    ("http_listen", "http::bodies::every_content_type_lands_twice_in_a_row"),
     (
         "insecure",
         "doors::a_server_that_others_can_reach_and_that_asks_nobody_does_not_start",

@@ -128,6 +128,14 @@ async fn a_server_that_others_can_reach_and_that_asks_nobody_does_not_start() {
         refused.contains("nobody is asked who calls") && refused.contains("insecure: true"),
         "{refused}"
     );
+    let mut http = open.clone();
+    http["listen"] = json!("127.0.0.1:0");
+    http["http_listen"] = json!("0.0.0.0:0");
+    let refused = start(http).await.unwrap_err().to_string();
+    assert!(
+        refused.contains("`http_listen` is 0.0.0.0:0") && refused.contains("insecure: true"),
+        "{refused}"
+    );
     let mut known = open.clone();
     known["insecure"] = json!(true);
     start(known).await.expect("it was said");

@@ -20,6 +20,7 @@ mod flight_trailers;
 mod fuzz;
 mod harness;
 mod hostile_types;
+mod http;
 mod ingest_types;
 mod limits;
 mod load;

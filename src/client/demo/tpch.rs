@@ -8,7 +8,7 @@ use arrow::error::ArrowError;
 use tpchgen::generators::{CustomerGenerator, LineItemGenerator, OrderGenerator};
 use tpchgen_arrow::{CustomerArrow, LineItemArrow, OrderArrow};
 
-use crate::client::source::{Source, SourceError};
+use crate::formats::{Source, SourceError};
 
 /// A table of the demo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

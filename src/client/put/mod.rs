@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connect::Connection;
 use super::progress::Progress;
-use super::source::{Source, SourceError};
+use crate::formats::{Source, SourceError};
 use call::Outgoing;
 use encode::Encoder;
 pub use status::Refusal;

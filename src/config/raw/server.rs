@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::duration::GoDuration;
 
-/// TLS of the gRPC port. The files are PEM and are read when the server starts.
+/// TLS of the gRPC port and of the HTTP port for rows. The files are PEM and are read when the server starts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
@@ -24,7 +24,7 @@ pub struct Tls {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Largest gRPC message, in bytes.
+    /// Largest gRPC message, in bytes; over HTTP the largest Arrow message, row of text, or Parquet file.
     #[schemars(range(min = 65536, max = 2147483647))]
     pub max_message_bytes: u64,
     /// Bytes of memory for what streams send: a third for messages, from their first byte on, a quarter for dictionaries, which stay
@@ -57,7 +57,8 @@ pub struct Limits {
     /// How long a connection may take from its beginning to its first call: TLS, HTTP/2, and the call's headers. One that says
     /// nothing is closed then, and before when others come and there is no place left.
     pub handshake_timeout: GoDuration,
-    /// Connections at once, of all clients; when unset 1000, or what the limit of open files leaves if that is less.
+    /// Connections at once, of all clients; when unset 1000, or what the limit of open files leaves if that is less. With `http_listen`
+    /// each of both ports has half of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub max_connections: Option<u32>,

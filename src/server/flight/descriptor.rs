@@ -159,23 +159,23 @@ pub fn header_options(headers: &MetadataMap) -> Result<StreamOptions, RequestErr
 }
 
 /// Options of one place, where each may stand once: `pgflight-batch-size` and `pgflight-batch_size` are the same.
-pub(super) struct Once {
+pub(crate) struct Once {
     place: &'static str,
     options: StreamOptions,
     named: Vec<String>,
 }
 
 impl Once {
-    pub(super) fn of(place: &'static str) -> Self {
+    pub(crate) fn of(place: &'static str) -> Self {
         let (options, named) = Default::default();
         Self { place, options, named }
     }
 
-    pub(super) fn into_options(self) -> StreamOptions {
+    pub(crate) fn into_options(self) -> StreamOptions {
         self.options
     }
 
-    pub(super) fn set(&mut self, name: &str, value: &str) -> Result<(), RequestError> {
+    pub(crate) fn set(&mut self, name: &str, value: &str) -> Result<(), RequestError> {
         let known = name.replace('-', "_");
         if self.named.contains(&known) {
             return Err(RequestError::Malformed(format!(

@@ -1,6 +1,6 @@
 //! The FlightService that clients see. Plain descriptors are served here; everything that is not offered says so.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::{
@@ -8,17 +8,19 @@ use arrow_flight::{
     PollInfo, PutResult, SchemaResult, Ticket,
 };
 use bytes::Bytes;
-use futures::StreamExt;
 use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::action;
 use super::descriptor::{self, Command};
 use super::get;
-use super::put::{PutAnswers, PutCall, PutContext};
+use super::pump::{Lost, first_message};
+use super::put::{Asked, PutAnswers, PutCall, PutContext};
 use super::sql;
-use crate::ingest::error::{Error, RequestError, StreamError};
+use crate::ingest::counted::Door;
+use crate::ingest::error::{Error, RequestError};
 use crate::model::caller::Caller;
 use crate::server::auth::Authenticator;
 use crate::server::status::{about, status};
@@ -26,8 +28,6 @@ use crate::server::upload::Gate;
 
 /// How long a client that began a handshake is given to finish it.
 const HANDSHAKE_PAUSE: Duration = Duration::from_millis(500);
-/// A first message of so many bytes needs no memory that others have to give back: a schema of some thousand columns.
-const SCHEMA_BYTES: usize = 256 << 10;
 
 /// Flight service over the ingest core.
 #[derive(Clone, Debug)]
@@ -57,7 +57,12 @@ impl FlightFront {
         let (gate, place) = (Gate::of(&request), self.put.streams.take(&caller)?);
         let put = self.put.lent_to(&caller);
         let (headers, _, mut rest) = request.into_parts();
-        let first = Self::first_message(&put, &mut rest, &gate).await?;
+        let first = first_message(&put, &mut rest, &gate).await?.ok_or_else(|| {
+            RequestError::Malformed(
+                "the stream ended before its first message; send a descriptor with the schema, also when there are no rows"
+                    .to_owned(),
+            )
+        })?;
         let Some(wanted) = &first.flight_descriptor else {
             return Err(RequestError::Malformed(
                 "the first message carries no Flight descriptor; send a PATH [table] or a CMD {\"table\": \"t\"} with the schema"
@@ -80,12 +85,19 @@ impl FlightFront {
         };
         let schema = target.table.schema.as_ref().or(put.config.schema());
         *named = schema.map(|schema| target.table.or_schema(schema).to_string());
+        let door = match target.ingest {
+            Some(_) => Door::FlightSql,
+            None => Door::Flight,
+        };
         put.put(PutCall {
-            caller,
-            headers,
-            target,
+            asked: Asked {
+                caller,
+                headers,
+                target,
+                door,
+            },
             first,
-            rest,
+            rest: rest.map_err(Lost::from),
             gate,
             place,
         })
@@ -102,56 +114,6 @@ impl FlightFront {
         }
         let answer = action::run(destination, &self.put.config, caller, headers, action).await?;
         Ok(answer.to_string().into())
-    }
-
-    /// The message with the descriptor and the schema; a large one waits for memory like all others.
-    async fn first_message(
-        put: &PutContext,
-        rest: &mut Streaming<FlightData>,
-        gate: &Gate,
-    ) -> Result<FlightData, Error> {
-        let (idle, kept) = (put.idle_timeout, Default::default());
-        let (mut waiting, mut _room) = (Instant::now(), None);
-        gate.close();
-        let first = loop {
-            tokio::select! {
-                biased;
-                () = put.life.stopping.cancelled() => return Err(Error::Draining),
-                first = rest.next() => break first,
-                bytes = gate.asked() => {
-                    if bytes > SCHEMA_BYTES {
-                        _room = Some(put.budget.acquire(bytes).await);
-                    }
-                    gate.grant();
-                    waiting = Instant::now();
-                }
-                () = tokio::time::sleep_until(gate.idle_at(waiting, idle).into()) => {
-                    if gate.idle_at(waiting, idle) <= Instant::now() {
-                        return Err(StreamError::Idle { idle, kept }.into());
-                    }
-                }
-            }
-        };
-        match first {
-            Some(Ok(first)) => Ok(first),
-            Some(Err(status)) if status.code() == tonic::Code::OutOfRange => Err(StreamError::Protocol {
-                message: 1,
-                reason: format!("{} (limits.max_message_bytes); send smaller batches", status.message()),
-                kept,
-            }
-            .into()),
-            Some(Err(status)) => Err(StreamError::Broken {
-                received: 0,
-                reason: status.message().to_owned(),
-                kept,
-            }
-            .into()),
-            None => Err(RequestError::Malformed(
-                "the stream ended before its first message; send a descriptor with the schema, also when there are no rows"
-                    .to_owned(),
-            )
-            .into()),
-        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod action;
 mod answers;
+mod context;
 pub mod decode;
 mod described;
 pub mod descriptor;
@@ -11,9 +12,10 @@ pub mod get;
 mod json_words;
 mod migrate;
 mod parts;
+pub mod pump;
 pub mod put;
 pub mod result;
-mod room;
+pub(crate) mod room;
 mod sql;
 pub mod stream;
 pub mod ticket;

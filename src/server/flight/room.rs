@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::context::PutContext;
 use super::decode::Decoder;
-use super::put::PutContext;
 use crate::ingest::budget::{Beyond, ByteBudget, BytePermit};
 use crate::ingest::error::{Error, StreamError};
 use crate::ingest::session::Session;
@@ -18,12 +18,14 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What one put holds and may ask for.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(crate) struct Room {
     budget: ByteBudget,
     dictionaries: ByteBudget,
     stopping: CancellationToken,
     /// Of the message that is on its way.
     coming: Option<BytePermit>,
+    /// Whether that has all of what goes beyond the budget.
+    alone: bool,
     /// Of the dictionaries that the stream's reader has.
     kept: HashMap<i64, BytePermit>,
     /// Bytes of dictionaries that came or went since the last batch. The next batch holds memory for them: batches before it,
@@ -32,12 +34,13 @@ pub(super) struct Room {
 }
 
 impl Room {
-    pub(super) fn new(context: &PutContext) -> Self {
+    pub(crate) fn new(context: &PutContext) -> Self {
         Self {
             budget: context.budget.clone(),
             dictionaries: context.dictionaries.clone(),
             stopping: context.life.stopping.clone(),
             coming: None,
+            alone: false,
             kept: HashMap::new(),
             owed: 0,
         }
@@ -49,8 +52,68 @@ impl Room {
         Ok(())
     }
 
+    /// Holds so many bytes in all for what is on its way and has not become a batch. Where there is no room for more of them, one stream
+    /// at a time goes on alone. Before there is a session nothing is held that others could wait for.
+    pub(crate) async fn grow(&mut self, bytes: usize, mut session: Option<&mut Session>) -> Result<(), Error> {
+        let Some(mut room) = self.coming.take() else {
+            self.alone = false;
+            self.coming = Some(match session {
+                Some(session) => self.acquire(bytes, session).await?,
+                None => self.acquire_first(bytes).await?,
+            });
+            return Ok(());
+        };
+        let fits = match room.is_beyond() {
+            true => self.alone,
+            false => self.budget.extend_now(&mut room, bytes),
+        };
+        if !fits {
+            if let Some(session) = &mut session {
+                session.flush().await?;
+            }
+            let all = self.budget.total();
+            let extra = tokio::select! {
+                biased;
+                () = self.stopping.cancelled() => return Err(Error::Draining),
+                extra = self.budget.acquire_beyond(Beyond::Unpacked, all) => extra,
+                extra = starved_if_any(&self.budget, all, session) => extra?,
+            };
+            room.merge(extra);
+            self.alone = true;
+        }
+        self.coming = Some(room);
+        Ok(())
+    }
+
+    async fn acquire_first(&self, bytes: usize) -> Result<BytePermit, Error> {
+        tokio::select! {
+            biased;
+            () = self.stopping.cancelled() => Err(Error::Draining),
+            room = self.budget.acquire(bytes) => Ok(room),
+        }
+    }
+
+    /// What is held for what is on its way, to be kept by whoever takes it.
+    pub(crate) fn take(&mut self) -> Option<BytePermit> {
+        self.coming.take()
+    }
+
+    /// The memory of a batch that is read from what memory is held for already.
+    pub(crate) async fn beside(&self, bytes: usize, session: &mut Session) -> Result<BytePermit, Error> {
+        if let Some(room) = self.budget.try_acquire(bytes) {
+            return Ok(room);
+        }
+        session.flush().await?;
+        tokio::select! {
+            biased;
+            () = self.stopping.cancelled() => Err(Error::Draining),
+            room = self.budget.acquire_beyond(Beyond::Unpacked, bytes) => Ok(room),
+            room = starved(&self.budget, bytes, session) => room,
+        }
+    }
+
     /// The memory of a batch that takes so many bytes, from the message that it came in.
-    pub(super) async fn of_batch(&mut self, bytes: usize, session: &mut Session) -> Result<BytePermit, Error> {
+    pub(crate) async fn of_batch(&mut self, bytes: usize, session: &mut Session) -> Result<BytePermit, Error> {
         let bytes = bytes.saturating_add(self.owed);
         let Some(mut room) = self.coming.take() else {
             return self.acquire(bytes, session).await;
@@ -76,7 +139,7 @@ impl Room {
     }
 
     /// A batch went on with its memory, and what was owed with it.
-    pub(super) fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         self.owed = 0;
     }
 
@@ -153,6 +216,13 @@ pub(super) enum DictionaryRefused {
     TooLarge(String),
     /// Anything else.
     Other(Error),
+}
+
+async fn starved_if_any(budget: &ByteBudget, bytes: usize, session: Option<&mut Session>) -> Result<BytePermit, Error> {
+    match session {
+        Some(session) => starved(budget, bytes, session).await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn starved(budget: &ByteBudget, bytes: usize, session: &mut Session) -> Result<BytePermit, Error> {

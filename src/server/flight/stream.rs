@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::put::Life;
+use super::context::Life;
 use crate::ingest::error::{Error, StreamError};
 use crate::ingest::ports::{TableReader, Taken};
 use crate::server::status::status;

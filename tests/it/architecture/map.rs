@@ -43,9 +43,10 @@ pub(super) const MAY_USE: &[(&str, &[&str])] = &[
             "telemetry::spans",
         ],
     ),
-    ("server", &["model", "config", "ingest", "telemetry"]),
-    ("client", &["model"]),
-    ("cli", &["model", "config", "client"]),
+    ("formats", &["model"]),
+    ("server", &["model", "config", "ingest", "telemetry", "formats"]),
+    ("client", &["model", "formats"]),
+    ("cli", &["model", "config", "client", "formats"]),
     (
         "app",
         &[
@@ -87,7 +88,7 @@ pub(super) const ONLY_IN: &[(&str, &[&str])] = &[
     ("arrow_flight", &["server", "client"]),
     ("axum", &["server"]),
     ("rustls", &["server", "client", "postgres", "embed"]),
-    ("hyper_util", &["embed"]),
+    ("hyper_util", &["embed", "server"]),
     ("ring", &["server::auth"]),
     ("tokio_rustls", &["embed", "server"]),
     ("x509_cert", &["server"]),
@@ -102,7 +103,7 @@ pub(super) const ONLY_IN: &[(&str, &[&str])] = &[
     ("indicatif", &["cli", "client", "app"]),
     ("tpchgen", &["client", "app"]),
     ("tpchgen_arrow", &["client", "app"]),
-    ("parquet", &["client"]),
+    ("parquet", &["formats"]),
     (
         "tokio",
         &[

@@ -20,6 +20,7 @@ use tonic::{Code, Request, Status};
 use super::provider::{Provider, jwt};
 use crate::cloudquery::client::{insert, schema_bytes};
 use crate::flight_refusals::rows;
+use crate::http::client;
 use crate::support::database::Database;
 use crate::support::flight::{messages, path};
 use crate::support::server::Server;
@@ -77,6 +78,7 @@ async fn calls(flight: &Channel, token: &str) -> BTreeSet<String> {
         .try_collect()
         .await
         .expect("it works");
+    calls.extend(pgflight::server::http::routes().map(|(method, path)| format!("{} {path}", method.to_uppercase())));
     calls.extend(actions.into_iter().map(|action| format!("DoAction {}", action.r#type)));
     calls.remove("DoAction");
     calls
@@ -269,6 +271,20 @@ async fn call(channel: &Channel, row: &str, token: Option<&str>) -> Code {
     }
 }
 
+async fn over_http(server: &Server, method: &str, path: &str, token: Option<&str>) -> Code {
+    let path = format!("/{}", path.replace("{schema}", "public").replace("{table}", "t"));
+    let bearer = format!("Bearer {}", token.unwrap_or_default());
+    let mut headers = vec![("content-type", "application/json")];
+    headers.extend(token.map(|_| ("authorization", bearer.as_str())));
+    let body = r#"{"id": 1, "name": "x"}"#;
+    let answer = client::send(server.http_door(), method, &path, &headers, body).await;
+    match answer.status {
+        401 => Code::Unauthenticated,
+        403 => Code::PermissionDenied,
+        _ => Code::Ok,
+    }
+}
+
 /// The rows of the table in the documentation: a call, and what it says for each kind of credentials.
 fn documented() -> BTreeMap<String, Vec<String>> {
     let docs =
@@ -301,6 +317,7 @@ fn settings(keys: &str) -> Value {
     let may = ["append", "overwrite", "replace", "delete", "migrate", "read"];
     json!({
         "flight_sql": {"queries": "read-write"},
+        "http_listen": "127.0.0.1:0",
         "auth": {
             "jwt": jwt(keys),
             "rules": [
@@ -347,7 +364,10 @@ async fn every_call_is_allowed_or_refused_as_the_table_says_and_every_call_has_a
             if row.starts_with("Plugin.") && row != "Plugin.Init" {
                 call(&channel, "Plugin.Init", token.as_deref()).await;
             }
-            let code = call(&channel, row, token.as_deref()).await;
+            let code = match row.split_once(" /") {
+                Some((method, path)) => over_http(&server, method, path, token.as_deref()).await,
+                None => call(&channel, row, token.as_deref()).await,
+            };
             if word(code) != told {
                 let whose = credentials.iter().position(|other| other == token).expect("it works");
                 wrong.push(format!(

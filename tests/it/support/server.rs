@@ -27,6 +27,7 @@ pub(crate) struct Server {
     running: Option<Running>,
     grpc: SocketAddr,
     admin: SocketAddr,
+    http_door: Option<SocketAddr>,
     settings: Value,
     /// Between this server and Postgres.
     _bouncer: Option<Bouncer>,
@@ -59,6 +60,7 @@ impl Server {
             .expect("free ports can be bound");
         let grpc = running.grpc().expect("a TCP address");
         let admin = running.admin().expect("a TCP address");
+        let http_door = running.http();
         let neighbour = match &bouncer {
             Some(bouncer) => Some(Neighbour::move_in(bouncer.uri(), &format!("http://{grpc}")).await),
             None => None,
@@ -67,6 +69,7 @@ impl Server {
             running: Some(running),
             grpc,
             admin,
+            http_door,
             settings,
             _bouncer: bouncer,
             _neighbour: neighbour,
@@ -88,6 +91,11 @@ impl Server {
         self.grpc
     }
 
+    /// Address of the HTTP port for rows, where the settings have one.
+    pub(crate) fn http_door(&self) -> SocketAddr {
+        self.http_door.expect("http_listen is set")
+    }
+
     /// Address of the admin port.
     pub(crate) fn admin(&self) -> SocketAddr {
         self.admin
@@ -102,7 +110,7 @@ impl Server {
     pub(crate) fn reload(&self, changed: Value) -> Result<Vec<String>, String> {
         let mut settings = self.settings.clone();
         let fields = settings.as_object_mut().expect("settings are a JSON object");
-        fields.retain(|key, _| ["connection_string", "listen", "admin_listen"].contains(&key.as_str()));
+        fields.retain(|key, _| ["connection_string", "listen", "admin_listen", "http_listen"].contains(&key.as_str()));
         fields.extend(changed.as_object().expect("settings are a JSON object").clone());
         let config = Config::from_json(&settings).unwrap_or_else(|error| panic!("{settings}: {error}"));
         let running = self.running.as_ref().expect("it runs");

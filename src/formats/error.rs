@@ -77,6 +77,14 @@ pub enum SourceError {
         /// The format that its beginning shows.
         format: &'static str,
     },
+    /// What it holds stands for more than is taken.
+    #[error("{input} takes more memory than it may: {reason}")]
+    TooMuch {
+        /// Which input.
+        input: String,
+        /// What takes it.
+        reason: String,
+    },
     /// A text file has a malformed line.
     #[error("{input}, line {line}: {reason}")]
     Line {

@@ -1,25 +1,20 @@
-//! Newline-delimited JSON as rows of JSON tokens: one object per line, one column per key.
+//! JSON objects as rows of JSON tokens: one column per key. Where one object ends is the business of `documents`.
 //!
-//! Values are cut out of the line as they stand, so no number is rounded and no document is rewritten. Every line is
+//! Values are cut out of the object as they stand, so no number is rounded and no document is rewritten. Every object is
 //! checked to be valid JSON before it is cut.
 
 use std::collections::HashMap;
-use std::io::BufRead;
 
 use arrow::array::{ArrayBuilder, StringBuilder};
 use serde::de::IgnoredAny;
 
+use super::documents::Documents;
 use super::error::SourceError;
 use super::kind::Dialect;
-use super::text::{BLOCK_BYTES, Block, TextRows};
-
-/// A longer line is refused: it would be held in memory whole, and no message could carry it.
-const MAX_LINE_BYTES: u64 = 256 * 1024 * 1024;
+use super::text::{BLOCK_BYTES, Block, CELL_BYTES, MAX_COLUMNS, TextRows};
 
 pub(super) struct NdjsonRows {
-    input: String,
-    bytes: Box<dyn BufRead + Send>,
-    line: u64,
+    documents: Documents,
     names: Vec<String>,
     positions: HashMap<String, usize>,
     /// Set once columns are closed: how many rows were looked at before.
@@ -27,11 +22,9 @@ pub(super) struct NdjsonRows {
 }
 
 impl NdjsonRows {
-    pub(super) fn new(input: String, bytes: Box<dyn BufRead + Send>) -> Self {
+    pub(super) fn new(documents: Documents) -> Self {
         Self {
-            input,
-            bytes,
-            line: 0,
+            documents,
             names: Vec::new(),
             positions: HashMap::new(),
             closed_after: None,
@@ -39,40 +32,7 @@ impl NdjsonRows {
     }
 
     fn fail(&self, reason: String) -> SourceError {
-        SourceError::Line {
-            input: self.input.clone(),
-            line: self.line,
-            reason,
-        }
-    }
-
-    /// The next line that is not blank, or `None` at the end.
-    fn read_line(&mut self) -> Result<Option<String>, SourceError> {
-        loop {
-            let mut line = Vec::new();
-            let mut limited = std::io::Read::take(&mut self.bytes, MAX_LINE_BYTES);
-            let count = limited.read_until(b'\n', &mut line).map_err(|source| SourceError::Io {
-                input: self.input.clone(),
-                source,
-            })?;
-            if count == 0 {
-                return Ok(None);
-            }
-            self.line += 1;
-            if count as u64 == MAX_LINE_BYTES && !line.ends_with(b"\n") {
-                return Err(self.fail(format!("the line is longer than {} MiB", MAX_LINE_BYTES >> 20)));
-            }
-            let line = String::from_utf8(line)
-                .map_err(|_| self.fail("the line is not valid UTF-8; convert the file to UTF-8 first".to_owned()))?;
-            let line = if self.line == 1 {
-                line.trim_start_matches('\u{feff}').to_owned()
-            } else {
-                line
-            };
-            if !line.trim().is_empty() {
-                return Ok(Some(line));
-            }
-        }
+        self.documents.fail(reason)
     }
 
     /// The members of the object on `line`.
@@ -92,7 +52,11 @@ impl NdjsonRows {
                 error.column()
             ))
         })?;
-        cut(object).ok_or_else(|| self.fail("a key is not valid JSON text".to_owned()))
+        cut(object).ok_or_else(|| {
+            self.fail(format!(
+                "a key is not valid JSON text, or the object has more than {MAX_COLUMNS} keys"
+            ))
+        })
     }
 
     fn position(&mut self, key: String) -> Result<usize, SourceError> {
@@ -106,6 +70,11 @@ impl NdjsonRows {
             )));
         }
         let position = self.names.len();
+        if position >= MAX_COLUMNS {
+            return Err(self.fail(format!(
+                "there are more than {MAX_COLUMNS} keys; Postgres takes no more columns"
+            )));
+        }
         self.names.push(key.clone());
         self.positions.insert(key, position);
         Ok(position)
@@ -137,8 +106,8 @@ impl TextRows for NdjsonRows {
         let mut lines = Vec::new();
         let mut byte_count = 0;
         while lines.len() < max_rows && byte_count < BLOCK_BYTES {
-            let Some(line) = self.read_line()? else { break };
-            byte_count += line.len();
+            let Some(line) = self.documents.next()? else { break };
+            byte_count += line.len() + self.names.len() * CELL_BYTES;
             let row = lines.len();
             for (key, token) in self.members(&line)? {
                 let position = self.position(key)?;
@@ -155,7 +124,7 @@ impl TextRows for NdjsonRows {
                 pad(column, row);
                 column.append_option((token != "null").then_some(token));
             }
-            lines.push(self.line);
+            lines.push(self.documents.line());
         }
         if lines.is_empty() {
             return Ok(None);
@@ -185,6 +154,9 @@ fn cut(object: &str) -> Option<Vec<(String, &str)>> {
         let value_start = skip_space(bytes, skip_space(bytes, key_end) + 1);
         let value_end = token_end(bytes, value_start);
         members.push((key, object.get(value_start..value_end)?));
+        if members.len() > MAX_COLUMNS {
+            return None;
+        }
         at = skip_space(bytes, value_end);
         if bytes.get(at) == Some(&b',') {
             at = skip_space(bytes, at + 1);

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
+use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
 use arrow::datatypes::{Schema, SchemaRef};
 
 use super::error::SourceError;
@@ -18,8 +18,10 @@ use super::reader::BatchReader;
 pub(super) const BLOCK_ROWS: usize = 8192;
 /// Bytes per block of texts: a block ends after the row that passes this.
 pub(super) const BLOCK_BYTES: usize = 2 * 1024 * 1024;
-/// Bytes of text that are kept at most while types are inferred.
-const SAMPLE_BYTES: usize = 64 * 1024 * 1024;
+/// Postgres' own limit on columns; names that nobody can store are not collected.
+pub(super) const MAX_COLUMNS: usize = 1600;
+/// What a cell takes beside its text: its end, and whether it is there.
+pub(super) const CELL_BYTES: usize = 8;
 
 /// Some rows as texts; `None` is SQL NULL.
 pub(super) struct Block {
@@ -109,7 +111,7 @@ impl<R: TextRows> TypedText<R> {
         let mut waiting = VecDeque::new();
         let mut sampled = 0;
         let mut sampled_bytes = 0;
-        while sampled < options.infer_rows && sampled_bytes < SAMPLE_BYTES {
+        while sampled < options.infer_rows && sampled_bytes < options.sample_bytes {
             let Some(block) = rows.next_block(BLOCK_ROWS.min(options.infer_rows - sampled))? else {
                 break;
             };
@@ -117,7 +119,7 @@ impl<R: TextRows> TypedText<R> {
             sampled_bytes += block
                 .columns
                 .iter()
-                .map(|column| column.value_data().len())
+                .map(|column| column.value_data().len() + column.len() * CELL_BYTES)
                 .sum::<usize>();
             waiting.push_back(block);
         }
@@ -180,7 +182,9 @@ fn infer<R: TextRows>(rows: &R, blocks: &VecDeque<Block>, options: &TextOptions)
     let mut columns = Vec::new();
     for (index, name) in rows.names().iter().enumerate() {
         // What the user calls text is text in CSV; in JSON it is the value's own text, whatever its type.
-        let kind = if options.all_text || options.text_columns.contains(name) {
+        let kind = if let Some(given) = options.given.get(name) {
+            Some(given.kind(dialect))
+        } else if options.all_text || options.text_columns.contains(name) {
             Some(if dialect == Dialect::Json {
                 Kind::Json
             } else {

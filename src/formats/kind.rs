@@ -12,6 +12,8 @@ use arrow::datatypes::{
     ArrowPrimitiveType, DataType, Date32Type, Field, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType,
 };
 
+use super::own_text::{array_text, own_text, unescaped};
+
 /// What a column of texts is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -26,6 +28,10 @@ pub(crate) enum Kind {
     Text,
     /// A JSON document, kept as its own text (`arrow.json`).
     Json,
+    /// What the cell says, for a column whose type is known elsewhere.
+    Given,
+    /// The same for an array.
+    GivenArray,
 }
 
 /// How the cells of a column are written.
@@ -113,8 +119,9 @@ impl Kind {
             Self::Date => "a date",
             Self::Timestamp => "a timestamp in microseconds",
             Self::TimestampUtc => "a timestamp with time zone in microseconds",
-            Self::Text => "text",
+            Self::Text | Self::Given => "text",
             Self::Json => "JSON",
+            Self::GivenArray => "an array",
         }
     }
 
@@ -127,7 +134,7 @@ impl Kind {
             Self::Date => DataType::Date32,
             Self::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
             Self::TimestampUtc => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-            Self::Text | Self::Json => DataType::Utf8,
+            Self::Text | Self::Json | Self::Given | Self::GivenArray => DataType::Utf8,
         };
         let field = Field::new(name, data_type, true);
         match self {
@@ -151,8 +158,10 @@ impl Kind {
             Self::TimestampUtc => {
                 Arc::new(primitives::<TimestampMicrosecondType>(cells, timestamp_utc)?.with_timezone("UTC"))
             }
-            Self::Text if dialect == Dialect::Json => Arc::new(unescaped(cells)?),
-            Self::Text | Self::Json => Arc::new(cells.clone()),
+            Self::Text if dialect == Dialect::Json => Arc::new(texts(cells, unescaped)?),
+            Self::Given if dialect == Dialect::Json => Arc::new(texts(cells, own_text)?),
+            Self::GivenArray if dialect == Dialect::Json => Arc::new(texts(cells, array_text)?),
+            Self::Text | Self::Json | Self::Given | Self::GivenArray => Arc::new(cells.clone()),
         })
     }
 }
@@ -179,12 +188,12 @@ fn booleans(cells: &StringArray) -> Result<BooleanArray, Misfit> {
     cells.iter().enumerate().map(convert).collect()
 }
 
-fn unescaped(cells: &StringArray) -> Result<StringArray, Misfit> {
+fn texts(cells: &StringArray, text: impl Fn(&str) -> Option<String>) -> Result<StringArray, Misfit> {
     let mut texts = StringBuilder::with_capacity(cells.len(), cells.value_data().len());
     for (row, cell) in cells.iter().enumerate() {
         match cell {
             None => texts.append_null(),
-            Some(cell) => texts.append_value(serde_json::from_str::<String>(cell).map_err(|_| Misfit { row })?),
+            Some(cell) => texts.append_value(text(cell).ok_or(Misfit { row })?),
         }
     }
     Ok(texts.finish())

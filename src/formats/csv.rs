@@ -10,7 +10,7 @@ use csv::{ErrorKind, Reader, ReaderBuilder, StringRecord};
 use super::error::SourceError;
 use super::kind::Dialect;
 use super::options::TextOptions;
-use super::text::{BLOCK_BYTES, Block, TextRows};
+use super::text::{BLOCK_BYTES, Block, CELL_BYTES, MAX_COLUMNS, TextRows};
 
 pub(super) struct CsvRows {
     input: String,
@@ -59,11 +59,13 @@ impl CsvRows {
         } else {
             let columns = 1..=rows.ahead.len();
             rows.names = columns.map(|number| format!("column_{number}")).collect();
+            rows.check_columns()?;
         }
         Ok(rows)
     }
 
     fn check_header(&self) -> Result<(), SourceError> {
+        self.check_columns()?;
         for (index, name) in self.names.iter().enumerate() {
             let reason = if name.is_empty() {
                 format!(
@@ -82,6 +84,17 @@ impl CsvRows {
             });
         }
         Ok(())
+    }
+
+    fn check_columns(&self) -> Result<(), SourceError> {
+        match self.names.len() {
+            columns if columns > MAX_COLUMNS => Err(SourceError::Line {
+                input: self.input.clone(),
+                line: 1,
+                reason: format!("the line has {columns} columns; Postgres takes at most {MAX_COLUMNS}"),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Whether there was a record.
@@ -150,7 +163,7 @@ impl TextRows for CsvRows {
         while lines.len() < max_rows && byte_count < BLOCK_BYTES && self.next(&mut record)? {
             self.check_length(&record)?;
             lines.push(record.position().map_or(0, csv::Position::line));
-            byte_count += record.as_slice().len();
+            byte_count += record.as_slice().len() + record.len() * CELL_BYTES;
             for (column, cell) in columns.iter_mut().zip(&record) {
                 column.append_option((cell != self.null_text).then_some(cell));
             }

@@ -1,19 +1,24 @@
-//! Files, globs and standard input as one bounded stream of record batches with one schema.
+//! Files, globs, standard input and bodies of requests as one bounded stream of record batches with one schema.
 //!
 //! [`open`] looks at every input once to settle the schema before a single row is sent, then [`Source`] reads them one
 //! after the other on the thread that iterates it. At most a few batches are in memory at any time. Reading blocks:
 //! iterate a source on a thread of its own, never on the async runtime.
 
 mod binary;
+mod body;
 mod csv;
+mod documents;
 mod error;
 mod format;
 mod input;
 mod kind;
 mod ndjson;
 mod options;
+mod own_text;
+mod parquet_bounds;
 mod reader;
 mod text;
+mod thrift;
 mod unify;
 
 use std::collections::VecDeque;
@@ -24,10 +29,11 @@ use std::sync::atomic::AtomicU64;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
+pub use body::{BodyFormat, Contents, open_body};
 pub use error::SourceError;
 pub use format::Format;
 pub use input::{Input, expand};
-pub use options::TextOptions;
+pub use options::{Given, TextOptions};
 
 use input::{Bytes, Counted};
 use reader::BatchReader;
@@ -146,7 +152,7 @@ fn open_one(
             Box::new(TypedText::open(name, rows, options, columns)?)
         }
         (Format::Ndjson, Bytes::Sequential(bytes)) => {
-            let rows = ndjson::NdjsonRows::new(name.clone(), bytes);
+            let rows = ndjson::NdjsonRows::new(documents::Documents::lines(name.clone(), bytes));
             Box::new(TypedText::open(name, rows, options, columns)?)
         }
         (_, Bytes::Seekable(_) | Bytes::Sequential(_)) => return Err(SourceError::UnknownFormat { input: name }),

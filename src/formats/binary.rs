@@ -10,13 +10,16 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::ipc::reader::{FileReader, StreamReader};
+use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::LogicalType;
+use parquet::file::reader::ChunkReader;
 use parquet::schema::types::Type;
 
 use super::error::SourceError;
 use super::format::Format;
 use super::input::Counted;
+use super::parquet_bounds::{self, Unfit};
 use super::reader::BatchReader;
 use crate::model::extension;
 
@@ -36,12 +39,36 @@ impl BinaryReader {
     pub(super) fn parquet(input: String, file: File) -> Result<Self, SourceError> {
         let format = Format::Parquet;
         check_ends(&input, format, &file, &[b"PAR1", b"PARE"])?;
+        Self::parquet_of(input, file, PARQUET_BATCH_ROWS)
+    }
+
+    /// The body of a request, whose sizes nobody has looked at.
+    pub(super) fn parquet_body(input: String, bytes: Bytes) -> Result<Self, SourceError> {
+        let format = Format::Parquet;
+        if bytes.starts_with(b"PAR1") && !bytes.ends_with(b"PAR1") && !bytes.ends_with(b"PARE") {
+            return Err(SourceError::CutOff {
+                input,
+                format: format.name(),
+            });
+        }
+        let rows = parquet_bounds::batch_rows(&bytes, PARQUET_BATCH_ROWS).map_err(|why| match why {
+            Unfit::Unreadable(source) => decode_error(&input, format, source),
+            Unfit::TooMuch(reason) => SourceError::TooMuch {
+                input: input.clone(),
+                reason,
+            },
+        })?;
+        Self::parquet_of(input, bytes, rows)
+    }
+
+    fn parquet_of<R: ChunkReader + 'static>(input: String, file: R, batch_rows: usize) -> Result<Self, SourceError> {
+        let format = Format::Parquet;
         let fail = |source| decode_error(&input, format, source);
         let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| fail(error.into()))?;
         let row_count = u64::try_from(builder.metadata().file_metadata().num_rows()).ok();
         let schema = with_variants(builder.schema(), builder.parquet_schema().root_schema());
         let reader = builder
-            .with_batch_size(PARQUET_BATCH_ROWS)
+            .with_batch_size(batch_rows)
             .build()
             .map_err(|error| fail(error.into()))?;
         let noted = SchemaRef::clone(&schema);
