@@ -8,6 +8,7 @@ use super::commits::Commits;
 use super::left_out::Suppression;
 use super::patience::Patience;
 use super::reject::RejectPlan;
+use super::stamp::Stamp;
 use super::unchanged;
 use crate::codec::encode::CopyPlan;
 use crate::ingest::request::LoadOptions;
@@ -54,6 +55,8 @@ pub(super) struct Plan {
     pub(super) suppression: Suppression,
     /// What is done with bad rows, where they do not fail the load.
     pub(super) rejects: Option<RejectPlan>,
+    /// What the table was when it was planned for, where nothing else decides whether the plan fits.
+    pub(super) stamp: Option<Stamp>,
 }
 
 impl Plan {
@@ -230,6 +233,7 @@ pub(super) fn plan(
         },
         notes: None,
         rejects: None,
+        stamp: None,
     })
 }
 

@@ -32,12 +32,12 @@ fn ways() -> Vec<Way> {
     let append = |commit: &str| json!({"commit": commit});
     let overwrite = |commit: &str| json!({"commit": commit, "write_mode": "overwrite"});
     vec![
-        way("atomic append", append("atomic"), false, 6, 7),
-        way("batch append", append("batch"), false, 6, 7),
-        way("atomic overwrite", overwrite("atomic"), false, 8, 9),
-        way("batch overwrite", overwrite("batch"), false, 8, 9),
-        way("atomic append, stream_id", append("atomic"), true, 15, 15),
-        way("batch append, stream_id", append("batch"), true, 14, 14),
+        way("atomic append", append("atomic"), false, 3, 6),
+        way("batch append", append("batch"), false, 3, 6),
+        way("atomic overwrite", overwrite("atomic"), false, 4, 7),
+        way("batch overwrite", overwrite("batch"), false, 4, 7),
+        way("atomic append, stream_id", append("atomic"), true, 12, 14),
+        way("batch append, stream_id", append("batch"), true, 12, 13),
     ]
 }
 
