@@ -173,6 +173,14 @@ const SHOWN: &[(&str, &str)] = &[
     ),
     ("forced_strategy", STREAM),
     (
+        "group_commit.max_rows",
+        "small::together::no_more_rows_go_together_than_may",
+    ),
+    (
+        "group_commit.max_wait",
+        "small::together::a_put_waits_for_others_no_longer_than_it_may",
+    ),
+    (
         "insecure",
         "doors::a_server_that_others_can_reach_and_that_asks_nobody_does_not_start",
     ),

@@ -16,6 +16,7 @@ use super::retry::{Next, Tries};
 use super::shared::Shared;
 use super::stale::{Sources, delete_in};
 use super::stream::Writer;
+use super::together::Whole;
 use super::transaction::Transaction;
 use crate::ingest::error::Error as IngestError;
 use crate::ingest::ports::{Chunk, Finished, Load, StreamState, Written};
@@ -26,7 +27,7 @@ use crate::telemetry::names;
 #[derive(Debug)]
 pub(super) struct AtomicLoad {
     pub(super) shared: Shared,
-    stream: Option<Writer>,
+    pub(super) stream: Option<Writer>,
     pub(super) state: Mutex<State>,
     /// Whether the client has sent everything.
     pub(super) complete: watch::Sender<bool>,
@@ -47,6 +48,8 @@ pub(super) struct State {
     pub(super) migration: Vec<String>,
     /// Whether nobody has looked at the table for this load yet.
     pub(super) unseen: bool,
+    /// All rows of a small put that waits for its end.
+    pub(super) whole: Option<Chunk>,
 }
 
 /// The transaction.
@@ -86,6 +89,7 @@ impl AtomicLoad {
             sources: Sources::new(&shared.request),
             migration,
             unseen: false,
+            whole: None,
         };
         Self {
             shared,
@@ -145,10 +149,20 @@ impl AtomicLoad {
 
     async fn write_chunk(&self, chunk: Chunk) -> Result<Written, Error> {
         let mut state = self.state.lock().await;
+        if let Some(first) = state.whole.take() {
+            self.write_next(&mut state, first).await?;
+        } else if self.is_whole(&state, &chunk) {
+            let rows = chunk.rows;
+            state.whole = Some(chunk);
+            return Ok(Written {
+                rows,
+                ..Written::default()
+            });
+        }
         self.write_next(&mut state, chunk).await
     }
 
-    async fn write_next(&self, state: &mut State, chunk: Chunk) -> Result<Written, Error> {
+    pub(super) async fn write_next(&self, state: &mut State, chunk: Chunk) -> Result<Written, Error> {
         let mut tries = self.shared.tries();
         let left_out = loop {
             let started = Instant::now();
@@ -218,6 +232,10 @@ impl AtomicLoad {
 
     async fn finish_load(&self, complete: bool) -> Result<Finished, Error> {
         let mut state = self.state.lock().await;
+        let _turn = match self.put_whole(&mut state).await? {
+            Whole::Committed(finished) => return Ok(self.ended(finished)),
+            Whole::Open(turn) => turn,
+        };
         let mut tries = self.shared.tries();
         let mut in_doubt: Option<(Finished, String)> = None;
         loop {

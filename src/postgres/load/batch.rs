@@ -21,6 +21,7 @@ use super::retry::Next;
 use super::shared::Shared;
 use super::stale::{Sources, Stale};
 use super::stream::Writer;
+use super::together::{self, Joined};
 use super::transaction::Transaction;
 use crate::ingest::error::Error as IngestError;
 use crate::ingest::ports::{Chunk, Finished, Load, StreamState, Written};
@@ -342,7 +343,15 @@ impl Load for BatchLoad {
         if chunk.rows == 0 && self.shared.end_trust() {
             self.look().await?;
         }
-        Ok(self.write_chunk(chunk).await?)
+        let (plan, destination) = (self.shared.plan(), &self.shared.destination);
+        let joined = match &self.stream {
+            None => together::join(&plan, destination, &chunk).await?,
+            Some(_) => Joined::Alone(None),
+        };
+        match joined {
+            Joined::Committed => Ok(self.written(&chunk, chunk.rows, LeftOut::default(), true)),
+            Joined::Alone(_turn) => Ok(self.write_chunk(chunk).await?),
+        }
     }
 
     async fn finish(&self, complete: bool) -> Result<Finished, IngestError> {

@@ -19,6 +19,7 @@ use super::retry::{Policy, Tries};
 use super::room::Room;
 use super::stamp::Stamp;
 use super::stream;
+use super::waiting::GroupLimits;
 use super::wish::Wish;
 use crate::codec::encode::CopyPlan;
 use crate::config::{Config, QueryAccess, Source};
@@ -61,6 +62,7 @@ pub struct PgDestination {
     pub(super) query_access: QueryAccess,
     pub(super) snapshots: Snapshots,
     pub(super) known: KnownPlans,
+    pub(super) group: GroupLimits,
 }
 
 impl PgDestination {
@@ -100,6 +102,10 @@ impl PgDestination {
             query_access: config.query_access(),
             snapshots: Snapshots::new(settings.max_size, raw.limits.stream_idle_timeout.get()),
             known: KnownPlans::default(),
+            group: GroupLimits {
+                max_wait: raw.group_commit.max_wait.get(),
+                max_rows: u64::from(raw.group_commit.max_rows),
+            },
         })
     }
 

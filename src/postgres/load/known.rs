@@ -7,6 +7,7 @@ use arrow::datatypes::SchemaRef;
 
 use super::matching::matches_by_key;
 use super::plan::Plan;
+use super::waiting::Waiting;
 use super::wish::depends_on_installed;
 use crate::ingest::request::{LoadOptions, LoadRequest};
 use crate::model::ident::TableName;
@@ -85,11 +86,17 @@ fn is_told_by_stamp(request: &LoadRequest, table: &VerifiedTable, plan: &Plan) -
         && table.columns().iter().all(|column| column.ty.is_fixed())
 }
 
+/// Whether rows of several puts may go in by one COPY of this plan: nobody may see that they did.
+fn may_go_together(table: &VerifiedTable, plan: &Plan) -> bool {
+    plan.stamp.is_some() && plan.stage.is_none() && plan.commits.is_some() && !table.has_insert_triggers()
+}
+
 /// The plan, with its stamp only where that tells all about it, and with what hangs on that.
 pub(super) fn stamped(mut plan: Plan, request: &LoadRequest, table: &VerifiedTable) -> Arc<Plan> {
     if !is_told_by_stamp(request, table, &plan) {
         plan.stamp = None;
     }
+    plan.waiting = may_go_together(table, &plan).then(Waiting::default);
     Arc::new(plan)
 }
 

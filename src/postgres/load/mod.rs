@@ -10,11 +10,12 @@
 //! server refused is undone to a savepoint (`sifted`, `sieve`). `retry` decides what is run again, `outcome` and `stream`
 //! find out what became of a COMMIT that was not answered, by a row that commits with it (`commits`, `mark`, `proof`), `lost` ends what a
 //! broken connection left behind, `spare` gives the connections of silent clients to others. Plans are made once and used again
-//! (`known`) for as long as the table is what it was (`stamp`).
+//! (`known`) for as long as the table is what it was (`stamp`); small puts that meet are written together (`together`, `waiting`).
 
 mod atomic;
 mod atomic_begin;
 mod atomic_stream;
+mod atomic_whole;
 mod batch;
 mod bounds;
 mod commands;
@@ -55,8 +56,10 @@ mod stale;
 mod stamp;
 mod stream;
 mod suppressed;
+mod together;
 mod transaction;
 mod unchanged;
+mod waiting;
 mod wish;
 
 pub use destination::{PgDestination, RETAINED_SHARE};

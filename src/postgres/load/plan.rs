@@ -10,6 +10,7 @@ use super::patience::Patience;
 use super::reject::RejectPlan;
 use super::stamp::Stamp;
 use super::unchanged;
+use super::waiting::Waiting;
 use crate::codec::encode::CopyPlan;
 use crate::ingest::request::LoadOptions;
 use crate::model::ident::{Ident, TableName};
@@ -57,6 +58,8 @@ pub(super) struct Plan {
     pub(super) rejects: Option<RejectPlan>,
     /// What the table was when it was planned for, where nothing else decides whether the plan fits.
     pub(super) stamp: Option<Stamp>,
+    /// Puts that wait for the commit of another one, where they may be written together.
+    pub(super) waiting: Option<Waiting>,
 }
 
 impl Plan {
@@ -234,6 +237,7 @@ pub(super) fn plan(
         notes: None,
         rejects: None,
         stamp: None,
+        waiting: None,
     })
 }
 
