@@ -319,7 +319,7 @@ async fn a_server_that_is_killed_amid_puts_that_go_together_loses_and_doubles_no
             })
             .collect();
         sent += CLIENTS * 100_000;
-        tokio::time::sleep(Duration::from_millis(dice.number(300..900))).await;
+        tokio::time::sleep(Duration::from_millis(dice.number(800..2_000))).await;
         process.kill();
         for client in clients {
             for id in client.await.expect("a client's task") {

@@ -82,7 +82,11 @@ async fn a_put_of_one_row_asks_no_more_of_postgres_than_is_written_here() {
             }
             let answers = flight.send(sent).await.expect("a good row");
             assert_eq!(answers.last().expect("an answer")["committed"], 1);
-            passed = line.taken();
+            let taken = line.taken();
+            // On a busy machine what goes at once may be seen one after the other, which makes more trips and never fewer.
+            if id < 2 || taken.trips < passed.trips {
+                passed = taken;
+            }
         }
         let found = (passed.trips, statements(&passed));
         println!(
