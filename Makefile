@@ -16,7 +16,7 @@ V ?= 18
 SECONDS_EACH ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-pg test-peers fuzz lint fmt bench bench-embeddings bench-cloudquery bench-adbc deny sbom bench-peers
+.PHONY: help build demo test test-pg test-peers fuzz lint fmt bench bench-embeddings bench-cloudquery bench-adbc bench-small deny sbom bench-peers
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ bench-embeddings: ## What embeddings cost a load of 100,000 TPC-H comments; the 
 
 bench-cloudquery: ## Write throughput beside the Go destination of PGFLIGHT_CLOUDQUERY_PEERS (needs Go and half an hour)
 	$(CARGO) bench --locked --bench cloudquery
+
+bench-small: ## Puts of one row beside INSERTs of one row, 1, 8 and 64 clients
+	$(CARGO) bench --locked --bench small
 
 bench-adbc: ## Ingest and read by ADBC's driver for Flight SQL beside its driver for PostgreSQL (needs Python and PyPI)
 	$(CARGO) bench --locked --bench adbc

@@ -33,9 +33,10 @@ pub use error::{ConfigError, Problem};
 pub use layers::{DEFAULT_FILE, FILE_VARIABLE, Flags, Origin};
 pub use listen::{ADDRESS_FORM, ListenAddress};
 pub use raw::{
-    AllowClient, Auth, AuthRule, AuthToken, Cloudquery, EmbeddingMode, EmbeddingProvider, Embeddings, FlightSql, Jwt,
-    JwtAlgorithm, Limits, Log, LogFormat, LogLevel, OnConfigChange, OnTimeout, OpenaiEmbedding, PgvectorConfig,
-    PgvectorTable, Pool, Pooler, QueryAccess, RawConfig, Session, Shutdown, TextSplitter, Tls, Traces, VectorIndex,
+    AllowClient, Auth, AuthRule, AuthToken, Cloudquery, EmbeddingMode, EmbeddingProvider, Embeddings, FlightSql,
+    GroupCommit, Jwt, JwtAlgorithm, Limits, Log, LogFormat, LogLevel, OnConfigChange, OnTimeout, OpenaiEmbedding,
+    PgvectorConfig, PgvectorTable, Pool, Pooler, QueryAccess, RawConfig, Session, Shutdown, TextSplitter, Tls, Traces,
+    VectorIndex,
 };
 pub use reference::reference_markdown;
 pub use schema::{Key, Kind, json_schema, keys};

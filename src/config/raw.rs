@@ -27,8 +27,8 @@ pub use embed::{
     PgvectorTable, TextSplitter, VectorIndex,
 };
 pub use server::{
-    AllowClient, Cloudquery, FlightSql, Limits, Log, LogFormat, LogLevel, Pool, Pooler, QueryAccess, Shutdown, Tls,
-    Traces,
+    AllowClient, Cloudquery, FlightSql, GroupCommit, Limits, Log, LogFormat, LogLevel, Pool, Pooler, QueryAccess,
+    Shutdown, Tls, Traces,
 };
 
 /// Every key of the configuration file.
@@ -59,6 +59,8 @@ pub struct RawConfig {
     pub limits: Limits,
     /// Connections to Postgres.
     pub pool: Pool,
+    /// Small puts of several clients in one transaction.
+    pub group_commit: GroupCommit,
     /// How a stop is carried out.
     pub shutdown: Shutdown,
     /// Schema of tables named without one; the first of `search_path` when unset.
@@ -153,6 +155,7 @@ impl Default for RawConfig {
             insecure: false,
             limits: Limits::default(),
             pool: Pool::default(),
+            group_commit: GroupCommit::default(),
             shutdown: Shutdown::default(),
             schema: None,
             state_schema: "pgflight".to_owned(),

@@ -32,7 +32,7 @@ pub use super::guard::permit::Permit;
 #[async_trait]
 pub trait Destination: Debug + Send + Sync {
     /// Prepares a load: the table is made fit (or the load refused) and the encoder planned. No row is written yet,
-    /// and everything that can be refused without seeing a row is refused here.
+    /// and everything that can be refused without seeing a row is refused here; for a load like one before it, with its first rows.
     async fn open(&self, permit: &Permit, request: LoadRequest) -> Result<Arc<dyn Load>, Error>;
 
     /// Opens a resumable stream: from now on only a load with the new epoch may write to it.

@@ -201,6 +201,15 @@ impl PgType {
         }
     }
 
+    /// Whether it is a type that every Postgres has and nobody changes: not made by anybody, and of one meaning whatever is set.
+    pub fn is_fixed(&self) -> bool {
+        match self {
+            PgType::Array(element) => element.is_fixed(),
+            PgType::Money(_) => false,
+            other => other.builtin_oids().is_some(),
+        }
+    }
+
     /// `(oid, array oid)` of a type that every Postgres has.
     fn builtin_oids(&self) -> Option<(u32, u32)> {
         Some(match self {

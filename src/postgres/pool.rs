@@ -276,6 +276,22 @@ impl Connection {
         self.client_mut().serials.next()
     }
 
+    /// Whether the session was there before `then` and is ours: what was seen of the server then has not been undone by a crash,
+    /// which ends all sessions.
+    pub(crate) fn vouches_for(&self, then: Instant) -> bool {
+        !self.tenure().is_lent() && self.client().opened < then
+    }
+
+    /// Whether the session knows a statement by this name of SQL; `None` where nobody tried to give it one.
+    pub(crate) fn knows(&self, name: &str) -> Option<bool> {
+        self.client().taught.get(name).copied()
+    }
+
+    /// Notes whether a statement has a name of SQL now, which lasts as long as the session.
+    pub(crate) fn note_taught(&mut self, name: &'static str, known: bool) {
+        self.client_mut().taught.insert(name, known);
+    }
+
     /// Whether this session has a staging table of that name.
     pub(crate) fn has_stage(&self, name: &Ident) -> bool {
         self.object

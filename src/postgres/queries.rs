@@ -11,6 +11,9 @@ pub const CATALOG_DEPTH: &str = include_str!("../../sql/catalog/depth.sql");
 /// Extensions whose types columns are created with.
 pub const CATALOG_INSTALLED: &str = include_str!("../../sql/catalog/installed.sql");
 
+/// Which versions of catalog rows make a table what it is.
+pub const CATALOG_STAMP: &str = include_str!("../../sql/catalog/stamp.sql");
+
 /// Whether a session takes writes, and why not.
 pub const CATALOG_WRITABLE: &str = include_str!("../../sql/catalog/writable.sql");
 
@@ -260,3 +263,9 @@ pub const EMBED_ABANDON: &str = include_str!("../../sql/embed/abandon.sql");
 
 /// Embeddings: takes the journal of a table.
 pub const EMBED_TAKE_JOURNAL: &str = include_str!("../../sql/embed/take_journal.sql");
+
+/// A statement in one line, without the lines that explain it.
+pub fn without_comments(statement: &str) -> String {
+    let lines = statement.lines().filter(|line| !line.trim_start().starts_with("--"));
+    lines.map(str::trim).collect::<Vec<_>>().join(" ")
+}

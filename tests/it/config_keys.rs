@@ -174,6 +174,14 @@ const SHOWN: &[(&str, &str)] = &[
     ("forced_strategy", STREAM),
     ("http_listen", "http::bodies::every_content_type_lands_twice_in_a_row"),
     (
+        "group_commit.max_rows",
+        "small::together::no_more_rows_go_together_than_may",
+    ),
+    (
+        "group_commit.max_wait",
+        "small::together::a_put_waits_for_others_no_longer_than_it_may",
+    ),
+    (
         "insecure",
         "doors::a_server_that_others_can_reach_and_that_asks_nobody_does_not_start",
     ),

@@ -45,6 +45,7 @@ mod read;
 mod rejects;
 mod rights;
 mod roundtrip;
+mod small;
 mod sql_files;
 mod streams;
 mod support;

@@ -236,6 +236,8 @@ async fn loads_look_at_catalog_and_streams_by_statements_that_are_prepared_once(
         let mut flight = Flight::connect(&server).await;
         flight.send(stream("first", 0..1)).await.unwrap();
         database.execute(SPY).await;
+        // Otherwise the plan would be used again, without a look at the catalog.
+        database.execute("create table heir () inherits (t)").await;
         for n in 0..8 {
             flight.send(stream(&format!("s{n}"), 0..2)).await.unwrap();
         }

@@ -122,6 +122,27 @@ impl Default for Pool {
     }
 }
 
+/// Small puts of several clients in one transaction.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct GroupCommit {
+    /// How long a small put may wait for the commit of others into its table, to be written with those that wait as well; a put that
+    /// finds nobody committing never waits. `0s`: every put has a transaction of its own.
+    pub max_wait: GoDuration,
+    /// Rows that are written together at most; a put with more of them has a transaction of its own.
+    #[schemars(range(min = 1, max = 100000))]
+    pub max_rows: u32,
+}
+
+impl Default for GroupCommit {
+    fn default() -> Self {
+        Self {
+            max_wait: GoDuration::from_millis(500),
+            max_rows: 1000,
+        }
+    }
+}
+
 /// Declares an enumerated key.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident,)+ }) => {

@@ -3,7 +3,6 @@
 //! When the transaction is lost, e.g. to a deadlock or a server that restarts, it is run again from the chunks that were
 //! kept for that; a stream that was longer ends with an error and leaves nothing.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -17,6 +16,7 @@ use super::retry::{Next, Tries};
 use super::shared::Shared;
 use super::stale::{Sources, delete_in};
 use super::stream::Writer;
+use super::together::Whole;
 use super::transaction::Transaction;
 use crate::ingest::error::Error as IngestError;
 use crate::ingest::ports::{Chunk, Finished, Load, StreamState, Written};
@@ -27,8 +27,7 @@ use crate::telemetry::names;
 #[derive(Debug)]
 pub(super) struct AtomicLoad {
     pub(super) shared: Shared,
-    stream: Option<Writer>,
-    migration: Vec<String>,
+    pub(super) stream: Option<Writer>,
     pub(super) state: Mutex<State>,
     /// Whether the client has sent everything.
     pub(super) complete: watch::Sender<bool>,
@@ -43,8 +42,14 @@ pub(super) struct State {
     pub(super) retained: Retained,
     /// Whether nothing goes straight in any more, because keys of it were met.
     ordered: bool,
-    rows: u64,
+    pub(super) rows: u64,
     sources: Sources,
+    /// DDL that was needed.
+    pub(super) migration: Vec<String>,
+    /// Whether nobody has looked at the table for this load yet.
+    pub(super) unseen: bool,
+    /// All rows of a small put that waits for its end.
+    pub(super) whole: Option<Chunk>,
 }
 
 /// The transaction.
@@ -52,10 +57,10 @@ pub(super) struct State {
 pub(super) struct Running {
     pub(super) tx: Transaction,
     /// Whether rows go straight into the table.
-    direct: bool,
+    pub(super) direct: bool,
     /// Whether it created the table, which then nobody else writes to.
-    alone: bool,
-    affected: u64,
+    pub(super) alone: bool,
+    pub(super) affected: u64,
 }
 
 /// What became of a chunk.
@@ -68,7 +73,7 @@ enum Put {
 
 impl Running {
     /// Rows that are not in the table and never will be.
-    fn left_out(&self) -> LeftOut {
+    pub(super) fn left_out(&self) -> LeftOut {
         self.tx.left_out()
     }
 }
@@ -82,11 +87,13 @@ impl AtomicLoad {
             ordered: false,
             rows: 0,
             sources: Sources::new(&shared.request),
+            migration,
+            unseen: false,
+            whole: None,
         };
         Self {
             shared,
             stream,
-            migration,
             state: Mutex::new(state),
             complete: watch::Sender::new(false),
         }
@@ -95,13 +102,7 @@ impl AtomicLoad {
     /// The running transaction, begun where there is none, with everything in it that was written before.
     async fn running<'a>(&self, state: &'a mut State) -> Result<&'a mut Running, Error> {
         if state.running.is_none() {
-            let opened = match state.opened.take() {
-                Some(opened) => opened,
-                None => {
-                    let (shared, lending) = (&self.shared, self.connection());
-                    shared.destination.open_table(&shared.request, lending).await?
-                }
-            };
+            let opened = self.opened(state).await?;
             let mut running = self.begin(opened, state.ordered).await?;
             let all = state
                 .retained
@@ -118,22 +119,6 @@ impl AtomicLoad {
             .running
             .as_mut()
             .ok_or_else(|| Error::Internal("no transaction runs".to_owned()))
-    }
-
-    async fn begin(&self, opened: Opened, ordered: bool) -> Result<Running, Error> {
-        self.shared.set_plan(Arc::clone(&opened.plan));
-        let (plan, alone) = (opened.plan, opened.begun.is_some());
-        let direct = plan.stage.is_none() || (plan.starts_empty && !ordered);
-        let tx = match opened.begun {
-            Some(begun) => Transaction::begun(begun.connection, begun.mark, plan),
-            None => Transaction::open(self.connection().await?, plan).await?,
-        };
-        Ok(Running {
-            tx,
-            direct,
-            alone,
-            affected: 0,
-        })
     }
 
     async fn put(&self, running: &mut Running, chunk: &Chunk) -> Result<Put, Error> {
@@ -164,13 +149,27 @@ impl AtomicLoad {
 
     async fn write_chunk(&self, chunk: Chunk) -> Result<Written, Error> {
         let mut state = self.state.lock().await;
+        if let Some(first) = state.whole.take() {
+            self.write_next(&mut state, first).await?;
+        } else if self.is_whole(&state, &chunk) {
+            let rows = chunk.rows;
+            state.whole = Some(chunk);
+            return Ok(Written {
+                rows,
+                ..Written::default()
+            });
+        }
+        self.write_next(&mut state, chunk).await
+    }
+
+    pub(super) async fn write_next(&self, state: &mut State, chunk: Chunk) -> Result<Written, Error> {
         let mut tries = self.shared.tries();
         let left_out = loop {
             let started = Instant::now();
-            match self.put_next(&mut state, &chunk).await {
+            match self.put_next(state, &chunk).await {
                 Ok(Some(left_out)) => break left_out,
                 Ok(None) => {}
-                Err(error) => self.recover(&mut state, &mut tries, error, started).await?,
+                Err(error) => self.recover(state, &mut tries, error, started).await?,
             }
         };
         self.shared.went_through(&tries);
@@ -190,6 +189,9 @@ impl AtomicLoad {
     ///
     /// Returns what of the chunk was left out; `None` when all begins anew.
     async fn put_next(&self, state: &mut State, chunk: &Chunk) -> Result<Option<LeftOut>, Error> {
+        if let Some(left_out) = self.put_first(state, chunk).await? {
+            return Ok(Some(left_out));
+        }
         let running = self.running(state).await?;
         let before = running.left_out();
         if self.put(running, chunk).await? == Put::Done {
@@ -209,6 +211,10 @@ impl AtomicLoad {
     /// After a failure: waits and lets the transaction run again, or gives up.
     async fn recover(&self, state: &mut State, tries: &mut Tries, error: Error, started: Instant) -> Result<(), Error> {
         state.running = None;
+        if state.retained.all().is_some() && self.shared.distrusts(&error) {
+            state.unseen = true;
+            return Ok(());
+        }
         let error = self.shared.explained(error).await;
         let next = self.shared.after(tries, &error, started);
         if next == Next::GiveUp || next == Next::Halve {
@@ -226,6 +232,10 @@ impl AtomicLoad {
 
     async fn finish_load(&self, complete: bool) -> Result<Finished, Error> {
         let mut state = self.state.lock().await;
+        let _turn = match self.put_whole(&mut state).await? {
+            Whole::Committed(finished) => return Ok(self.ended(finished)),
+            Whole::Open(turn) => turn,
+        };
         let mut tries = self.shared.tries();
         let mut in_doubt: Option<(Finished, String)> = None;
         loop {
@@ -263,35 +273,6 @@ impl AtomicLoad {
         }
     }
 
-    /// Waits for the end of the transaction whose answer was lost, and reads whether it ended the stream.
-    async fn was_committed(&self, stream: &Writer) -> Result<bool, Error> {
-        metrics::counter!(names::COMMIT_UNKNOWN).increment(1);
-        let mut tries = self.shared.tries();
-        loop {
-            let started = Instant::now();
-            let asked = async {
-                let connection = self.shared.destination.connections.get().await?;
-                let tx = Transaction::open(connection, self.shared.plan()).await?;
-                let locked = tx.answered(stream.lock(tx.client(), None)).await?;
-                if locked.done {
-                    // What is visible to us has reached the disk and the standbys once a later transaction has.
-                    tx.commit().await?;
-                }
-                Ok(locked.done)
-            };
-            let error = match asked.await {
-                Ok(done) => return Ok(done),
-                Err(error) => error,
-            };
-            match self.shared.after(&mut tries, &error, started) {
-                Next::Retry(pause) => tokio::time::sleep(pause).await,
-                // Of our own table, whose kept statements are forgotten by now.
-                Next::Replan => {}
-                _ => return Err(error),
-            }
-        }
-    }
-
     /// Moves what is staged, deletes what is stale, notes the stream's end, commits. A failure comes with what would have
     /// been answered, for when COMMIT was carried out after all.
     async fn finish_once(&self, state: &mut State, complete: bool) -> Result<Finished, Box<(Error, Option<Finished>)>> {
@@ -313,6 +294,13 @@ impl AtomicLoad {
 
     async fn prepare_end(&self, state: &mut State, complete: bool) -> Result<(Finished, Option<StreamState>), Error> {
         let (rows, stale) = (state.rows, state.sources.stale());
+        if state.running.is_none() && rows == 0 {
+            // Nothing will be written that would show whether the table is what it was.
+            self.look(state);
+        }
+        self.running(state).await?;
+        // Only now it is known what was needed.
+        let migration = state.migration.clone();
         let running = self.running(state).await?;
         let plan = self.shared.plan();
         if plan.stage.is_some() {
@@ -321,7 +309,7 @@ impl AtomicLoad {
         let left_out = running.left_out();
         let mut finished = Finished {
             table: plan.table.to_string(),
-            migration: self.migration.clone(),
+            migration,
             affected: running.affected,
             deleted: 0,
             rows: rows - left_out.rows(),
@@ -336,7 +324,10 @@ impl AtomicLoad {
         let Some(stream) = &self.stream else {
             return Ok((finished, None));
         };
-        let next = running.tx.answered(end_stream(&running.tx, stream, &finished)).await?;
+        let next = running
+            .tx
+            .answered(Self::end_stream(&running.tx, stream, &finished))
+            .await?;
         Ok((finished, Some(next)))
     }
 
@@ -345,19 +336,6 @@ impl AtomicLoad {
         metrics::counter!(names::ROWS_REJECTED).increment(finished.rejected);
         finished
     }
-}
-
-/// Notes the one step of an atomic stream and its result.
-async fn end_stream(tx: &Transaction, stream: &Writer, finished: &Finished) -> Result<StreamState, Error> {
-    if stream.lock(tx.client(), None).await?.done {
-        return Err(Error::Internal("the stream was finished by another load".to_owned()));
-    }
-    let next = stream.advance_once(tx.client(), finished.rows).await?;
-    stream.finalize(tx.client(), finished).await?;
-    Ok(StreamState {
-        finished: Some(finished.clone()),
-        ..next
-    })
 }
 
 #[async_trait]

@@ -2,6 +2,8 @@
 //!
 //! Between two chunks nothing is held: no connection, no transaction, no lock.
 
+use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -13,12 +15,14 @@ use super::halve::halves;
 use super::left_out::LeftOut;
 use super::outcome::Outcome;
 use super::plan::Plan;
+use super::refusals::meets_key;
 use super::reject::RejectCount;
 use super::retry::Next;
 use super::shared::Shared;
 use super::stale::{Sources, Stale};
 use super::stream::Writer;
-use super::transaction::{Transaction, meets_key};
+use super::together::{self, Joined};
+use super::transaction::Transaction;
 use crate::ingest::error::Error as IngestError;
 use crate::ingest::ports::{Chunk, Finished, Load, StreamState, Written};
 use crate::postgres::error::Error;
@@ -30,9 +34,12 @@ pub(super) struct BatchLoad {
     shared: Shared,
     stream: Option<Writer>,
     lanes: usize,
-    migration: Vec<String>,
+    migration: Mutex<Vec<String>>,
     /// Whether chunks of an overwrite go straight into the table, for as long as they meet no key.
     direct: AtomicBool,
+    /// Whether there was a chunk with rows, and whether one was committed.
+    tried: AtomicBool,
+    committed: AtomicBool,
     affected: AtomicU64,
     rejected: AtomicU64,
     suppressed: AtomicU64,
@@ -57,7 +64,9 @@ impl BatchLoad {
             shared,
             stream,
             lanes,
-            migration,
+            migration: Mutex::new(migration),
+            tried: AtomicBool::new(false),
+            committed: AtomicBool::new(false),
             affected: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
             suppressed: AtomicU64::new(0),
@@ -76,6 +85,11 @@ impl BatchLoad {
                     Ok(written) => {
                         self.shared.went_through(&tries);
                         return Ok(written);
+                    }
+                    Err(error) if self.shared.distrusts(&error) => {
+                        let looked = self.look().await;
+                        looked.map_err(|error| unless_in_doubt(in_doubt.as_ref(), error))?;
+                        continue;
                     }
                     Err(error) => self.shared.explained(error).await,
                 };
@@ -100,13 +114,28 @@ impl BatchLoad {
                     Next::Retry(pause) => tokio::time::sleep(pause).await,
                     Next::Replan => self.shared.replan().await?,
                     Next::Halve => return self.write_halves(chunk, error).await,
-                    Next::GiveUp => {
-                        let unknown = in_doubt.filter(|_| !matches!(error, Error::Stream(_)));
-                        return Err(unknown.map_or(error, |table| Error::CommitUnknown { table, mark: None }));
-                    }
+                    Next::GiveUp => return Err(unless_in_doubt(in_doubt.as_ref(), error)),
                 }
             }
         })
+    }
+
+    /// Looks at the table, as if it had been done when the load was opened. One that has rows of this load must still be there.
+    async fn look(&self) -> Result<(), Error> {
+        if self.committed.load(Ordering::Relaxed) {
+            return self.shared.replan().await;
+        }
+        let (shared, connections) = (&self.shared, &self.shared.destination.connections);
+        let opened = shared
+            .destination
+            .open_table(&shared.request, connections.get())
+            .await?;
+        let plan = opened.plan;
+        self.direct
+            .store(plan.stage.is_none() || plan.starts_empty, Ordering::Relaxed);
+        self.migration.lock().await.extend(opened.migration);
+        shared.set_plan(plan);
+        Ok(())
     }
 
     async fn write_halves(&self, chunk: Chunk, error: Error) -> Result<Written, Error> {
@@ -133,8 +162,20 @@ impl BatchLoad {
     async fn attempt(&self, chunk: &Chunk, tried: &mut Option<Tried>) -> Result<Written, Error> {
         let plan = self.shared.plan();
         let connection = self.shared.destination.connections.get().await?;
+        self.shared.check_trust(&connection)?;
+        let on_trust = self.shared.is_on_trust();
+        let tries_direct = plan.stage.is_some() && self.direct.load(Ordering::Relaxed);
+        if self.stream.is_none() && !tries_direct && chunk.rows > 0 && plan.rejects.is_none() {
+            let (tx, stored) = Transaction::open_copying(connection, Arc::clone(&plan), chunk).await?;
+            let mut tx = tx.on_trust(on_trust);
+            let affected = match &plan.stage {
+                None => stored,
+                Some(_) => tx.unstage(places(chunk), Some(chunk)).await?,
+            };
+            return self.commit(tx, chunk, affected, tried).await;
+        }
         let tx = Transaction::open(connection, plan.clone()).await?;
-        let mut tx = tx.counting_in(&self.rejects);
+        let mut tx = tx.counting_in(&self.rejects).on_trust(on_trust);
         let mut durable = true;
         if let Some(stream) = &self.stream {
             let locked = tx.answered(stream.lock(tx.client(), Some(chunk))).await?;
@@ -159,6 +200,20 @@ impl BatchLoad {
         Ok(self.written(chunk, affected, left_out, durable))
     }
 
+    /// Commits rows of a load without a stream.
+    async fn commit(
+        &self,
+        tx: Transaction,
+        chunk: &Chunk,
+        affected: u64,
+        tried: &mut Option<Tried>,
+    ) -> Result<Written, Error> {
+        let left_out = tx.left_out();
+        *tried = Some(Tried { affected, left_out });
+        tx.commit().await?;
+        Ok(self.written(chunk, affected, left_out, true))
+    }
+
     async fn copy(&self, tx: &mut Transaction, plan: &Plan, chunk: &Chunk) -> Result<u64, Error> {
         if chunk.rows == 0 {
             return Ok(0);
@@ -170,8 +225,7 @@ impl BatchLoad {
             return tx.copy_direct_unless_waiting(chunk).await;
         }
         tx.copy_staged(chunk).await?;
-        tx.unstage(chunk.first_row..chunk.first_row + chunk.rows, Some(chunk))
-            .await
+        tx.unstage(places(chunk), Some(chunk)).await
     }
 
     /// A chunk that an earlier try wrote, of this load or of one before.
@@ -185,6 +239,7 @@ impl BatchLoad {
     }
 
     fn written(&self, chunk: &Chunk, affected: u64, left_out: LeftOut, durable: bool) -> Written {
+        self.committed.store(true, Ordering::Relaxed);
         let LeftOut { rejected, suppressed } = left_out;
         let rows = chunk.rows - left_out.rows();
         self.affected.fetch_add(affected, Ordering::Relaxed);
@@ -264,20 +319,52 @@ impl BatchLoad {
     }
 }
 
+/// The failure of a chunk, unless an earlier try may be committed, of which only the stream's row can tell.
+fn unless_in_doubt(in_doubt: Option<&String>, error: Error) -> Error {
+    match in_doubt.filter(|_| !matches!(error, Error::Stream(_))) {
+        Some(table) => Error::CommitUnknown {
+            table: table.clone(),
+            mark: None,
+        },
+        None => error,
+    }
+}
+
+/// The places of a chunk's rows in the stream.
+fn places(chunk: &Chunk) -> Range<u64> {
+    chunk.first_row..chunk.first_row + chunk.rows
+}
+
 #[async_trait]
 impl Load for BatchLoad {
     async fn write(&self, chunk: Chunk) -> Result<Written, IngestError> {
         self.sources.lock().await.note(&chunk)?;
-        Ok(self.write_chunk(chunk).await?)
+        self.tried.fetch_or(chunk.rows > 0, Ordering::Relaxed);
+        if chunk.rows == 0 && self.shared.end_trust() {
+            self.look().await?;
+        }
+        let (plan, destination) = (self.shared.plan(), &self.shared.destination);
+        let joined = match &self.stream {
+            None => together::join(&plan, destination, &chunk).await?,
+            Some(_) => Joined::Alone(None),
+        };
+        match joined {
+            Joined::Committed => Ok(self.written(&chunk, chunk.rows, LeftOut::default(), true)),
+            Joined::Alone(_turn) => Ok(self.write_chunk(chunk).await?),
+        }
     }
 
     async fn finish(&self, complete: bool) -> Result<Finished, IngestError> {
+        // Without any row nobody has looked yet whether there is such a table.
+        if !self.tried.load(Ordering::Relaxed) && self.shared.end_trust() {
+            self.look().await?;
+        }
         let plan = self.shared.plan();
         let rejected = self.rejected.load(Ordering::Relaxed);
         let (rows, of_stream) = self.stream_rows(&plan, rejected).await?;
         let mut finished = Finished {
             table: plan.table.to_string(),
-            migration: self.migration.clone(),
+            migration: self.migration.lock().await.clone(),
             affected: self.affected.load(Ordering::Relaxed),
             deleted: 0,
             rows,

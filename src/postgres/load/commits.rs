@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio_postgres::types::Type;
 
+use super::named::Named;
 use crate::model::ident::Ident;
 use crate::postgres::error::Error;
 use crate::postgres::pool::{Connection, Connections};
@@ -22,6 +23,9 @@ const TIDIED_AFTER: Duration = Duration::from_secs(3_600);
 const SLICE: usize = 1_000;
 /// Longest wait for a transaction that is committing; a longer one is asked about again.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
+
+/// The name by which sessions know the statement that notes a commit.
+pub(super) const NAME: &str = "pgflight_note";
 
 /// What it means that commits are not noted.
 const WITHOUT: &str = "after a lost connection it may not be known whether rows are stored";
@@ -54,7 +58,7 @@ enum Known {
 
 impl Commits {
     pub(super) fn new(schema: &Ident) -> Self {
-        let text = |statement| without_comments(&queries::in_schema(statement, schema));
+        let text = |statement| queries::without_comments(&queries::in_schema(statement, schema));
         Self(Arc::new(Inner {
             schema: schema.clone(),
             note: text(queries::COMMIT_NOTE),
@@ -125,9 +129,21 @@ impl Commits {
         self.know(Known::NotYet);
     }
 
+    /// The statement that notes a commit, as a session learns it.
+    pub(super) fn named(&self) -> Named<'_> {
+        Named {
+            name: NAME,
+            parameters: "uuid, bigint",
+            text: &self.0.note,
+        }
+    }
+
     /// Statements that a transaction runs last before its COMMIT.
-    pub(super) fn note(&self, serial: Serial) -> String {
-        let note = filled(&self.0.note, serial);
+    pub(super) fn note(&self, serial: Serial, is_known: bool) -> String {
+        let note = match is_known {
+            true => format!("execute {NAME}('{}', {})", serial.session(), serial.number()),
+            false => filled(&self.0.note, serial),
+        };
         match serial.retired() {
             None => note,
             Some(retired) => format!("{note}; {}", self.0.retire.replace("$1", &format!("'{retired}'"))),
@@ -167,11 +183,6 @@ fn filled(statement: &str, serial: Serial) -> String {
     statement
         .replace("$1", &format!("'{}'", serial.session()))
         .replace("$2", &serial.number().to_string())
-}
-
-fn without_comments(statement: &str) -> String {
-    let lines = statement.lines().filter(|line| !line.starts_with("--"));
-    lines.map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
 /// Removes old rows slice by slice.

@@ -8,12 +8,13 @@ use arrow::array::RecordBatch;
 use bytes::{Bytes, BytesMut};
 use futures::SinkExt;
 use tokio::sync::Semaphore;
-use tokio_postgres::{Client, CopyInSink};
+use tokio_postgres::CopyInSink;
 
 use super::rows::Rows;
 use crate::codec::encode::{BoundBatch, CellError, CopyPlan};
 use crate::codec::{HEADER, TRAILER};
 use crate::ingest::aside::{aside, aside_if_large};
+use crate::postgres::pool::Session;
 use crate::telemetry::names;
 
 /// Bytes per CopyData message. The driver passes anything above 4 KiB through as its own message; 256 KiB keeps the
@@ -39,6 +40,20 @@ impl From<tokio_postgres::Error> for CopyFailure {
     fn from(error: tokio_postgres::Error) -> Self {
         Self::Server(error)
     }
+}
+
+/// A COPY statement that waits for its rows.
+pub(super) struct OpenCopy {
+    sink: CopyInSink<Bytes>,
+    copying: Copying,
+}
+
+/// Begins a COPY statement. What was asked before it on the same session goes with it.
+pub(super) async fn open_copy(session: &Session, sql: &str) -> Result<OpenCopy, tokio_postgres::Error> {
+    let copying = Copying::begin();
+    let statement = session.kept_statement(sql).await?;
+    let sink = session.copy_in(&statement).await?;
+    Ok(OpenCopy { sink, copying })
 }
 
 /// One COPY statement under way, for the metrics.
@@ -89,11 +104,10 @@ fn put_all(plan: &CopyPlan, batch: &RecordBatch, base: i64, out: &mut BytesMut) 
 
 /// Sends the rows and returns how many Postgres counted. After a cell's failure the connection must be thrown away; after
 /// the server's, the transaction can go on from a savepoint.
-pub(super) async fn copy_rows(client: &Client, sql: &str, plan: &CopyPlan, rows: &Rows) -> Result<u64, CopyFailure> {
-    let mut copying = Copying::begin();
-    let sink = client.copy_in::<_, Bytes>(sql).await?;
+pub(super) async fn copy_rows(open: OpenCopy, plan: &CopyPlan, rows: &Rows) -> Result<u64, CopyFailure> {
+    let OpenCopy { sink, mut copying } = open;
     let mut sink = std::pin::pin!(sink);
-    let mut out = BytesMut::with_capacity(PIECE_BYTES + SLACK_BYTES);
+    let mut out = BytesMut::with_capacity(rows.room(PIECE_BYTES) + SLACK_BYTES);
     out.extend_from_slice(&HEADER);
     for piece in rows.pieces() {
         let at = |cell: CellError| CopyFailure::Cell {

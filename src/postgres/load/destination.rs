@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::commits::Commits;
+use super::known::{KnownPlans, may_be_known, stamped};
 use super::lost::end_lost;
 use super::mark::begin;
 use super::matching::{is_empty, matches_by_key};
@@ -16,7 +17,9 @@ use super::reject::RejectPlan;
 use super::retain::RetainBudget;
 use super::retry::{Policy, Tries};
 use super::room::Room;
+use super::stamp::Stamp;
 use super::stream;
+use super::waiting::GroupLimits;
 use super::wish::Wish;
 use crate::codec::encode::CopyPlan;
 use crate::config::{Config, QueryAccess, Source};
@@ -58,6 +61,8 @@ pub struct PgDestination {
     pub(super) embed: Option<Arc<PgEmbedStore>>,
     pub(super) query_access: QueryAccess,
     pub(super) snapshots: Snapshots,
+    pub(super) known: KnownPlans,
+    pub(super) group: GroupLimits,
 }
 
 impl PgDestination {
@@ -96,6 +101,11 @@ impl PgDestination {
             embed: PgEmbedStore::new(config, source)?.map(Arc::new),
             query_access: config.query_access(),
             snapshots: Snapshots::new(settings.max_size, raw.limits.stream_idle_timeout.get()),
+            known: KnownPlans::default(),
+            group: GroupLimits {
+                max_wait: raw.group_commit.max_wait.get(),
+                max_rows: u64::from(raw.group_commit.max_rows),
+            },
         })
     }
 
@@ -142,6 +152,7 @@ impl PgDestination {
         let accepts = wish.accepts();
         let mut connection = lending.await?;
         let tenure = connection.tenure().clone();
+        let stamp = self.stamp(&connection, request).await?;
         let migrate = self.migrate_request(request, &wish, &accepts, &tenure);
         let there = match request.options.commit {
             CommitMode::Batch => Some(Box::pin(migrate::ensure(connection.client_mut(), &migrate)).await?),
@@ -151,8 +162,12 @@ impl PgDestination {
         if let Some((table, report)) = there {
             presence::check(request, table.name(), table.created())?;
             let scope = connection.scope().await?;
-            let plan = Arc::new(self.plan(&scope, request, &wish, &table).await?);
+            let mut plan = self.plan(&scope, request, &wish, &table).await?;
+            drop(scope);
             let migration = sql_of(report);
+            // What was changed for this load is not what the stamp was read of.
+            plan.stamp = stamp.filter(|_| migration.is_empty());
+            let plan = self.known.keep(request, stamped(plan, request, &table), &connection);
             return Ok(Opened {
                 plan,
                 begun: None,
@@ -184,6 +199,18 @@ impl PgDestination {
             created: true,
             migration,
         })
+    }
+
+    /// What the table is before it is looked at, where its plan may be used again.
+    async fn stamp(&self, connection: &Connection, request: &LoadRequest) -> Result<Option<Stamp>, Error> {
+        if connection.tenure().is_lent() || !may_be_known(request) {
+            return Ok(None);
+        }
+        let asked = TableName {
+            schema: request.table.schema.as_ref().or(self.default_schema.as_ref()).cloned(),
+            name: request.table.name.clone(),
+        };
+        Stamp::read(connection.client(), &asked).await
     }
 
     /// Plans again for a table that changed; one that is gone stays gone.

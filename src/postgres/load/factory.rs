@@ -89,6 +89,7 @@ fn alike(one: &Config, other: &Config) -> bool {
     let (a, b) = (one.raw(), other.raw());
     a.connection_string == b.connection_string
         && a.pool == b.pool
+        && a.group_commit == b.group_commit
         && one.schema() == other.schema()
         && a.lock_timeout == b.lock_timeout
         && a.statement_timeout == b.statement_timeout

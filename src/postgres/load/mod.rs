@@ -9,10 +9,15 @@
 //! server may disagree about what comes next on it. With `on_bad_row: reject` cells are checked first, and a COPY that the
 //! server refused is undone to a savepoint (`sifted`, `sieve`). `retry` decides what is run again, `outcome` and `stream`
 //! find out what became of a COMMIT that was not answered, by a row that commits with it (`commits`, `mark`, `proof`), `lost` ends what a
-//! broken connection left behind, `spare` gives the connections of silent clients to others.
+//! broken connection left behind, `spare` gives the connections of silent clients to others. Plans are made once and used again
+//! (`known`) for as long as the table is what it was (`stamp`); small puts that meet are written together (`together`, `waiting`).
 
 mod atomic;
+mod atomic_begin;
+mod atomic_stream;
+mod atomic_whole;
 mod batch;
+mod bounds;
 mod commands;
 mod commits;
 mod copy_in;
@@ -20,11 +25,13 @@ mod destination;
 mod factory;
 mod finished;
 mod halve;
+mod known;
 mod left_out;
 mod look;
 mod lost;
 mod mark;
 mod matching;
+mod named;
 mod open;
 mod opened;
 mod outcome;
@@ -35,6 +42,7 @@ mod presence;
 mod probe;
 mod proof;
 mod ready;
+mod refusals;
 mod reject;
 mod retain;
 mod retry;
@@ -45,10 +53,13 @@ mod sieve;
 mod sifted;
 mod spare;
 mod stale;
+mod stamp;
 mod stream;
 mod suppressed;
+mod together;
 mod transaction;
 mod unchanged;
+mod waiting;
 mod wish;
 
 pub use destination::{PgDestination, RETAINED_SHARE};

@@ -6,6 +6,7 @@ use super::atomic::AtomicLoad;
 use super::batch::BatchLoad;
 use super::destination::PgDestination;
 use super::finished::FinishedLoad;
+use super::opened::Opened;
 use super::shared::Shared;
 use super::stream::{self, Writer};
 use crate::ingest::ports::{Load, StreamName};
@@ -42,7 +43,12 @@ impl PgDestination {
             scope.done().await?;
         }
         let request = self.as_found(request).await?;
-        let mut opened = self.open_table(&request, self.connections.get()).await?;
+        let known = self.known.find(&request);
+        let on_trust = known.is_some();
+        let mut opened = match known {
+            Some(plan) => Opened::known(plan),
+            None => self.open_table(&request, self.connections.get()).await?,
+        };
         if name.is_some() {
             // Whoever holds a connection waits for no other one.
             opened.give_back().await;
@@ -62,7 +68,7 @@ impl PgDestination {
         };
         let migration = opened.migration.clone();
         let (commit, lanes) = (request.options.commit, usize::from(request.options.lanes.get()));
-        let shared = Shared::new(self.clone(), request, Arc::clone(&opened.plan));
+        let shared = Shared::new(self.clone(), request, Arc::clone(&opened.plan)).on_trust(on_trust);
         Ok(match commit {
             CommitMode::Atomic => Arc::new(AtomicLoad::new(shared, writer, migration, opened.waiting().await)),
             CommitMode::Batch => Arc::new(BatchLoad::new(shared, writer, lanes, migration)),

@@ -32,6 +32,16 @@ pub(super) fn sql_of(report: MigrationReport) -> Vec<String> {
 }
 
 impl Opened {
+    /// A table that was looked at for another load.
+    pub(super) fn known(plan: Arc<Plan>) -> Self {
+        Self {
+            plan,
+            begun: None,
+            created: false,
+            migration: Vec::new(),
+        }
+    }
+
     /// Gives the transaction up; the table is then created again with its first rows.
     pub(super) async fn give_back(&mut self) {
         if let Some(begun) = self.begun.take() {

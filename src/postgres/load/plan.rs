@@ -8,7 +8,9 @@ use super::commits::Commits;
 use super::left_out::Suppression;
 use super::patience::Patience;
 use super::reject::RejectPlan;
+use super::stamp::Stamp;
 use super::unchanged;
+use super::waiting::Waiting;
 use crate::codec::encode::CopyPlan;
 use crate::ingest::request::LoadOptions;
 use crate::model::ident::{Ident, TableName};
@@ -54,6 +56,10 @@ pub(super) struct Plan {
     pub(super) suppression: Suppression,
     /// What is done with bad rows, where they do not fail the load.
     pub(super) rejects: Option<RejectPlan>,
+    /// What the table was when it was planned for, where nothing else decides whether the plan fits.
+    pub(super) stamp: Option<Stamp>,
+    /// Puts that wait for the commit of another one, where they may be written together.
+    pub(super) waiting: Option<Waiting>,
 }
 
 impl Plan {
@@ -230,6 +236,8 @@ pub(super) fn plan(
         },
         notes: None,
         rejects: None,
+        stamp: None,
+        waiting: None,
     })
 }
 

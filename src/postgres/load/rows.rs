@@ -61,6 +61,12 @@ impl Rows {
         &self.pieces
     }
 
+    /// Room to begin with for their bytes: `most`, or less where they are few.
+    pub(super) fn room(&self, most: usize) -> usize {
+        let memory = self.pieces.iter().map(|piece| piece.batch.get_array_memory_size());
+        memory.fold(0_usize, usize::saturating_add).min(most)
+    }
+
     /// Place in the stream of row `index`.
     pub(super) fn place(&self, index: u64) -> u64 {
         let mut before = 0;

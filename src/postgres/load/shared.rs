@@ -1,18 +1,18 @@
 //! What both kinds of load need: connections, the plan and how to make it again, and what is done after a failure.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use super::destination::PgDestination;
 use super::plan::Plan;
+use super::refusals::is_changed;
 use super::retry::{Next, Policy, Tries};
 use super::stale::Stale;
-use super::transaction::is_changed;
 use crate::ingest::request::LoadRequest;
 use crate::postgres::error::Error;
 use crate::postgres::migrate::{Blocker, blockers};
-use crate::postgres::pool::Begin;
+use crate::postgres::pool::{Begin, Connection};
 use crate::sql::state::Remedy;
 use crate::telemetry::names;
 
@@ -23,6 +23,8 @@ pub(super) struct Shared {
     pub(super) request: LoadRequest,
     plan: RwLock<Arc<Plan>>,
     policy: Policy,
+    /// Whether the plan was made for another load, and nobody has looked at the table since.
+    on_trust: AtomicBool,
 }
 
 impl Shared {
@@ -32,6 +34,58 @@ impl Shared {
             destination,
             request,
             plan: RwLock::new(plan),
+            on_trust: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether the plan was made for another load.
+    pub(super) fn on_trust(self, is: bool) -> Self {
+        Self {
+            on_trust: AtomicBool::new(is),
+            ..self
+        }
+    }
+
+    pub(super) fn is_on_trust(&self) -> bool {
+        self.on_trust.load(Ordering::Relaxed)
+    }
+
+    /// The table is looked at from here on; whether it was not before.
+    pub(super) fn end_trust(&self) -> bool {
+        self.on_trust.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether a failure may come of a plan that does not fit any more. The load has to look at its table then and go on, as
+    /// if it had done so before.
+    pub(super) fn distrusts(&self, error: &Error) -> bool {
+        let of_the_stream = matches!(error, Error::Stream(_));
+        let passes = match error.remedy() {
+            Remedy::Reconnect | Remedy::Wait | Remedy::Unknown => true,
+            // What others do at the same time; a table that is not in the state for it is told by the same remedy (55000).
+            Remedy::Again => error
+                .sqlstate()
+                .is_some_and(|code| code.starts_with("40") || code == "55P03"),
+            Remedy::None | Remedy::Replan | Remedy::Halve => false,
+        };
+        if of_the_stream || passes || !self.end_trust() {
+            return false;
+        }
+        tracing::debug!(error = %error, table = %self.request.table, "a load by a plan that was kept looks at its table");
+        if error.remedy() == Remedy::Replan {
+            self.destination.known.forget(&self.plan());
+        }
+        true
+    }
+
+    /// A plan on trust is good only in a session that was there when the table was looked at.
+    pub(super) fn check_trust(&self, connection: &Connection) -> Result<(), Error> {
+        let plan = self.plan();
+        let vouches = |read| connection.vouches_for(read);
+        match plan.stamp.as_ref().is_some_and(|stamp| vouches(stamp.read)) || !self.is_on_trust() {
+            true => Ok(()),
+            false => Err(Error::Changed {
+                table: plan.table.to_string(),
+            }),
         }
     }
 
@@ -148,6 +202,7 @@ impl Shared {
 
     /// Looks at the table again, which must still be there.
     pub(super) async fn replan(&self) -> Result<(), Error> {
+        self.end_trust();
         let opened = self.destination.open_existing(&self.request).await?;
         self.set_plan(opened);
         Ok(())

@@ -36,6 +36,10 @@ impl Transaction {
         };
         let begun = Instant::now();
         let moving = async {
+            if !self.plan().suppression.is_possible() && bounds.is_empty() && !self.connection().tenure().is_lent() {
+                let statement = self.client().kept_statement(&sql).await.map_err(failed)?;
+                return self.client().execute(&statement, &[]).await.map_err(failed);
+            }
             if !self.plan().suppression.is_possible() {
                 return self.client().execute_typed(&sql, &bounds).await.map_err(failed);
             }

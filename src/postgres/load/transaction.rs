@@ -7,24 +7,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio_postgres::error::Severity;
 use tracing::Instrument;
 
-use super::copy_in::{CopyFailure, copy_rows};
+use super::copy_in::{CopyFailure, OpenCopy, copy_rows, open_copy};
 use super::left_out::{LeftOut, Suppressed};
 use super::lost::end_lost;
-use super::mark::begin;
 use super::plan::{CopyInto, Move, Plan, Stage};
-use super::proof::{Mark, Proof};
+use super::proof::Mark;
+use super::refusals::{is_changed, meets_key, refuses_commit};
 use super::reject::{RejectCount, RejectShare};
 use super::rows::Rows;
-use super::unchanged::is_mark;
+use super::stamp::Stamp;
 use crate::ingest::ports::Chunk;
 use crate::planner::LockWaits;
 use crate::postgres::embed::note::NotePlan;
 use crate::postgres::error::{Error, place};
 use crate::postgres::pool::{Connection, Session};
-use crate::sql::state::{Remedy, verdict};
 use crate::telemetry::{names, spans};
 
 /// A transaction that is open.
@@ -38,15 +36,11 @@ pub(super) struct Transaction {
     wrote: AtomicBool,
     rejected: RejectShare,
     suppressed: Suppressed,
+    /// Whether the plan was made before, so that more about the table must be what it was then.
+    on_trust: bool,
 }
 
 impl Transaction {
-    /// Begins one.
-    pub(super) async fn open(mut connection: Connection, plan: Arc<Plan>) -> Result<Self, Error> {
-        let mark = begin(&mut connection, &plan.settings, plan.patience, plan.commits.as_ref()).await?;
-        Ok(Self::begun(connection, mark, plan))
-    }
-
     /// One that was begun already, e.g. because it created the table.
     pub(super) fn begun(connection: Connection, mark: Mark, plan: Arc<Plan>) -> Self {
         Self {
@@ -57,7 +51,19 @@ impl Transaction {
             wrote: AtomicBool::new(false),
             rejected: RejectCount::default().share(),
             suppressed: Suppressed::default(),
+            on_trust: false,
         }
+    }
+
+    /// One whose plan was made for another load; it commits only if nothing about the table was changed since.
+    pub(super) fn on_trust(mut self, is: bool) -> Self {
+        self.on_trust = is;
+        self
+    }
+
+    /// What the table must be by all accounts.
+    pub(super) fn trusted_stamp(&self) -> Option<&Stamp> {
+        self.plan.stamp.as_ref().filter(|_| self.on_trust)
     }
 
     /// One of several transactions of a load, which count their rejects together.
@@ -91,6 +97,15 @@ impl Transaction {
 
     pub(super) fn client(&self) -> &Session {
         self.connection.client()
+    }
+
+    pub(super) fn mark(&self) -> &Mark {
+        &self.mark
+    }
+
+    /// Whether rows went into the table or its staging table.
+    pub(super) fn has_written(&self) -> bool {
+        self.wrote.load(Ordering::Relaxed)
     }
 
     pub(super) fn connection(&self) -> &Connection {
@@ -243,20 +258,6 @@ impl Transaction {
         })
     }
 
-    /// What is sent last, in one message. Where one of its statements fails, so does the transaction, and nothing after it is
-    /// carried out.
-    fn ending(&self) -> String {
-        let mut parts = Vec::with_capacity(3);
-        if self.wrote.load(Ordering::Relaxed) {
-            parts.push(self.plan.unchanged.clone());
-        }
-        if let (Proof::Row { serial, .. }, Some(commits)) = (&self.mark.proof, &self.plan.commits) {
-            parts.push(commits.note(*serial));
-        }
-        parts.push("commit".to_owned());
-        parts.join("; ")
-    }
-
     /// Whether only the note of this commit failed; the next transaction then looks for its table again.
     fn refuses_note(&self, error: &tokio_postgres::Error) -> bool {
         let commits = self.plan.commits.as_ref().filter(|commits| commits.refused(error));
@@ -282,10 +283,32 @@ impl Transaction {
             return self.copy_sifted(chunk, into, rejects).await;
         }
         let stored = self.copy_rows(&Rows::of(chunk), into).await?;
-        if let Some(notes) = &plan.notes {
-            self.answered(notes.note(self.client(), chunk)).await?;
-        }
+        self.note_rows(chunk).await?;
         Ok(stored)
+    }
+
+    /// The rows of a COPY that was begun already.
+    pub(super) async fn copy_opened(
+        &mut self,
+        chunk: &Chunk,
+        into: &CopyInto,
+        open: Result<OpenCopy, tokio_postgres::Error>,
+    ) -> Result<u64, Error> {
+        self.wrote.store(true, Ordering::Relaxed);
+        self.staged = self.plan.stage.is_some();
+        let rows = Rows::of(chunk);
+        let stored = self
+            .answered(self.copy_bare(&rows, into, std::future::ready(open)))
+            .await?;
+        self.note_rows(chunk).await?;
+        Ok(stored)
+    }
+
+    async fn note_rows(&self, chunk: &Chunk) -> Result<(), Error> {
+        match &self.plan.notes {
+            Some(notes) => self.answered(notes.note(self.client(), chunk)).await,
+            None => Ok(()),
+        }
     }
 
     /// One COPY for each part of the columns.
@@ -293,15 +316,26 @@ impl Transaction {
         self.wrote.store(true, Ordering::Relaxed);
         let mut stored = 0;
         for part in into {
-            stored = self.answered(self.copy_bare(rows, part)).await?;
+            let open = open_copy(self.client(), &part.sql);
+            stored = self.answered(self.copy_bare(rows, part, open)).await?;
         }
         Ok(stored)
     }
 
-    async fn copy_bare(&self, rows: &Rows, into: &CopyInto) -> Result<u64, Error> {
+    async fn copy_bare(
+        &self,
+        rows: &Rows,
+        into: &CopyInto,
+        open: impl Future<Output = Result<OpenCopy, tokio_postgres::Error>>,
+    ) -> Result<u64, Error> {
         let table = || self.plan.table.to_string();
-        let copying = copy_rows(self.client(), &into.sql, &into.plan, rows);
-        match copying.instrument(spans::copy()).await {
+        let copied = async {
+            match open.await {
+                Ok(open) => copy_rows(open, &into.plan, rows).await,
+                Err(error) => Err(CopyFailure::Server(error)),
+            }
+        };
+        match copied.instrument(spans::copy()).await {
             Ok(stored) => self.check_stored(rows.count(), stored).map(|()| stored),
             Err(CopyFailure::Cell { row, cell }) => Err(Error::Cell {
                 table: table(),
@@ -352,27 +386,4 @@ fn stage_of(plan: &Plan) -> Result<&Stage, Error> {
     plan.stage
         .as_ref()
         .ok_or_else(|| Error::Internal("this load has no staging table".to_owned()))
-}
-
-/// Whether a COPY met a row that an upsert would have changed, committed (23505, 23P01 where an exclusion constraint is looked
-/// at before the key, or 40001 where transactions are serializable) or of a transaction that still runs (55P03, 40P01).
-pub(super) fn meets_key(error: &Error) -> bool {
-    matches!(error.sqlstate(), Some("23505" | "23P01" | "40001" | "55P03" | "40P01"))
-}
-
-/// Whether an error is that of a plan's check that the table is still the one it was made for.
-pub(super) fn is_changed(error: &tokio_postgres::Error) -> bool {
-    error.as_db_error().is_some_and(|db| is_mark(db.message()))
-}
-
-/// Whether the server's own words say that it did not commit. The end of a session (57P01 and the like, and whatever a pooler
-/// says when it lost one) may follow a COMMIT that was carried out already, so it says nothing.
-fn refuses_commit(error: &tokio_postgres::Error) -> bool {
-    error.as_db_error().is_some_and(|db| {
-        let goes_on = match db.parsed_severity() {
-            Some(severity) => severity == Severity::Error,
-            None => db.severity() == "ERROR",
-        };
-        goes_on && !matches!(verdict(db.code().code()).1, Remedy::Reconnect | Remedy::Unknown)
-    })
 }

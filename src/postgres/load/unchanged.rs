@@ -10,7 +10,7 @@ use crate::planner::VerifiedTable;
 use crate::sql::Sql;
 
 /// The name that Postgres then fails to find.
-const MARK: &str = "pgflight: the table was changed";
+pub(super) const MARK: &str = "pgflight: the table was changed";
 
 /// A query that fails with 42P01 (undefined table, of the name [`is_mark`] knows) unless each column that the stream writes
 /// still has the type that it was planned for, in the same relation, and the unique index `key` that rows are matched by is

@@ -1,15 +1,15 @@
 //! One session of the pool: the client of `deadpool-postgres` with its statement cache, and what only we know of the session.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use deadpool::managed::Manager as _;
 use deadpool_postgres::{ClientWrapper, Manager};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Error, Row, Transaction};
+use tokio_postgres::{Client, Error, Row, Statement, Transaction};
 
 use crate::model::ident::Ident;
 use crate::postgres::connect::Flow;
@@ -37,6 +37,9 @@ pub trait Begin: Ask + Send {
     fn driver_mut(&mut self) -> &mut Client;
 }
 
+/// Statements of single tables that a session keeps; the one that was prepared first goes.
+const KEPT: usize = 64;
+
 /// A session of ours.
 #[derive(Debug)]
 pub struct Session {
@@ -51,6 +54,10 @@ pub struct Session {
     pub(super) stages: BTreeSet<Ident>,
     /// Names its transactions.
     pub(super) serials: Serials,
+    /// What it was to learn by a name of SQL (`prepare`), and whether it did.
+    pub(super) taught: BTreeMap<&'static str, bool>,
+    /// Statements of single tables, by their text.
+    kept: Mutex<VecDeque<(String, Statement)>>,
     flow: Option<Flow>,
 }
 
@@ -64,6 +71,8 @@ impl Session {
             generation,
             stages: BTreeSet::new(),
             serials: Serials::new(),
+            taught: BTreeMap::new(),
+            kept: Mutex::default(),
             flow,
         }
     }
@@ -85,6 +94,28 @@ impl Session {
     /// No session of the pool uses a statement again that it kept until now, as after a change of our own tables.
     pub(crate) fn forget_statements(&self) {
         self.manager.statement_caches.clear();
+    }
+
+    /// A statement of loads into one table, prepared once where the session is ours: it finds its table each time that it is carried
+    /// out.
+    pub(crate) async fn kept_statement(&self, sql: &str) -> Result<Statement, Error> {
+        if self.tenure.is_lent() {
+            return self.client.prepare(sql).await;
+        }
+        let known = |kept: &VecDeque<(String, Statement)>| {
+            let found = kept.iter().find(|(text, _)| text == sql);
+            found.map(|(_, statement)| statement.clone())
+        };
+        if let Some(statement) = known(&self.kept.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(statement);
+        }
+        let statement = self.client.prepare(sql).await?;
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= KEPT {
+            kept.pop_front();
+        }
+        kept.push_back((sql.to_owned(), statement.clone()));
+        Ok(statement)
     }
 
     async fn ask_kept(&self, sql: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Vec<Row>, Error> {
