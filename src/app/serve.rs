@@ -71,8 +71,8 @@ pub(super) fn run(config: Config, login: Login, reread: Reread) -> ExitCode {
 }
 
 async fn serve_until_signalled(config: Config, login: Login, reread: Reread) -> Result<(), ServeError> {
-    // From here on it ends nothing.
-    let hangups = signal(SignalKind::hangup()).ok();
+    // From here on it ends nothing, and whoever sees a port can ask for an orderly end.
+    let (hangups, first) = (signal(SignalKind::hangup()).ok(), signalled());
     let metrics = telemetry::install_metrics()?;
     let upkeep = metrics.clone();
     tokio::spawn(async move {
@@ -90,22 +90,21 @@ async fn serve_until_signalled(config: Config, login: Login, reread: Reread) -> 
         "serving"
     );
     tokio::spawn(follow(running.changeable.clone(), reread, hangups));
-    running.until(signalled(), signalled()).await
+    // Not heard before it is waited for: the first one would count as both.
+    running.until(first, async { signalled().await }).await
 }
 
-/// Ready when SIGTERM or SIGINT comes.
-pub(super) async fn signalled() {
-    let terminated = async {
-        match signal(SignalKind::terminate()) {
+/// Ready when SIGTERM or SIGINT comes. They are heard from the call on.
+pub(super) fn signalled() -> impl Future<Output = ()> {
+    let heard = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
+    let heard = heard.map(|signals| async {
+        match signals {
             Ok(mut signals) => drop(signals.recv().await),
             // Without the handler the signal ends the process, which is what it asks for.
             Err(_) => std::future::pending().await,
         }
-    };
-    tokio::select! {
-        () = terminated => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
+    });
+    async { drop(futures::future::select_all(heard.map(Box::pin)).await) }
 }
 
 /// A server that runs.

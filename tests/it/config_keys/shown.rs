@@ -78,6 +78,12 @@ async fn a_server_that_leaves_takes_calls_for_as_long_as_configured() {
     let admin = free_address();
     let settings = [("admin_listen", &*admin.to_string()), ("shutdown.delay", "5s")];
     let mut process = Process::start(database.uri(), &settings).await;
+    let started = Instant::now();
+    // The admin port is opened after the one that the process is waited for by.
+    while tokio::net::TcpStream::connect(admin).await.is_err() {
+        assert!(started.elapsed() < Duration::from_secs(10), "{}", process.log());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     let begun = Instant::now();
     process.signal(Signal::Terminate);
     while page(admin, "/readyz").await.1 != "draining\n" {
