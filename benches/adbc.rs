@@ -6,43 +6,17 @@
 
 #[expect(dead_code, reason = "shared by the benchmarks, each of which uses a part")]
 mod cluster;
+#[expect(dead_code, reason = "shared by the benchmarks, each of which uses a part")]
 mod server;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
-use std::time::Duration;
+use std::process::Command;
 
 use cluster::{Cluster, Failure};
+use server::Server;
 
 const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/adbc");
-
-/// The server as users run it, where statements may read.
-struct Server {
-    child: Child,
-    port: u16,
-}
-
-impl Server {
-    fn start(uri: &str) -> Result<Self, Failure> {
-        let (child, port) = server::serve(uri, &["--set", "flight_sql.queries=read-only"])?;
-        let server = Self { child, port };
-        for _ in 0..200 {
-            if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return Ok(server);
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Err("the server does not listen".into())
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
 
 fn main() -> Result<(), Failure> {
     let number = |name: &str, default: f64| {
@@ -54,12 +28,12 @@ fn main() -> Result<(), Failure> {
     let file = std::env::temp_dir().join(format!("pgflight-bench-{}.arrow", std::process::id()));
     lineitem(scale, &file)?;
     let cluster = Cluster::start()?;
-    let server = Server::start(cluster.uri())?;
+    let server = Server::start(cluster.uri(), &["--set", "flight_sql.queries=read-only"])?;
     let measured = Command::new(python)
         .arg(Path::new(DIRECTORY).join("ways.py"))
-        .args([cluster.uri(), &format!("grpc://127.0.0.1:{}", server.port)])
+        .args([cluster.uri(), &format!("grpc://{}", server.address())])
         .arg(&file)
-        .args([runs.to_string(), server.child.id().to_string()])
+        .args([runs.to_string(), server.pid().to_string()])
         .status();
     std::fs::remove_file(&file)?;
     match measured?.success() {

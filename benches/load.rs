@@ -2,17 +2,18 @@
 //!
 //! Starts a private Postgres with its default (durable) settings and the release server as a process of its own, and loads
 //! TPC-H lineitem by every way in turn, several times. Ratios of medians are what counts; absolute times only compare within
-//! one run. `cargo bench --bench load`; `SF` (0.2) sets the rows, `RUNS` (5) the repetitions, `ONLY` picks ways by name.
+//! one run. One way goes by the HTTP door and needs `curl`. `cargo bench --bench load`; `SF` (0.2) sets the rows, `RUNS` (5) the repetitions, `ONLY` picks ways by name.
 
 mod cluster;
 mod server;
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::Child;
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Instant;
 
 use arrow::array::RecordBatch;
+use arrow::ipc::writer::StreamWriter;
 use arrow_flight::encode::FlightDataEncoderBuilder;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::{FlightData, FlightDescriptor};
@@ -22,53 +23,30 @@ use tokio_postgres::{Client, NoTls};
 use tonic::transport::Channel;
 
 use cluster::{Cluster, Failure};
+use server::Server;
 
 /// Rows per record batch: what a Parquet reader or a data frame library sends.
 const BATCH_ROWS: usize = 16_384;
 
-/// The server as users run it.
-struct Server {
-    child: Child,
-    client: FlightServiceClient<Channel>,
+/// What every way uses.
+struct Bench {
+    cluster: Cluster,
+    server: Server,
+    /// Its HTTP port.
+    http: u16,
+    flight: FlightServiceClient<Channel>,
+    client: Client,
+    batches: Vec<RecordBatch>,
+    /// The rows in Postgres' own binary format, and as an Arrow stream.
+    copy: PathBuf,
+    arrow: PathBuf,
 }
 
-impl Server {
-    async fn start(uri: &str) -> Result<Self, Failure> {
-        let (child, port) = server::serve(uri, &[])?;
-        let endpoint = Channel::from_shared(format!("http://127.0.0.1:{port}"))?;
-        for _ in 0..100 {
-            if let Ok(channel) = endpoint.connect().await {
-                return Ok(Self {
-                    child,
-                    client: FlightServiceClient::new(channel),
-                });
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        Err("the server does not listen".into())
-    }
-
-    /// CPU seconds that the process has used.
-    fn cpu(&self) -> Result<f64, Failure> {
-        cluster::cpu(self.child.id())
-    }
-
-    /// Largest resident memory so far, in MiB.
-    fn peak_mib(&self) -> Result<u64, Failure> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status
-            .lines()
-            .find(|line| line.starts_with("VmHWM"))
-            .ok_or("no VmHWM")?;
-        let kib: u64 = line.split_whitespace().nth(1).ok_or("an odd status line")?.parse()?;
-        Ok(kib / 1024)
-    }
-}
-
-impl Drop for Server {
+impl Drop for Bench {
     fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
+        for file in [&self.copy, &self.arrow] {
+            drop(std::fs::remove_file(file));
+        }
     }
 }
 
@@ -77,8 +55,17 @@ struct Way {
     name: &'static str,
     /// Before the clock starts.
     prepare: &'static str,
-    /// The descriptor; `None` is `psql \copy`.
-    command: Option<Value>,
+    by: By,
+}
+
+/// What loads.
+enum By {
+    /// `psql \copy`.
+    Copy,
+    /// A Flight client, with this descriptor.
+    Flight(Value),
+    /// `curl`, to the HTTP door.
+    Curl,
 }
 
 fn ways() -> Vec<Way> {
@@ -88,29 +75,31 @@ fn ways() -> Vec<Way> {
                   insert into t select * from shape_rows";
     let changed = "drop table if exists t; create table t (like shape, primary key (l_orderkey, l_linenumber)); \
                    insert into t select * from shape_rows; update t set l_comment = l_comment || '.'; vacuum t";
-    let way = |name, prepare, command| Way { name, prepare, command };
+    let way = |name, prepare, by| Way { name, prepare, by };
+    let put = |command| By::Flight(command);
     vec![
-        way("psql copy", fresh, None),
-        way("append atomic", fresh, Some(json!({"table": "t"}))),
+        way("psql copy", fresh, By::Copy),
+        way("append atomic", fresh, put(json!({"table": "t"}))),
+        way("append atomic, HTTP by curl", fresh, By::Curl),
         way(
             "append batch, 2 lanes",
             fresh,
-            Some(json!({"table": "t", "commit": "batch", "lanes": 2})),
+            put(json!({"table": "t", "commit": "batch", "lanes": 2})),
         ),
         way(
             "overwrite, empty table",
             keyed,
-            Some(json!({"table": "t", "write_mode": "overwrite"})),
+            put(json!({"table": "t", "write_mode": "overwrite"})),
         ),
         way(
             "overwrite, all changed",
             changed,
-            Some(json!({"table": "t", "write_mode": "overwrite"})),
+            put(json!({"table": "t", "write_mode": "overwrite"})),
         ),
         way(
             "overwrite, all unchanged",
             filled,
-            Some(json!({"table": "t", "write_mode": "overwrite"})),
+            put(json!({"table": "t", "write_mode": "overwrite"})),
         ),
     ]
 }
@@ -131,12 +120,7 @@ async fn main() -> Result<(), Failure> {
     };
     let (scale, runs) = (number("SF", 0.2), number("RUNS", 5.0) as usize);
     let only = std::env::var("ONLY").ok();
-    let cluster = Cluster::start()?;
-    let server = Server::start(cluster.uri()).await?;
-    let (client, connection) = tokio_postgres::connect(cluster.uri(), NoTls).await?;
-    tokio::spawn(connection);
-    let (batches, rows) = lineitem(scale)?;
-    let file = prepare(&cluster, &server, &client, &batches).await?;
+    let bench = Bench::start(scale).await?;
     let ways: Vec<Way> = ways()
         .into_iter()
         .filter(|way| only.as_deref().is_none_or(|only| way.name.contains(only)))
@@ -144,83 +128,121 @@ async fn main() -> Result<(), Failure> {
     let mut figures: Vec<Figures> = ways.iter().map(|_| Figures::default()).collect();
     for _ in 0..runs {
         for (way, figures) in ways.iter().zip(&mut figures) {
-            run(way, figures, &cluster, &server, &client, &batches, &file).await?;
+            bench.run(way, figures).await?;
         }
     }
-    report(&ways, &figures, rows, server.peak_mib()?);
-    std::fs::remove_file(file)?;
+    let rows = bench.batches.iter().map(RecordBatch::num_rows).sum();
+    report(&ways, &figures, rows, peak_mib(&bench.server)?);
     Ok(())
 }
 
-async fn run(
-    way: &Way,
-    figures: &mut Figures,
-    cluster: &Cluster,
-    server: &Server,
-    client: &Client,
-    batches: &[RecordBatch],
-    file: &Path,
-) -> Result<(), Failure> {
-    for statement in way.prepare.split("; ").chain(["checkpoint"]) {
-        client.batch_execute(statement).await?;
+/// Largest resident memory of the server so far, in MiB.
+fn peak_mib(server: &Server) -> Result<u64, Failure> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid()))?;
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM"))
+        .ok_or("no VmHWM")?;
+    let kib: u64 = line.split_whitespace().nth(1).ok_or("an odd status line")?.parse()?;
+    Ok(kib / 1024)
+}
+
+impl Bench {
+    /// Loads the rows once, keeps their table as a pattern, and writes the files that `psql` and `curl` read.
+    async fn start(scale: f64) -> Result<Self, Failure> {
+        let (cluster, http) = (Cluster::start()?, server::free_port()?);
+        let server = Server::start(cluster.uri(), &["--http-listen", &format!("127.0.0.1:{http}")])?;
+        let (client, connection) = tokio_postgres::connect(cluster.uri(), NoTls).await?;
+        tokio::spawn(connection);
+        let file = |kind| std::env::temp_dir().join(format!("pgflight-bench-{}.{kind}", std::process::id()));
+        let bench = Self {
+            flight: server.client().await?,
+            cluster,
+            server,
+            http,
+            client,
+            batches: lineitem(scale)?,
+            copy: file("copy"),
+            arrow: file("arrows"),
+        };
+        bench
+            .put(messages(&json!({"table": "shape_rows"}), &bench.batches).await?)
+            .await?;
+        bench
+            .client
+            .batch_execute("create table shape (like shape_rows)")
+            .await?;
+        bench.psql(&format!(
+            "\\copy shape_rows to '{}' with (format binary)",
+            bench.copy.display()
+        ))?;
+        let first = bench.batches.first().ok_or("no rows")?;
+        let mut writer = StreamWriter::try_new(std::fs::File::create(&bench.arrow)?, &first.schema())?;
+        for batch in &bench.batches {
+            writer.write(batch)?;
+        }
+        writer.finish()?;
+        Ok(bench)
     }
-    let messages = match &way.command {
-        Some(command) => messages(command, batches).await?,
-        None => Vec::new(),
-    };
-    let (cpu, start) = (server.cpu()?, Instant::now());
-    match way.command {
-        Some(_) => put(server, messages).await?,
-        None => copy(cluster, file)?,
+
+    async fn run(&self, way: &Way, figures: &mut Figures) -> Result<(), Failure> {
+        for statement in way.prepare.split("; ").chain(["checkpoint"]) {
+            self.client.batch_execute(statement).await?;
+        }
+        let messages = match &way.by {
+            By::Flight(command) => messages(command, &self.batches).await?,
+            By::Copy | By::Curl => Vec::new(),
+        };
+        let (cpu, start) = (cluster::cpu(self.server.pid())?, Instant::now());
+        match way.by {
+            By::Flight(_) => self.put(messages).await?,
+            By::Copy => self.psql(&format!("\\copy t from '{}' with (format binary)", self.copy.display()))?,
+            By::Curl => self.curl()?,
+        }
+        figures.seconds.push(start.elapsed().as_secs_f64());
+        figures.cpu.push(cluster::cpu(self.server.pid())? - cpu);
+        Ok(())
     }
-    figures.seconds.push(start.elapsed().as_secs_f64());
-    figures.cpu.push(server.cpu()? - cpu);
-    Ok(())
+
+    async fn put(&self, messages: Vec<FlightData>) -> Result<(), Failure> {
+        let mut client = self.flight.clone();
+        let mut answers = client.do_put(futures::stream::iter(messages)).await?.into_inner();
+        while let Some(answer) = answers.next().await {
+            answer?;
+        }
+        Ok(())
+    }
+
+    fn curl(&self) -> Result<(), Failure> {
+        let mut curl = Command::new("curl");
+        curl.args(["-sS", "--fail-with-body", "-o", "/dev/null", "-X", "POST", "-T"])
+            .arg(&self.arrow)
+            .args(["-H", "Content-Type: application/vnd.apache.arrow.stream"])
+            .arg(format!("http://127.0.0.1:{}/v1/tables/public/t", self.http));
+        done(&mut curl)
+    }
+
+    fn psql(&self, command: &str) -> Result<(), Failure> {
+        done(
+            self.cluster
+                .program("psql")
+                .args(["-qX", self.cluster.uri(), "-c", command]),
+        )
+    }
+}
+
+fn done(command: &mut Command) -> Result<(), Failure> {
+    match command.status()?.success() {
+        true => Ok(()),
+        false => Err(format!("{command:?} failed").into()),
+    }
 }
 
 /// TPC-H lineitem as record batches.
-fn lineitem(scale: f64) -> Result<(Vec<RecordBatch>, usize), Failure> {
+fn lineitem(scale: f64) -> Result<Vec<RecordBatch>, Failure> {
     let generator = tpchgen::generators::LineItemGenerator::new(scale, 1, 1);
     let batches = tpchgen_arrow::LineItemArrow::new(generator).with_batch_size(BATCH_ROWS);
-    let batches: Vec<RecordBatch> = batches.collect::<Result<_, _>>()?;
-    let rows = batches.iter().map(RecordBatch::num_rows).sum();
-    Ok((batches, rows))
-}
-
-/// Loads the rows once, keeps their table as a pattern, and writes the binary file that `psql` reads.
-async fn prepare(
-    cluster: &Cluster,
-    server: &Server,
-    client: &Client,
-    batches: &[RecordBatch],
-) -> Result<PathBuf, Failure> {
-    put(server, messages(&json!({"table": "shape_rows"}), batches).await?).await?;
-    client.batch_execute("create table shape (like shape_rows)").await?;
-    let file = std::env::temp_dir().join(format!("pgflight-bench-{}.copy", std::process::id()));
-    psql(
-        cluster,
-        &format!("\\copy shape_rows to '{}' with (format binary)", file.display()),
-    )?;
-    Ok(file)
-}
-
-fn copy(cluster: &Cluster, file: &Path) -> Result<(), Failure> {
-    psql(
-        cluster,
-        &format!("\\copy t from '{}' with (format binary)", file.display()),
-    )
-}
-
-fn psql(cluster: &Cluster, command: &str) -> Result<(), Failure> {
-    let done = cluster
-        .program("psql")
-        .args(["-qX", cluster.uri(), "-c", command])
-        .status()?;
-    if done.success() {
-        Ok(())
-    } else {
-        Err("psql failed".into())
-    }
+    Ok(batches.collect::<Result<_, _>>()?)
 }
 
 async fn messages(command: &Value, batches: &[RecordBatch]) -> Result<Vec<FlightData>, Failure> {
@@ -230,15 +252,6 @@ async fn messages(command: &Value, batches: &[RecordBatch]) -> Result<Vec<Flight
         .with_flight_descriptor(Some(descriptor))
         .with_max_flight_data_size(4 << 20);
     Ok(encoder.build(futures::stream::iter(batches)).try_collect().await?)
-}
-
-async fn put(server: &Server, messages: Vec<FlightData>) -> Result<(), Failure> {
-    let mut client = server.client.clone();
-    let mut answers = client.do_put(futures::stream::iter(messages)).await?.into_inner();
-    while let Some(answer) = answers.next().await {
-        answer?;
-    }
-    Ok(())
 }
 
 fn median(values: &[f64]) -> f64 {
@@ -257,7 +270,7 @@ fn report(ways: &[Way], figures: &[Figures], rows: usize, peak_mib: u64) {
         figures[0].seconds.len()
     ));
     say(format!(
-        "{:<26} {:>9} {:>10} {:>22} {:>16}",
+        "{:<28} {:>9} {:>10} {:>22} {:>16}",
         "way",
         "seconds",
         "krows/s",
@@ -268,7 +281,7 @@ fn report(ways: &[Way], figures: &[Figures], rows: usize, peak_mib: u64) {
         let seconds = median(&figures.seconds);
         let cpu = median(&figures.cpu) / million;
         say(format!(
-            "{:<26} {seconds:>9.3} {:>10.0} {:>22.2} {cpu:>16.2}",
+            "{:<28} {seconds:>9.3} {:>10.0} {:>22.2} {cpu:>16.2}",
             way.name,
             million * 1000.0 / seconds,
             line / seconds

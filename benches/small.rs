@@ -9,7 +9,6 @@ mod cluster;
 mod server;
 
 use std::io::Write;
-use std::process::Child;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
@@ -25,41 +24,7 @@ use tokio_postgres::NoTls;
 use tonic::transport::Channel;
 
 use cluster::{Cluster, Failure};
-
-/// The server as users run it.
-struct Server {
-    child: Child,
-    uri: String,
-}
-
-impl Server {
-    async fn start(uri: &str) -> Result<Self, Failure> {
-        let (child, port) = server::serve(uri, &[])?;
-        let server = Self {
-            child,
-            uri: format!("http://127.0.0.1:{port}"),
-        };
-        for _ in 0..100 {
-            if server.client().await.is_ok() {
-                return Ok(server);
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        Err("the server does not listen".into())
-    }
-
-    async fn client(&self) -> Result<FlightServiceClient<Channel>, Failure> {
-        let channel = Channel::from_shared(self.uri.clone())?.connect().await?;
-        Ok(FlightServiceClient::new(channel))
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
+use server::Server;
 
 /// One way to store a row.
 struct Way {
@@ -104,7 +69,7 @@ async fn main() -> Result<(), Failure> {
     let turns: usize = text("TURNS", "3").parse()?;
     let cluster = Cluster::start()?;
     let postgres = cluster.about["pid"].as_u64().ok_or("no pid of Postgres")? as u32;
-    let server = Server::start(cluster.uri()).await?;
+    let server = Server::start(cluster.uri(), &[])?;
     let (client, connection) = tokio_postgres::connect(cluster.uri(), NoTls).await?;
     tokio::spawn(connection);
     for way in ways() {
@@ -123,13 +88,13 @@ async fn main() -> Result<(), Failure> {
         for turn in 0..=turns {
             for (way, figures) in ways.iter().zip(&mut figures) {
                 client.batch_execute("checkpoint").await?;
-                let before = (cluster::cpu(server.child.id())?, cluster::cpu(postgres)?);
+                let before = (cluster::cpu(server.pid())?, cluster::cpu(postgres)?);
                 let started = Instant::now();
                 let times = run(way, clients, span, &cluster, &server, &next).await?;
                 if turn > 0 {
                     figures.rates.push(times.len() as f64 / started.elapsed().as_secs_f64());
                     figures.times.extend(times);
-                    figures.server_cpu += cluster::cpu(server.child.id())? - before.0;
+                    figures.server_cpu += cluster::cpu(server.pid())? - before.0;
                     figures.postgres_cpu += cluster::cpu(postgres)? - before.1;
                 }
             }

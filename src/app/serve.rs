@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::{FutureExt, TryFutureExt};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
@@ -211,9 +212,9 @@ pub async fn start_with(
     let (settings, stop) = (grpc_settings(&config), life.draining.clone());
     let (http, http_served) = start_http(&config, http_door, tls.clone(), &stop).await?;
     let mut tasks = vec![tokio::spawn(async move {
-        let grpc = crate::server::serve(listener, settings, tls, doors, stop);
-        let (ended, ()) = tokio::join!(grpc, http_served);
-        ended.map_err(ServeError::from)
+        let grpc = crate::server::serve(listener, settings, tls, doors, stop).map_err(ServeError::from);
+        // A failure of the one does not wait for the other's end.
+        tokio::try_join!(grpc, http_served.map(Ok)).map(drop)
     })];
     let mut admin_address = None;
     if let Some(address) = config.admin_listen() {

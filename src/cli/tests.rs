@@ -68,6 +68,12 @@ fn the_cloudquery_clis_flags_are_understood_and_newer_ones_ignored() {
             ("log.level", "debug"),
         ])
     );
+    let collector = |flags: &str| values(&format!("pgflight serve --otel-endpoint {flags}"));
+    assert_eq!(collector("h:1"), pairs(&[("traces.endpoint", "https://h:1")]));
+    assert_eq!(
+        collector("http://h:1/v1/traces"),
+        pairs(&[("traces.endpoint", "http://h:1/v1/traces")])
+    );
     let tcp = values("pgflight serve --network tcp --address 127.0.0.1:0 --admin-listen 127.0.0.1:1");
     assert_eq!(
         tcp,

@@ -201,6 +201,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_collector_gets_the_path_of_otlp_where_its_address_has_none() {
+        let url =
+            |endpoint: &str| Config::from_json(&json!({"traces": {"endpoint": endpoint}})).map(|c| c.traces_url());
+        for (endpoint, expected) in [
+            ("http://h:4318", "http://h:4318/v1/traces"),
+            ("https://h/", "https://h/v1/traces"),
+            ("https://h/otlp/v1/traces", "https://h/otlp/v1/traces"),
+        ] {
+            assert_eq!(url(endpoint).unwrap().as_deref(), Some(expected));
+        }
+        assert_eq!(Config::default().traces_url(), None);
+        for (endpoint, why) in [("h:4318", "http://"), ("http://key@h", "OTEL_EXPORTER_OTLP_HEADERS")] {
+            let error = url(endpoint).unwrap_err().to_string();
+            assert!(error.contains("`traces.endpoint`") && error.contains(why), "{error}");
+        }
+    }
+
+    #[test]
     fn the_http_port_is_off_or_a_tcp_address_of_its_own() {
         let of = |address: &str| Config::from_json(&json!({"http_listen": address}));
         assert_eq!(Config::default().http_listen(), None);

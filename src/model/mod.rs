@@ -11,6 +11,7 @@ pub mod embed;
 pub mod extension;
 pub mod geoarrow;
 pub mod geometry;
+pub mod grpc_code;
 pub mod ident;
 pub mod installed;
 pub mod interval_limit;

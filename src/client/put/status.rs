@@ -4,6 +4,8 @@ use std::fmt;
 
 use tonic::{Code, Status};
 
+use crate::model::grpc_code::code_name;
+
 /// Trailer in which the server tells Postgres' error code (five characters).
 const SQLSTATE_TRAILER: &str = "x-pg-sqlstate";
 
@@ -49,34 +51,11 @@ impl std::error::Error for Refusal {}
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({}", self.message, code_name(self.code))?;
+        write!(f, "{} ({}", self.message, code_name(self.code.into()))?;
         if let Some(sqlstate) = &self.sqlstate {
             write!(f, ", SQLSTATE {sqlstate}")?;
         }
         f.write_str(")")
-    }
-}
-
-/// The code as gRPC's documentation writes it.
-fn code_name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
     }
 }
 
@@ -85,6 +64,15 @@ mod tests {
     use tonic::metadata::MetadataMap;
 
     use super::*;
+
+    #[test]
+    fn every_code_has_the_name_of_its_number() {
+        for number in 0..17 {
+            let letters = code_name(number).replace('_', "").to_lowercase();
+            assert_eq!(letters, format!("{:?}", Code::from_i32(number)).to_lowercase());
+        }
+        assert_eq!((code_name(17), code_name(-1)), ("UNKNOWN", "UNKNOWN"));
+    }
 
     #[test]
     fn a_refusal_is_one_sentence_with_code_and_sqlstate() {

@@ -9,6 +9,7 @@ use tonic::{Code, Status};
 
 use crate::ingest::error::{Error, RequestError};
 use crate::model::class::Class;
+use crate::model::grpc_code::code_name;
 use crate::server::status::{code, shortened};
 
 /// Seconds after which it is worth trying again.
@@ -126,7 +127,7 @@ impl Refusal {
         Document {
             // Names may be as long as bodies.
             error: shortened(self.to_string()),
-            code: name(self.code()),
+            code: code_name(self.code().into()),
             table: table.filter(|table| !table.is_empty()),
             column: facts.and_then(|facts| facts.column.as_deref()),
             constraint: facts.and_then(|facts| facts.constraint.as_deref()),
@@ -157,29 +158,6 @@ impl Refusal {
             _ => {}
         }
         response
-    }
-}
-
-/// A code's name, as the documentation of gRPC writes it.
-fn name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
     }
 }
 

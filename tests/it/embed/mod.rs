@@ -20,6 +20,7 @@ mod provider;
 mod race;
 mod statements;
 mod status;
+mod traced;
 
 use std::collections::BTreeMap;
 

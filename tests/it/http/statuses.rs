@@ -20,16 +20,23 @@ fn told(answer: &Answer, code: &str) -> Value {
     document
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_a_request_asks_for_and_is_not_is_refused_with_a_sentence() {
-    let (database, server) =
-        start_with(json!({"limits": {"max_message_bytes": 65_536, "max_inflight_bytes": 1 << 20}})).await;
-    let door = server.http_door();
+const ROW: &str = r#"{"id": 1, "name": "x"}"#;
+
+/// A server with small limits, and a table that has a key and this row.
+async fn with_a_row() -> (Database, Server) {
+    let limits = json!({"limits": {"max_message_bytes": 65_536, "max_inflight_bytes": 1 << 20}});
+    let (database, server) = start_with(limits).await;
     database
         .execute("create table t (id bigint primary key, name text not null)")
         .await;
-    let row = r#"{"id": 1, "name": "x"}"#;
-    post(door, "t", JSON, row).await.loaded();
+    post(server.http_door(), "t", JSON, ROW).await.loaded();
+    (database, server)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_request_asks_for_and_is_not_is_refused_with_a_sentence() {
+    let (database, server) = with_a_row().await;
+    let (door, row) = (server.http_door(), ROW);
     let unknown = post(door, "t?wirte_mode=append", JSON, row).await;
     assert!(unknown.refused(400).contains("write_mode"), "{}", unknown.text());
     told(&unknown, "INVALID_ARGUMENT");
@@ -64,14 +71,8 @@ async fn what_a_request_asks_for_and_is_not_is_refused_with_a_sentence() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_database_does_not_allow_has_its_status_and_its_facts() {
-    let (database, server) =
-        start_with(json!({"limits": {"max_message_bytes": 65_536, "max_inflight_bytes": 1 << 20}})).await;
-    let door = server.http_door();
-    database
-        .execute("create table t (id bigint primary key, name text not null)")
-        .await;
-    let row = r#"{"id": 1, "name": "x"}"#;
-    post(door, "t", JSON, row).await.loaded();
+    let (database, server) = with_a_row().await;
+    let (door, row) = (server.http_door(), ROW);
     let key = post(door, "t", JSON, row).await;
     assert!(key.refused(409).contains("t_pkey"), "{}", key.text());
     let facts = told(&key, "ALREADY_EXISTS");
@@ -108,14 +109,8 @@ async fn what_the_database_does_not_allow_has_its_status_and_its_facts() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_too_large_of_no_known_kind_or_not_there_has_its_status() {
-    let (database, server) =
-        start_with(json!({"limits": {"max_message_bytes": 65_536, "max_inflight_bytes": 1 << 20}})).await;
-    let door = server.http_door();
-    database
-        .execute("create table t (id bigint primary key, name text not null)")
-        .await;
-    let row = r#"{"id": 1, "name": "x"}"#;
-    post(door, "t", JSON, row).await.loaded();
+    let (database, server) = with_a_row().await;
+    let (door, row) = (server.http_door(), ROW);
     let large = post(
         door,
         "t",

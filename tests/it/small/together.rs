@@ -172,37 +172,32 @@ async fn a_bad_row_fails_its_own_put_and_no_other() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_goes_away_while_it_waits_takes_its_row_along() {
+/// Three puts, of which the first commits and the others wait; one of their clients goes away, and the others are acknowledged.
+async fn without(gone: usize) -> Locked {
     let locked = Locked::table("create table t (id bigint)", "atomic", json!({"max_wait": PATIENT})).await;
     let puts = locked.puts(&[0, 1, 2]).await;
-    puts[2].abort();
+    puts[gone].abort();
     tokio::time::sleep(Duration::from_millis(300)).await;
     locked.unlock().await;
-    let mut puts = puts.into_iter();
-    for put in puts.by_ref().take(2) {
-        put.await.expect("a put's task").expect("a good row");
+    for (number, put) in puts.into_iter().enumerate().filter(|(number, _)| *number != gone) {
+        let put = put
+            .await
+            .unwrap_or_else(|error| panic!("the task of put {number}: {error}"));
+        put.expect("a good row");
     }
-    assert_eq!(
-        locked.database.lines("select id from t where id >= 0 order by 1").await,
-        ["0", "1"]
-    );
+    locked
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_goes_away_while_it_waits_takes_its_row_along() {
+    let stored = "select id from t where id >= 0 order by 1";
+    assert_eq!(without(2).await.database.lines(stored).await, ["0", "1"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_goes_away_while_it_commits_takes_no_other_row_along() {
-    let locked = Locked::table("create table t (id bigint)", "atomic", json!({"max_wait": PATIENT})).await;
-    let puts = locked.puts(&[0, 1, 2]).await;
-    puts[0].abort();
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    locked.unlock().await;
-    for put in puts.into_iter().skip(1) {
-        put.await.expect("a put's task").expect("a good row");
-    }
-    assert_eq!(
-        locked.database.lines("select id from t where id > 0 order by 1").await,
-        ["1", "2"]
-    );
+    let stored = "select id from t where id > 0 order by 1";
+    assert_eq!(without(0).await.database.lines(stored).await, ["1", "2"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

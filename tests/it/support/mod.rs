@@ -5,6 +5,7 @@ pub(crate) mod bombs;
 pub(crate) mod browser;
 pub(crate) mod chaos;
 pub(crate) mod cluster;
+pub(crate) mod collector;
 pub(crate) mod database;
 pub(crate) mod embeddings;
 pub(crate) mod feed;
